@@ -1,0 +1,155 @@
+"""The entry of each command: configuration errors are one line and exit code 2, before anything is loaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..config import Config, ConfigError, nearest
+from .compose import CONF, load_config, one_line, register_schema, to_config
+
+Words = dict[str, str]
+
+
+def guarded(work: Callable[[], None]) -> None:
+    """Run, with errors that the user can mend as one line."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
+    try:
+        work()
+    except ConfigError as e:
+        _fail(str(e), 2)
+    except (HydraException, OmegaConfBaseException) as e:
+        _fail(one_line(e), 2)
+    except KeyboardInterrupt:
+        _fail("stopped; the same command continues from the last checkpoint", 130)
+    except Exception as e:
+        if hasattr(e, "exit_code"):  # training.signals.Interrupted, without importing torch for it
+            _fail(str(e), e.exit_code)
+        raise
+
+
+def _fail(message: str, code: int) -> None:
+    print(message if code > 2 else f"error: {message}", file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def run_name(config: Config, overrides: Sequence[str]) -> str:
+    """The name given, or one that follows from the overrides: the same command names the same folder."""
+    words = [o for o in overrides if not o.startswith(("experiment=", "name=", "tracking", "outputs=", "cache="))]
+    experiment = next((o.split("=", 1)[1] for o in overrides if o.startswith("experiment=")), config.task)
+    name = config.name or experiment
+    if config.name and any(o.startswith("name=") for o in overrides):
+        return name
+    safe = ["".join(c if c.isalnum() or c in "=.,-_" else "_" for c in w.lstrip("+~")) for w in words]
+    return "-".join([name, *safe])[:150]
+
+
+def train_command() -> None:
+    """train.py: compose with Hydra (multirun and launchers included), check, then train."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import DictConfig
+
+    register_schema()
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+    def job(node: DictConfig) -> None:
+        config = to_config(node)
+        name = run_name(config, list(HydraConfig.get().overrides.task))
+        from .train import train
+
+        train(config, Path(config.outputs) / name)
+
+    guarded(job)
+
+
+def take_words(arguments: Sequence[str], defaults: Words) -> tuple[Words, list[str]]:
+    """Split off the words that are the user's own text, untouched by any grammar: prompt=a, "b" [c]."""
+    words, rest = dict(defaults), []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if equals and key in words:
+            words[key] = value
+        elif equals or argument in ("-h", "--help"):
+            rest.append(argument)
+        else:
+            raise ConfigError(f"{argument}: not of the form key=value; {nearest(argument, sorted(words))}")
+    return words, rest
+
+
+def _plain_command(doc: str, defaults: Words, work: Callable[[Words, list[str]], None]) -> None:
+    def job() -> None:
+        words, overrides = take_words(sys.argv[1:], defaults)
+        if {"-h", "--help"} & set(overrides):
+            print(doc)
+            return
+        work(words, overrides)
+
+    guarded(job)
+
+
+def evaluate_command() -> None:
+    """evaluate.py: the sweep of a run."""
+
+    def work(words: Words, overrides: list[str]) -> None:
+        config = load_config(Path(words["run"]) / "config.yaml", overrides)
+        from .evaluate import evaluate
+
+        evaluate(config, Path(words["run"]))
+
+    _plain_command(
+        "python evaluate.py run=outputs/base ['guidance.scales=[1,2,3]' sampler=heun evaluation.samples=512 ...]\n"
+        "FID, CLIP score (and attribute accuracy) at every guidance scale, to RUN/sweep.csv and RUN/figures/.",
+        {"run": ""},
+        work,
+    )
+
+
+def sample_command() -> None:
+    """sample.py: prompts to pictures."""
+
+    def work(words: Words, overrides: list[str]) -> None:
+        from .sample import prompts_of, sample, shipped_run
+
+        run = Path(words["run"]) if words["run"] else shipped_run()
+        prompts = prompts_of(words["prompt"], words["prompts"])
+        if not words["count"].isdigit() or not 1 <= int(words["count"]) <= 256:
+            raise ConfigError(f"count={words['count']}: a whole number from 1 to 256")
+        config = load_config(run / "config.yaml", overrides)
+        sample(config, run, prompts, int(words["count"]), Path(words["out"]))
+
+    _plain_command(
+        'python sample.py prompt="a large green avocado on a table" [run=outputs/base] [prompts=FILE] [count=4]\n'
+        "                 [out=outputs/samples] [guidance.scale=3] [sampler=ddpm] [seed=0]\n"
+        "Pictures of one prompt, or of each line of a file; without run= by the shipped model. The prompt is taken as typed.",
+        {"prompt": "", "prompts": "", "run": "", "count": "4", "out": "outputs/samples"},
+        work,
+    )
+
+
+def prepare_command() -> None:
+    """prepare.py: pictures and captions to WebDataset shards."""
+
+    def work(words: Words, overrides: list[str]) -> None:
+        from .compose import compose_config
+
+        data = [f"data={words['data']}"]
+        if words["source"]:
+            quoted = words["source"].replace("\\", "\\\\").replace("'", "\\'")
+            data.append(f"data.source='{quoted}'")
+        config = compose_config([*data, *overrides])
+        from .prepare import prepare_data
+
+        prepare_data(config)
+
+    _plain_command(
+        "python prepare.py data=folder source=DIR [data.image_size=64 data.test=0]\n"
+        "Captioned pictures (PICTURE.png beside PICTURE.txt) to WebDataset shards, kept in outputs/cache/data.",
+        {"data": "still_life", "source": ""},
+        work,
+    )

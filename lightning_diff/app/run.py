@@ -1,0 +1,77 @@
+"""A run's folder: its config, its record, its console, its mirror."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.logging import RichHandler
+
+from ..config import Config, ConfigError
+from ..tracking.mirrors import Mirror
+from ..tracking.record import Record
+from ..training.signals import STOP
+
+# What may differ when the same folder is trained on: where it runs and what is done afterwards.
+FREE = ("outputs", "cache", "name", "sampler", "guidance", "evaluation", "tracking")
+FREE_TRAINING = ("accelerator", "devices", "nodes", "workers", "log_every", "checkpoint_every", "sample_every", "profile")
+
+console = Console(soft_wrap=True)
+
+
+def first_rank() -> bool:
+    """Whether this process is the first of the run's ranks, known before any group of processes is formed."""
+    return os.environ.get("SLURM_PROCID", os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == "0"
+
+
+def say(*words: Any) -> None:
+    if first_rank():
+        console.print(*words, highlight=False)
+
+
+class Run:
+    """Claims the folder for this config. Raises ConfigError if it holds a run of another one."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config, self.folder = config, folder
+        logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=console, show_path=False)], force=True)
+        STOP.install()
+        path = folder / "config.yaml"
+        if path.is_file():
+            self._compare(asdict(OmegaConf.to_object(OmegaConf.merge(Config(), OmegaConf.load(path)))), asdict(config))  # type: ignore[arg-type]
+        elif first_rank():
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            partial.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
+            partial.replace(path)
+        self.record = Record(folder)
+        self._mirror: Mirror | None = None
+
+    @property
+    def mirror(self) -> Mirror:
+        """Opened when first used: W&B takes seconds to start."""
+        if self._mirror is None:
+            self._mirror = Mirror(self.config.tracking, self.folder, asdict(self.config), self.config.task, first_rank())
+        return self._mirror
+
+    def finish(self) -> None:
+        if self._mirror is not None:
+            self._mirror.finish()
+
+    def _compare(self, old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> None:
+        for key, value in new.items():
+            name = f"{prefix}{key}"
+            if name in FREE or (prefix == "training." and key in FREE_TRAINING):
+                continue
+            if isinstance(value, dict):
+                self._compare(old[key], value, name + ".")
+            elif old[key] != value:
+                raise ConfigError(
+                    f"{name}={value}: {self.folder} holds a run with {name}={old[key]}; give this one another name=, "
+                    "or delete the folder"
+                )

@@ -1,0 +1,123 @@
+"""train.py: data, frozen parts, training, weights with a passport, evaluation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import Config
+from ..data.dataset import Pictures
+from ..data.index import build_index
+from ..data.shards import identity, prepare
+from ..data.worlds import get_world
+from ..nets.attributes import AttributeClassifier
+from ..nets.autoencoder import Autoencoder
+from ..nets.text import Tokenizer, Tower
+from ..nets.weights import save_weights
+from ..training.modules.attributes import AttributesModule
+from ..training.modules.autoencoder import AutoencoderModule
+from ..training.modules.base import Trained
+from ..training.modules.contrastive import ContrastiveModule
+from ..training.trainer import fit
+from .run import Run, console, first_rank, say
+
+WEIGHTS = "weights.safetensors"
+
+
+def train(config: Config, folder: Path) -> None:
+    """Train (or go on with) the run of this folder, then evaluate it if the config says so."""
+    run = Run(config, folder)
+    try:
+        if config.task == "diffusion":
+            from .diffusion import train_diffusion
+
+            train_diffusion(run)
+        else:
+            train_part(run)
+    finally:
+        run.finish()
+
+
+def pictures(config: Config, split: str, heads: tuple[str, ...] = ()) -> Pictures | None:
+    """The pictures of a split, prepared if they are not there; None if the split is empty."""
+    shards = prepare(config.data, Path(config.cache), lambda s, i, n: None)[split]
+    if not shards:
+        return None
+    return Pictures(build_index(shards, Path(config.cache)), config.data.image_size, heads)
+
+
+def train_part(run: Run) -> None:
+    """Train one of the frozen parts and write its weights with their passport."""
+    config = run.config
+    path = run.folder / WEIGHTS
+    if path.is_file():
+        say(f"{run.folder}: finished; its weights are {path}")
+        return
+    world = get_world(config.data.kind) if config.task == "attributes" else None
+    heads = tuple(world.attributes) if world else ()
+    train_set = pictures(config, "train", heads)
+    assert train_set is not None
+    torch.manual_seed(config.seed)
+    part, description, module = _module(config, train_set)
+    size = sum(p.numel() for p in module.net.parameters())
+    say(f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {len(train_set)} pictures, in {run.folder}")
+    fit(module, train_set, config, run.folder, run.record, console, run.mirror.train, str(config.name or config.task))
+    if not first_rank():
+        return
+    net = module.averaged().to("cuda" if torch.cuda.is_available() else "cpu")
+    from ..evaluation.parts import measure
+
+    held_out = pictures(config, "test", heads) or train_set
+    metrics = measure(part, net, train_set, held_out)
+    passport = {
+        "part": part,
+        "net": description,
+        "data": identity(config.data),
+        "config": asdict(config),
+        "metrics": metrics,
+        "torch": torch.__version__,
+    }
+    save_weights(path, net.state_dict(), passport, half=True)
+    run.record.write("weights", config.training.steps, **metrics)
+    say(f"{part}: {json.dumps(metrics)}; weights in {path}")
+
+
+def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], Trained]:
+    """(the part's name, what builds its net again, its LightningModule)."""
+    t, seed = config.training, config.seed
+    if config.task == "autoencoder":
+        a = config.autoencoder
+        net = {"widths": list(a.widths), "latent_channels": a.latent_channels, "blocks": a.blocks}
+        return "autoencoder", net, AutoencoderModule(Autoencoder(**net), t, seed, a.kl_weight)  # type: ignore[arg-type]
+    if config.task == "attributes":
+        net = {"heads": {name: len(values) for name, values in get_world(config.data.kind).attributes.items()}}
+        return "attributes", net, AttributesModule(AttributeClassifier(**net), t, seed)
+    net = tower_config(config, [train_set.reader.read(i)[1] for i in range(len(train_set))])
+    return config.text.role, net, ContrastiveModule(Tower(net), t, seed)
+
+
+def tower_config(config: Config, captions: list[str]) -> dict[str, Any]:
+    """What builds our own tower: its sizes and the vocabulary of these captions."""
+    c = config.text
+    return {
+        "embedding": c.embedding,
+        "vision": {
+            "layers": c.vision_layers,
+            "width": c.vision_width,
+            "head_width": 32,
+            "patch_size": c.patch_size,
+            "image_size": config.data.image_size,
+        },
+        "text": {"context_length": c.context_length, "width": c.width, "heads": c.width // 32, "layers": c.layers},
+        "vocabulary": Tokenizer.words_of(captions),
+    }
+
+
+def parameters(net: nn.Module) -> float:
+    """Millions."""
+    return sum(p.numel() for p in net.parameters()) / 1e6

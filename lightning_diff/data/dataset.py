@@ -1,0 +1,84 @@
+"""Samples by number, as tensors: decoded pictures with captions, or the cached features of frozen nets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from .decode import BadPicture, fit_square, open_picture, to_tensor
+from .index import Index, ShardReader
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class PictureBatch:
+    """`images` uint8 [B, 3, H, W], `positions` int64 [B] in the stream, `labels` {head: int64 [B]}, -1 for unknown."""
+
+    images: Tensor
+    captions: list[str]
+    positions: Tensor
+    labels: dict[str, Tensor]
+
+
+class Pictures(Dataset[PictureBatch]):
+    """A batch is fetched whole, by a list of (position, sample). A picture that cannot be decoded is named in the log
+    and its place is taken by the next sample, so that the order stays a pure function."""
+
+    def __init__(self, index: Index, image_size: int, heads: Sequence[str] = ()) -> None:
+        self.index, self.image_size, self.heads = index, image_size, tuple(heads)
+        self.reader = ShardReader(index)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def read(self, i: int) -> tuple[Tensor, str, dict[str, int]]:
+        for step in range(len(self.index)):
+            place = (i + step) % len(self.index)
+            data, caption, record = self.reader.read(place)
+            try:
+                picture = fit_square(open_picture(data), self.image_size)
+            except BadPicture as e:
+                log.warning("skipped %s: %s", self.index.keys[place], e)
+                continue
+            labels = record.get("labels")
+            return to_tensor(picture), caption, labels if isinstance(labels, dict) else {}
+        raise BadPicture("not one picture of the set can be decoded")
+
+    def __getitems__(self, places: Sequence[tuple[int, int]]) -> PictureBatch:
+        rows = [self.read(i) for _, i in places]
+        labels = {h: torch.tensor([int(r[2].get(h, -1)) for r in rows]) for h in self.heads}
+        positions = torch.tensor([p for p, _ in places])
+        return PictureBatch(torch.stack([r[0] for r in rows]), [r[1] for r in rows], positions, labels)
+
+    def range(self, start: int, stop: int) -> PictureBatch:
+        """Samples start to stop of the index, in order."""
+        return self.__getitems__([(i, i) for i in range(start, min(stop, len(self)))])
+
+
+class Arrays(Dataset[dict[str, Tensor]]):
+    """Rows of arrays of equal length, a batch at a time, with their `positions`."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.arrays = dict(arrays)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def __getitems__(self, places: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
+        rows = [i for _, i in places]
+        batch = {name: torch.from_numpy(a[rows]) for name, a in self.arrays.items()}
+        batch["positions"] = torch.tensor([p for p, _ in places])
+        return batch
+
+
+def whole(batch: Any) -> Any:
+    """The collate function of datasets that fetch a batch whole."""
+    return batch

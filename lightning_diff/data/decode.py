@@ -1,0 +1,58 @@
+"""From the bytes of a picture to pixels, believing nothing that the bytes say of themselves."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MOST_PIXELS = 64_000_000  # a picture that unpacks to more is taken for a bomb
+
+
+class BadPicture(Exception):
+    """Not a picture that can be read, and why."""
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """RGB picture from the bytes of a JPEG, PNG or WebP file. Raises BadPicture. Transparent parts become white."""
+    try:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        if picture.width * picture.height > MOST_PIXELS:
+            raise BadPicture(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
+        if picture.mode in ("RGBA", "LA", "P"):
+            picture = picture.convert("RGBA")
+            white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+            picture = Image.alpha_composite(white, picture)
+        return picture.convert("RGB")
+    except BadPicture:
+        raise
+    except Exception as e:  # PIL raises many kinds for many kinds of damage
+        raise BadPicture(f"{type(e).__name__}: {e}") from e
+
+
+def fit_square(picture: Image.Image, size: int) -> Image.Image:
+    """The centre square, resized to size x size (Lanczos, antialiased)."""
+    side = min(picture.size)
+    if picture.size == (size, size):
+        return picture
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """uint8 [3, H, W]."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def to_unit(pixels: Tensor) -> Tensor:
+    """uint8 [..., 3, H, W] -> float32 in [-1, 1]."""
+    return pixels.float() / 127.5 - 1
+
+
+def to_pixels(x: Tensor) -> Tensor:
+    """Pictures in [-1, 1] -> uint8, clamped and *rounded* (truncation shifts FID)."""
+    return ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

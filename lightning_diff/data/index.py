@@ -1,0 +1,118 @@
+"""An index of tar shards: where each sample's members lie, so that any sample can be read by its number.
+
+WebDataset's own reader can neither resume nor say which samples it lost: a bad header in mid-shard ends the shard in
+silence. Here a shard is walked once, its members are counted, and what cannot be used is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..config import ConfigError
+
+log = logging.getLogger(__name__)
+PICTURES = ("jpg", "jpeg", "png", "webp")
+TEXTS = ("txt", "json")
+
+
+@dataclass
+class Index:
+    """`spans` [N, 7] int64: shard, then offset and size of the picture, of the txt and of the json (size 0: none)."""
+
+    shards: list[Path]
+    spans: np.ndarray
+    keys: np.ndarray
+    skipped: int
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+
+class ShardReader:
+    """Reads members by `os.pread`: no shared file position, so safe from any worker."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._files: dict[tuple[int, int], int] = {}
+
+    def read(self, i: int) -> tuple[bytes, str, dict[str, Any]]:
+        """(picture bytes, caption, record) of sample i. The caption is KEY.txt, else the record's "caption"."""
+        shard, *spans = (int(v) for v in self.index.spans[i])
+        handle = self._files.get((os.getpid(), shard))
+        if handle is None:
+            handle = self._files[os.getpid(), shard] = os.open(self.index.shards[shard], os.O_RDONLY)
+        picture, text, record = (os.pread(handle, size, offset) for offset, size in zip(spans[::2], spans[1::2], strict=True))
+        fields = json.loads(record) if record else {}
+        caption = text.decode("utf-8", "replace").strip() if text else str(fields.get("caption", ""))
+        return picture, caption, fields
+
+
+def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
+    """(key, spans) of each whole sample of one tar, and how many were left out."""
+    found: dict[str, list[int]] = {}
+    size = path.stat().st_size
+    damaged = 0
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                folder, _, name = member.name.rpartition("/")
+                key, _, suffix = name.partition(".")
+                suffix = suffix.lower()
+                column = 0 if suffix in PICTURES else 2 if suffix == "txt" else 4 if suffix == "json" else None
+                if column is None:
+                    continue
+                if member.offset_data + member.size > size:
+                    damaged += 1
+                    continue
+                spans = found.setdefault(f"{folder}/{key}" if folder else key, [0] * 6)
+                spans[column : column + 2] = [member.offset_data, member.size]
+            # tarfile takes a bad header in mid-file for the end: nothing but zeros may follow it.
+            if size - tar.offset > tarfile.RECORDSIZE * 2:
+                damaged += 1
+                log.warning("%s: damaged after byte %d; what follows is left out", path, tar.offset)
+    except tarfile.TarError as e:
+        damaged += 1
+        log.warning("%s: %s; what follows is left out", path, e)
+    whole = [(key, s) for key, s in found.items() if s[1] and (s[3] or s[5])]
+    for key, s in found.items():
+        if not (s[1] and (s[3] or s[5])):
+            log.warning("%s: sample %s has no %s and is left out", path, key, "caption" if s[1] else "picture")
+    return whole, len(found) - len(whole) + damaged
+
+
+def build_index(shards: Sequence[Path], cache: Path) -> Index:
+    """The index of these shards, kept in `cache` under the hash of their names, sizes and times. Raises ConfigError if
+    there is no usable sample."""
+    stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in shards]
+    kept = cache / "index" / (hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16] + ".npz")
+    if kept.is_file():
+        with np.load(kept, allow_pickle=False) as arrays:
+            return Index(list(shards), arrays["spans"], arrays["keys"], int(arrays["skipped"]))
+    rows, names, skipped = [], [], 0
+    for number, path in enumerate(shards):
+        whole, left_out = _walk(path)
+        skipped += left_out
+        rows += [[number, *spans] for _, spans in whole]
+        names += [key for key, _ in whole]
+    if not rows:
+        raise ConfigError(f"no usable sample in {len(shards)} shards ({shards[0] if shards else 'none'}, ...)")
+    if skipped:
+        log.warning("%d of %d samples were left out", skipped, skipped + len(rows))
+    index = Index(list(shards), np.asarray(rows, np.int64), np.asarray(names), skipped)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    partial = kept.with_suffix(f".{os.getpid()}.npz")
+    np.savez(partial, spans=index.spans, keys=index.keys, skipped=skipped)
+    partial.replace(kept)
+    return index

@@ -1,0 +1,73 @@
+"""A user's folder of pictures: PICTURE.png (jpg, jpeg, webp) beside PICTURE.txt, its caption (or captions, one a line)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..config import ConfigError
+from .decode import BadPicture, fit_square, open_picture
+from .worlds import Sample
+
+log = logging.getLogger(__name__)
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def folder_pictures(source: Path) -> list[Path]:
+    """The pictures of the folder that have a caption, in the order of their names. Raises ConfigError for none."""
+    if not source.is_dir():
+        raise ConfigError(f"data.source={source}: no such folder")
+    pictures = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    captioned = [p for p in pictures if p.with_suffix(".txt").is_file()]
+    if not captioned:
+        raise ConfigError(
+            f"data.source={source}: {len(pictures)} pictures, none with a caption; put PICTURE.txt beside PICTURE.png"
+        )
+    if len(captioned) < len(pictures):
+        log.warning("%d of %d pictures in %s have no caption and are left out", len(pictures) - len(captioned), len(pictures), source)
+    return captioned
+
+
+def folder_fingerprint(source: Path) -> str:
+    """Hash of the names, the sizes and the captions."""
+    h = hashlib.sha256()
+    for p in folder_pictures(source):
+        h.update(f"{p.relative_to(source)}\0{p.stat().st_size}\0".encode())
+        h.update(p.with_suffix(".txt").read_bytes())
+    return h.hexdigest()[:12]
+
+
+def _is_test(index: int, total: int, test: int) -> bool:
+    """Spread `test` pictures evenly through the folder."""
+    return test > 0 and index * test // total != (index + 1) * test // total
+
+
+def folder_samples(source: Path, image_size: int, test: int) -> Iterator[tuple[str, Iterable[Sample], int]]:
+    """(split, samples, count). Pictures that cannot be read are named in the log, counted and left out."""
+    pictures = folder_pictures(source)
+    if test >= len(pictures):
+        raise ConfigError(f"data.test={test}: the folder has {len(pictures)} captioned pictures in all")
+    chosen = {
+        "train": [p for i, p in enumerate(pictures) if not _is_test(i, len(pictures), test)],
+        "test": [p for i, p in enumerate(pictures) if _is_test(i, len(pictures), test)],
+    }
+    for split, paths in chosen.items():
+        yield split, _read(source, paths, image_size), len(paths)
+
+
+def _read(source: Path, paths: list[Path], image_size: int) -> Iterator[Sample]:
+    skipped = 0
+    for path in paths:
+        captions = [line.strip() for line in path.with_suffix(".txt").read_text("utf-8", "replace").splitlines()]
+        try:
+            picture = fit_square(open_picture(path.read_bytes()), image_size)
+        except BadPicture as e:
+            log.warning("left out %s: %s", path, e)
+            skipped += 1
+            continue
+        key = str(path.relative_to(source).with_suffix("")).replace("/", "_").replace(".", "_")
+        yield Sample(key, picture, next((c for c in captions if c), ""))
+    if skipped:
+        log.warning("%d of %d pictures could not be read and were left out", skipped, len(paths))

@@ -1,0 +1,41 @@
+"""Which samples make up step n: a pure function of (seed, step, batch), whatever the ranks, workers or restarts (law 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+@lru_cache(maxsize=2)
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The permutation of range(count) that is epoch `epoch`."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
+
+
+def sample_at(position: int, count: int, seed: int) -> int:
+    """The sample at a position of the endless stream of epochs."""
+    epoch, place = divmod(position, count)
+    return int(epoch_order(count, seed, epoch)[place])
+
+
+class Batches(Sampler[list[tuple[int, int]]]):
+    """Batches of (position, sample) for one rank, from step `start` to `steps`.
+
+    Position p of the stream belongs to step p // batch; a rank takes its slice of each global batch. The length is that
+    of the whole run: Lightning counts the batches done before a restart as fetched.
+    """
+
+    def __init__(self, count: int, batch: int, steps: int, seed: int, start: int = 0, rank: int = 0, ranks: int = 1) -> None:
+        self.count, self.batch, self.steps, self.seed = count, batch, steps, seed
+        self.start, self.rank, self.share = start, rank, batch // ranks
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for step in range(self.start, self.steps):
+            first = step * self.batch + self.rank * self.share
+            yield [(p, sample_at(p, self.count, self.seed)) for p in range(first, first + self.share)]

@@ -1,0 +1,118 @@
+"""Writing WebDataset shards, and finding them again: the prepared data of a config, cached by what made it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import webdataset
+
+from ..config import ConfigError, Data
+from .ingest import folder_fingerprint, folder_samples
+from .worlds import WORLDS, Sample, get_world
+
+Progress = Callable[[str, int, int], None]
+
+
+def digest(value: Any) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of a plain value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def identity(data: Data) -> str:
+    """What kind of pictures these are, whichever of them were drawn: weights trained on one draw serve another. For
+    a world its name, version and size; for collected data the hash of what is there."""
+    if data.kind in WORLDS:
+        world = get_world(data.kind)
+        return f"{world.name}-v{world.version}-{data.image_size}px"
+    if data.source is None:
+        raise ConfigError(f"data.kind={data.kind}: say where the pictures are, data.source=PATH")
+    if data.kind == "folder":
+        return f"folder-{folder_fingerprint(Path(data.source))}-{data.image_size}px"
+    listing = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in find_shards(data.source)]
+    return f"shards-{digest(listing)}-{data.image_size}px"
+
+
+def find_shards(source: str) -> list[Path]:
+    """The tar files of a folder, a file, or a brace pattern such as set/{000..012}.tar. Raises ConfigError for none."""
+    if source.startswith("pipe:") or "://" in source:
+        raise ConfigError(f"data.source={source}: only local paths are read; nothing from outside is executed")
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(path.glob("*.tar"))
+    else:
+        found = [Path(p) for p in webdataset.shardlists.expand_urls(source)]
+    missing = [str(p) for p in found if not p.is_file()]
+    if missing or not found:
+        raise ConfigError(f"data.source={source}: no such shard: {missing[0] if missing else '*.tar in that folder'}")
+    return found
+
+
+def write_shards(samples: Iterable[Sample], folder: Path, split: str, size: int) -> int:
+    """Samples to `folder`/`split`-NNNNNN.tar, `size` a shard: KEY.png, KEY.txt, KEY.json. Returns how many."""
+    count, writer = 0, None
+    for sample in samples:
+        if count % size == 0:
+            if writer is not None:
+                writer.close()
+            writer = webdataset.TarWriter(str(folder / f"{split}-{count // size:06d}.tar"), mtime=0)
+        png = io.BytesIO()
+        sample.image.save(png, "PNG", compress_level=1)
+        record = {"labels": sample.labels, "key": sample.key}
+        assert writer is not None
+        writer.write(
+            {"__key__": sample.key, "png": png.getvalue(), "txt": sample.caption, "json": json.dumps(record).encode()}
+        )
+        count += 1
+    if writer is not None:
+        writer.close()
+    return count
+
+
+def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[str, list[Path]]:
+    """The shards of each split, made if they are not there yet. A set is written beside its place and renamed when
+    whole, so that a killed run leaves none half-written."""
+    if data.kind == "shards":
+        assert data.source is not None
+        shards = find_shards(data.source)
+        tests = [p for p in shards if p.name.startswith("test")]
+        return {"train": [p for p in shards if p not in tests] or shards, "test": tests}
+    recipe = {"identity": identity(data), "train": data.train, "test": data.test, "seed": data.seed, "per": data.shard_size}
+    if data.kind == "folder":
+        recipe.pop("train"), recipe.pop("seed")
+    folder = cache / "data" / f"{data.kind}-{digest(recipe)}"
+    if not (folder / "recipe.json").is_file():
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for split, samples, total in _splits(data):
+            write_shards(_counted(samples, split, total, progress), partial, split, data.shard_size)
+        (partial / "recipe.json").write_text(json.dumps(recipe, indent=1))
+        try:
+            partial.rename(folder)
+        except OSError:  # another process made it meanwhile: the same bits
+            shutil.rmtree(partial)
+    return {split: sorted(folder.glob(f"{split}-*.tar")) for split in ("train", "test")}
+
+
+def _splits(data: Data) -> Iterator[tuple[str, Iterable[Sample], int]]:
+    if data.kind == "folder":
+        assert data.source is not None
+        yield from folder_samples(Path(data.source), data.image_size, data.test)
+        return
+    world = get_world(data.kind)
+    for split, count in (("train", data.train), ("test", data.test)):
+        yield split, (world.sample(split, data.seed, i, data.image_size) for i in range(count)), count
+
+
+def _counted(samples: Iterable[Sample], split: str, total: int, progress: Progress | None) -> Iterator[Sample]:
+    for i, sample in enumerate(samples):
+        if progress is not None and i % 256 == 0:
+            progress(split, i, total)
+        yield sample

@@ -1,0 +1,48 @@
+"""Worlds: sources of captioned pictures that are made, not collected, so that the truth about each is known.
+
+A world is a pure function (split, seed, index, image_size) -> Sample. `WORLDS` is the table of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One captioned picture. `labels` holds what the *caption states*, as indices into the world's attribute values."""
+
+    key: str
+    image: Image.Image
+    caption: str
+    labels: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class World:
+    """`attributes` maps each head of the attribute classifier to its values; `sample` is called with (split, seed,
+    index, image_size)."""
+
+    name: str
+    version: int
+    attributes: dict[str, tuple[str, ...]]
+    sample: Callable[[str, int, int, int], Sample]
+
+
+def get_world(name: str) -> World:
+    """The world of that name. Raises KeyError for an unknown one."""
+    if name == "still_life":
+        from .still_life import STILL_LIFE
+
+        return STILL_LIFE
+    if name == "digits":
+        from .digits import DIGITS
+
+        return DIGITS
+    raise KeyError(name)
+
+
+WORLDS = ("still_life", "digits")

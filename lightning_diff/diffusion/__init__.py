@@ -1,0 +1,1 @@
+"""The mathematics. Nothing here knows of Lightning, of data, or of any one network."""

@@ -1,0 +1,58 @@
+"""Random numbers that are functions, not state (law 1): Philox4x32-10 (Salmon et al. 2011), in tensor arithmetic.
+
+A number is addressed by (seed, stream, row, place): the same on every device, in any batch, on any rank, after any
+restart. `stream` keeps apart the uses that one row has for randomness.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+MASK = 0xFFFFFFFF
+M0, M1 = 0xD2511F53, 0xCD9E8D57
+W0, W1 = 0x9E3779B9, 0xBB67AE85
+
+# Streams: what a row's numbers are for. Sampling uses STEP + n for the noise of step n.
+TIME, DROPOUT, POSTERIOR, NOISE, AUGMENT = range(5)
+START, STEP = 100, 101
+
+
+def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:
+    """Four words of random bits for each counter. Words are int64 tensors that hold unsigned 32-bit values."""
+    a, b, c, d = counter
+    k0, k1 = key
+    for _ in range(10):
+        p, q = a * M0, c * M1  # wraps modulo 2**64; the mask takes the sign out of the upper half
+        a, b, c, d = ((q >> 32) & MASK) ^ b ^ k0, q & MASK, ((p >> 32) & MASK) ^ d ^ k1, p & MASK
+        k0, k1 = (k0 + W0) & MASK, (k1 + W1) & MASK
+    return a, b, c, d
+
+
+def _words(rows: Tensor, count: int, seed: int, stream: int) -> Tensor:
+    """int64 [B, >= count] of 32 random bits each; rows int64 [B]."""
+    blocks = -(-count // 4)
+    rows = rows.long()[:, None]
+    place = torch.arange(blocks, device=rows.device)[None].expand(len(rows), blocks)
+    ones = torch.ones_like(place)
+    counter = (place, ones * (rows & MASK), ones * ((rows >> 32) & MASK), ones * stream)
+    return torch.stack(philox(counter, (seed & MASK, (seed >> 32) & MASK)), dim=2).flatten(1)
+
+
+def uniform(rows: Tensor, seed: int, stream: int) -> Tensor:
+    """float32 [B] in (0, 1), one for each row."""
+    return (_words(rows, 1, seed, stream)[:, 0].double().add(0.5) * 2.0**-32).float().clamp(max=1 - 2.0**-24)
+
+
+def normal(rows: Tensor, shape: tuple[int, ...], seed: int, stream: int) -> Tensor:
+    """float32 [B, *shape] of N(0, 1), by Box and Muller's transform of 24-bit uniforms."""
+    count = math.prod(shape)
+    words = _words(rows, count + count % 2, seed, stream)
+    words = words[:, : count + count % 2]
+    u = ((words >> 8).float() + 0.5) * 2.0**-24
+    radius, angle = u.chunk(2, dim=1)
+    radius, angle = (-2 * radius.log()).sqrt(), (2 * math.pi) * angle
+    z = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count]
+    return z.reshape(len(rows), *shape)

@@ -1,0 +1,1 @@
+"""Pictures in, numbers with a passport out."""

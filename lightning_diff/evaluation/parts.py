@@ -1,0 +1,84 @@
+"""How good a frozen part is, on pictures that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data.dataset import Pictures
+from ..data.decode import to_pixels, to_unit
+from ..nets.attributes import AttributeClassifier
+from ..nets.autoencoder import Autoencoder
+from ..nets.text import Tower
+
+BATCH = 256
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Of uint8 pictures [N, 3, H, W], dB: the mean over pictures of -10 log10(MSE / 255^2)."""
+    error = (a.float() - b.float()).square().mean(dim=(1, 2, 3)) / 255**2
+    return float((-10 * error.clamp(min=1e-10).log10()).mean())
+
+
+def correct(classifier: AttributeClassifier, images: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
+    """bool [B]: every attribute that the caption states is read off the picture. images uint8."""
+    logits = classifier(to_unit(images))
+    right = torch.ones(len(images), dtype=torch.bool, device=images.device)
+    for name, values in logits.items():
+        label = labels[name].to(images.device)
+        right &= (label < 0) | (values.argmax(dim=1) == label)
+    return right
+
+
+def recall_at_1(images: Tensor, texts: Tensor, of: int = 256) -> float:
+    """How often a picture's own caption is the nearest of `of`; captions that repeat within a group count as own."""
+    hits, total = 0.0, 0
+    for start in range(0, len(images) - of + 1, of) if len(images) >= of else [0]:
+        similar = images[start : start + of] @ texts[start : start + of].T
+        own = similar.diagonal()
+        hits += float((own >= similar.max(dim=1).values - 1e-6).sum())
+        total += len(own)
+    return hits / total
+
+
+@torch.no_grad()
+def fit_latent_scale(net: Autoencoder, train: Pictures, count: int = 2048) -> None:
+    """Set shift and scale so that latents of the training pictures have mean 0 and std 1 per channel."""
+    means, variances = [], []
+    for start in range(0, min(count, len(train)), BATCH):
+        mean, log_variance = net.moments(to_unit(train.range(start, min(start + BATCH, count)).images).to(net.shift.device))
+        means.append(mean)
+        variances.append(log_variance.exp())
+    mean, variance = torch.cat(means), torch.cat(variances)
+    net.shift.copy_(mean.mean(dim=(0, 2, 3)))
+    net.scale.copy_((mean.var(dim=(0, 2, 3)) + variance.mean(dim=(0, 2, 3))).sqrt())
+
+
+@torch.no_grad()
+def measure(part: str, net: nn.Module, train: Pictures, held_out: Pictures) -> dict[str, Any]:
+    """The part's own metrics on held-out pictures. An autoencoder's latent scale is set first."""
+    device = next(net.parameters()).device
+    if isinstance(net, Autoencoder):
+        fit_latent_scale(net, train)
+    values: dict[str, list[Tensor]] = {}
+    for start in range(0, len(held_out), BATCH):
+        batch = held_out.range(start, start + BATCH)
+        images = batch.images.to(device)
+        if isinstance(net, Autoencoder):
+            rebuilt = to_pixels(net.decode(net.encode(to_unit(images)).mean))
+            values.setdefault("a", []).append(images.cpu())
+            values.setdefault("b", []).append(rebuilt.cpu())
+        elif isinstance(net, Tower):
+            values.setdefault("a", []).append(net.image_features(to_unit(images)))
+            values.setdefault("b", []).append(net.text_features(batch.captions))
+        elif isinstance(net, AttributeClassifier):
+            values.setdefault("a", []).append(correct(net, images, batch.labels).float())
+    joined = {name: torch.cat(v) for name, v in values.items()}
+    if isinstance(net, Autoencoder):
+        return {"psnr": round(psnr(joined["a"], joined["b"]), 3), "n": len(held_out)}
+    if isinstance(net, Tower):
+        return {"recall_at_1_of_256": round(recall_at_1(joined["a"], joined["b"]), 4), "n": len(held_out)}
+    return {"accuracy": round(float(joined["a"].mean()), 5), "n": len(held_out)}

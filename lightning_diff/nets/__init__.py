@@ -1,0 +1,1 @@
+"""Plain nn.Modules. They know nothing of data, of diffusion, or of Lightning."""

@@ -1,0 +1,37 @@
+"""A small classifier that reads every attribute of a picture: the witness of whether a caption was obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class AttributeClassifier(nn.Module):
+    """Picture [B, 3, H, W] in [-1, 1] -> logits of every head {name: [B, values]}."""
+
+    def __init__(self, heads: Mapping[str, int], width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+        channels = 12
+        for outputs in (width, 2 * width, 4 * width):
+            layers += [nn.Conv2d(channels, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
+            channels = outputs
+        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
+        # Left and right matter, so the columns are kept apart: 4 x 4 cells, not one mean.
+        self.trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, 128), nn.ReLU())
+        self.heads = nn.ModuleDict({name: nn.Linear(128, n) for name, n in heads.items()})
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        h = self.trunk(x)
+        return {name: head(h).float() for name, head in self.heads.items()}
+
+
+def attribute_loss(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
+    """Sum over heads of the cross-entropy; a label of -1 says nothing and is left out."""
+    total = next(iter(logits.values())).new_zeros(())
+    for name, values in logits.items():
+        known = (labels[name] >= 0).sum().clamp(min=1)
+        total = total + F.cross_entropy(values, labels[name], ignore_index=-1, reduction="sum") / known
+    return total

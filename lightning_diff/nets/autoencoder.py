@@ -1,0 +1,90 @@
+"""The first stage: a KL autoencoder (Rombach et al. 2022, section 3.1) between pictures and latents.
+
+The first halving and the last doubling are a rearrangement of 2x2 pixels into channels, so that no convolution runs at
+full resolution: on a CPU that is where the time would go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import ResidualBlock, Upsample, group_norm
+
+
+@dataclass
+class Posterior:
+    """A diagonal Gaussian over latents, mean and std [B, C, h, w], in the latent's own scale."""
+
+    mean: Tensor
+    std: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        return self.mean + self.std * noise
+
+
+class Autoencoder(nn.Module):
+    """`widths` are the channels at 1/2, 1/4, ... of the picture's size: the latent's side is size / 2 ** len(widths).
+
+    `shift` and `scale` [C] belong to the latent: `encode` returns (z - shift) / scale, which has mean 0 and std 1 over
+    the training set, and `decode` undoes it.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, widths: Sequence[int] = (32, 96), latent_channels: int = 4, blocks: int = 2) -> None:
+        super().__init__()
+        self.factor = 2 ** len(widths)
+        self.latent_channels = latent_channels
+        wide = widths[-1]
+        encoder: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1)]
+        decoder: list[nn.Module] = [nn.Conv2d(latent_channels, wide, 3, padding=1)]
+        for i, width in enumerate(widths):
+            encoder += [ResidualBlock(width, width) for _ in range(blocks if i else 1)]
+            if i + 1 < len(widths):
+                encoder.append(nn.Conv2d(width, widths[i + 1], 3, stride=2, padding=1))
+        for i in reversed(range(len(widths))):
+            decoder += [ResidualBlock(widths[i], widths[i]) for _ in range(blocks)]
+            if i:
+                decoder.append(Upsample(widths[i], widths[i - 1]))
+        encoder += [group_norm(wide), nn.SiLU(), nn.Conv2d(wide, 2 * latent_channels, 3, padding=1)]
+        decoder += [group_norm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], 12, 3, padding=1), nn.PixelShuffle(2)]
+        self.encoder, self.decoder = nn.Sequential(*encoder), nn.Sequential(*decoder)
+        self.register_buffer("shift", torch.zeros(latent_channels))
+        self.register_buffer("scale", torch.ones(latent_channels))
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Picture [B, 3, H, W] in [-1, 1] -> (mean, log variance) [B, C, h, w] before shift and scale."""
+        mean, log_variance = self.encoder(x).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(-20, 4)
+
+    def encode(self, x: Tensor) -> Posterior:
+        """Picture [B, 3, H, W] in [-1, 1] -> Posterior over latents of mean 0 and std 1."""
+        mean, log_variance = self.moments(x)
+        scale = self.scale[:, None, None]
+        return Posterior((mean - self.shift[:, None, None]) / scale, (0.5 * log_variance).exp() / scale)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Latent [B, C, h, w] -> picture [B, 3, H, W], about [-1, 1] (not clamped)."""
+        return self.decode_raw(z * self.scale[:, None, None] + self.shift[:, None, None])
+
+    def decode_raw(self, z: Tensor) -> Tensor:
+        out: Tensor = self.decoder(z)
+        return out
+
+
+def reconstruction_loss(x: Tensor, y: Tensor) -> Tensor:
+    """L1 + 2 MSE + 0.5 L1 of the differences between neighbouring pixels, which keeps edges sharp."""
+    d = y.float() - x
+    edges = (d[..., 1:, :] - d[..., :-1, :]).abs().mean() + (d[..., :, 1:] - d[..., :, :-1]).abs().mean()
+    return d.abs().mean() + 2 * F.mse_loss(d, torch.zeros_like(d)) + 0.5 * edges
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL of the posterior from N(0, I), per latent element (nats)."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()

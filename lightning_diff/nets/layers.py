@@ -1,0 +1,119 @@
+"""The pieces that the nets share: attention, residual blocks, resampling."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Scaled dot-product attention. q [B, heads, N, D], k and v [B, heads, M, D], mask [B, M] (True: may be seen).
+
+    The CPU's fused kernel has a slow bf16 backward (57 % of a training step), so there it is written out.
+    """
+    if mask is not None:
+        mask = mask[:, None, None, :]
+    if q.device.type != "cpu" or not torch.is_grad_enabled():
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return scores.softmax(-1).to(v.dtype) @ v
+
+
+def zero_(module: nn.Module) -> nn.Module:
+    """Zero the parameters, so that a residual branch begins as nothing."""
+    for p in module.parameters():
+        nn.init.zeros_(p)
+    return module
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """GroupNorm with groups of at least 8 channels."""
+    return nn.GroupNorm(math.gcd(channels, max(1, channels // 8)), channels, eps=1e-5)
+
+
+class ResidualBlock(nn.Module):
+    """norm, SiLU, conv, (modulated) norm, SiLU, conv, plus the input. `embedding` [B, E] scales and shifts the second
+    norm (AdaGN, Dhariwal & Nichol 2021, section 3); with E = 0 there is none."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int = 0) -> None:
+        super().__init__()
+        self.norm_in = group_norm(inputs)
+        self.conv_in = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.modulate = nn.Linear(embedding, 2 * outputs) if embedding else None
+        self.norm_out = group_norm(outputs)
+        self.conv_out = zero_(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        h = self.norm_out(self.conv_in(F.silu(self.norm_in(x))))
+        if self.modulate is not None and embedding is not None:
+            scale, shift = self.modulate(embedding)[:, :, None, None].to(h.dtype).chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        out: Tensor = self.skip(x) + self.conv_out(F.silu(h))
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head attention of x [B, N, C] to `context` [B, M, K] (to x itself without one)."""
+
+    def __init__(self, channels: int, heads: int, context: int = 0) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(channels, channels, bias=False)
+        self.key_value = nn.Linear(context or channels, 2 * channels, bias=False)
+        self.out = zero_(nn.Linear(channels, channels))
+
+    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        source = x if context is None else context
+        b, n, c = x.shape
+        q = self.query(x).view(b, n, self.heads, -1).transpose(1, 2)
+        k, v = self.key_value(source).view(b, source.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        out: Tensor = self.out(attend(q, k, v, mask).transpose(1, 2).reshape(b, n, c))
+        return out
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, cross-attention to the caption's tokens, and a feed-forward net, each on a residual branch."""
+
+    def __init__(self, channels: int, heads: int, context: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(3))
+        self.self_attention = Attention(channels, heads)
+        self.cross_attention = Attention(channels, heads, context)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(channels, 2 * channels), nn.GELU(), zero_(nn.Linear(2 * channels, channels))
+        )
+
+    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
+        """x [B, C, H, W], context [B, M, K], mask [B, M]."""
+        b, c, h, w = x.shape
+        y = x.permute(0, 2, 3, 1).reshape(b, h * w, c)
+        y = y + self.self_attention(self.norms[0](y))
+        y = y + self.cross_attention(self.norms[1](y), context, mask)
+        y = y + self.feed_forward(self.norms[2](y))
+        return y.view(b, h, w, c).permute(0, 3, 1, 2)
+
+
+class Upsample(nn.Module):
+    """Nearest-neighbour doubling, then a 3x3 convolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return out
+
+
+def sinusoid(t: Tensor, channels: int, longest: float = 10_000.0) -> Tensor:
+    """Sinusoidal embedding of t [B] (in units in which 1 matters) -> [B, channels] (Vaswani et al. 2017, 3.5)."""
+    half = channels // 2
+    rates = torch.exp(-math.log(longest) * torch.arange(half, device=t.device, dtype=torch.float32) / half)
+    angles = t.float()[:, None] * rates
+    return torch.cat([angles.cos(), angles.sin()], dim=1)

@@ -1,0 +1,131 @@
+"""The network that predicts the noise: a UNet over latents, told the time and the caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .layers import ResidualBlock, TransformerBlock, Upsample, group_norm, sinusoid, zero_
+
+
+@dataclass
+class Condition:
+    """What a caption says: tokens [B, L, D], mask [B, L] (True: a token, False: padding), pooled [B, P]."""
+
+    tokens: Tensor
+    mask: Tensor
+    pooled: Tensor
+
+    def to(self, device: torch.device) -> Condition:
+        return Condition(self.tokens.to(device), self.mask.to(device), self.pooled.to(device))
+
+    def expand(self, n: int) -> Condition:
+        """A condition of one row as n rows."""
+        return Condition(*(a.expand(n, *a.shape[1:]) for a in (self.tokens, self.mask, self.pooled)))
+
+    def where(self, keep: Tensor, other: Condition) -> Condition:
+        """This condition in the rows where keep [B] is True, the other one elsewhere."""
+        return Condition(
+            torch.where(keep[:, None, None], self.tokens, other.tokens),
+            torch.where(keep[:, None], self.mask, other.mask),
+            torch.where(keep[:, None], self.pooled, other.pooled),
+        )
+
+    @staticmethod
+    def cat(a: Condition, b: Condition) -> Condition:
+        return Condition(
+            torch.cat([a.tokens, b.tokens]), torch.cat([a.mask, b.mask]), torch.cat([a.pooled, b.pooled])
+        )
+
+
+class Level(nn.Module):
+    """A residual block, then a transformer block where the level attends."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int, heads: int, context: int) -> None:
+        super().__init__()
+        self.residual = ResidualBlock(inputs, outputs, embedding)
+        self.transformer = TransformerBlock(outputs, heads, context) if heads else None
+
+    def forward(self, x: Tensor, embedding: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+        x = self.residual(x, embedding)
+        return x if self.transformer is None else self.transformer(x, tokens, mask)
+
+
+class UNet(nn.Module):
+    """x_t [B, C, H, W], t [B] in [0, 1], Condition -> [B, C, H, W].
+
+    `widths` are the channels of each resolution, `blocks` how many residual blocks each has on the way down (one more
+    on the way up), `attention` which resolutions attend to themselves and to the caption.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        token_width: int,
+        pooled_width: int,
+        widths: Sequence[int] = (64, 160),
+        blocks: int = 2,
+        attention: Sequence[bool] = (False, True),
+        head_width: int = 32,
+    ) -> None:
+        super().__init__()
+        e = 4 * widths[0]
+        self.time_width = widths[0]
+        self.time = nn.Sequential(nn.Linear(widths[0], e), nn.SiLU(), nn.Linear(e, e))
+        self.pooled = nn.Linear(pooled_width, e)
+        self.pooled_scale = pooled_width**0.5  # pooled features are of unit length: bring their elements to about 1
+        self.activation = nn.SiLU()
+        self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
+
+        heads = [w // head_width if a else 0 for w, a in zip(widths, attention, strict=True)]
+        kept, width = [widths[0]], widths[0]
+        self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
+        for i, w in enumerate(widths):
+            levels = nn.ModuleList()
+            for _ in range(blocks):
+                levels.append(Level(width, w, e, heads[i], token_width))
+                width = w
+                kept.append(width)
+            self.down.append(levels)
+            if i + 1 < len(widths):
+                self.shrink.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
+                kept.append(width)
+        self.middle = nn.ModuleList(
+            [Level(width, width, e, heads[-1], token_width), Level(width, width, e, 0, token_width)]
+        )
+        self.up, self.grow = nn.ModuleList(), nn.ModuleList()
+        for i, w in reversed(list(enumerate(widths))):
+            levels = nn.ModuleList()
+            for _ in range(blocks + 1):
+                levels.append(Level(width + kept.pop(), w, e, heads[i], token_width))
+                width = w
+            self.up.append(levels)
+            if i:
+                self.grow.append(Upsample(width, width))
+        self.out = nn.Sequential(group_norm(width), nn.SiLU(), zero_(nn.Conv2d(width, channels, 3, padding=1)))
+
+    def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        embedding = self.time(sinusoid(1000 * t, self.time_width)) + self.pooled(condition.pooled * self.pooled_scale)
+        embedding = self.activation(embedding)
+        tokens, mask = condition.tokens, condition.mask
+        x = self.conv_in(x.contiguous(memory_format=torch.channels_last))
+        kept = [x]
+        for i, levels in enumerate(self.down):
+            for level in levels:  # type: ignore[attr-defined]
+                x = level(x, embedding, tokens, mask)
+                kept.append(x)
+            if i < len(self.shrink):
+                x = self.shrink[i](x)
+                kept.append(x)
+        for level in self.middle:
+            x = level(x, embedding, tokens, mask)
+        for i, levels in enumerate(self.up):
+            for level in levels:  # type: ignore[attr-defined]
+                x = level(torch.cat([x, kept.pop()], dim=1), embedding, tokens, mask)
+            if i < len(self.grow):
+                x = self.grow[i](x)
+        out: Tensor = self.out(x).float()
+        return out

@@ -1,0 +1,66 @@
+"""Weights on disk: a safetensors file whose metadata holds the passport, from which the net is built again.
+
+Safetensors hold numbers alone: nothing in them can be executed (law 8).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..config import ConfigError
+
+
+def save_weights(path: Path, state: Mapping[str, Tensor], passport: Mapping[str, Any], half: bool = False) -> None:
+    """Written to the side, flushed, and renamed. `half` stores float32 as float16."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (t.half() if half and t.dtype == torch.float32 else t).detach().cpu().contiguous() for name, t in state.items()
+    }
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    save_file(tensors, partial, metadata={"passport": json.dumps(dict(passport), sort_keys=True)})
+    with partial.open("rb") as f:
+        os.fsync(f.fileno())
+    partial.replace(path)
+
+
+def read_passport(path: Path) -> dict[str, Any]:
+    """What made these weights. Raises ConfigError if the file has none."""
+    try:
+        with safe_open(path, framework="pt") as f:
+            passport = json.loads((f.metadata() or {})["passport"])
+    except Exception as e:
+        raise ConfigError(f"{path}: not weights with a passport ({type(e).__name__}); make them with this project") from e
+    if not isinstance(passport, dict):
+        raise ConfigError(f"{path}: its passport is not a table")
+    return passport
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors, floating-point ones as float32."""
+    with safe_open(path, framework="pt") as f:
+        state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
+    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+
+
+def load_into(net: nn.Module, path: Path) -> None:
+    """Raises ConfigError when the weights are of another architecture."""
+    try:
+        net.load_state_dict(read_state(path))
+    except RuntimeError as e:
+        first = str(e).strip().splitlines()[1].strip() if "\n" in str(e) else str(e)
+        raise ConfigError(f"{path}: not weights of this architecture: {first}") from e
+
+
+def file_hash(path: Path) -> str:
+    """Twelve hexadecimal digits of the file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

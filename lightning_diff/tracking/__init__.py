@@ -1,0 +1,1 @@
+"""The run folder's own record, and its mirrors."""

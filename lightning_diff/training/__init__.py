@@ -1,0 +1,1 @@
+"""Training by Lightning: our modules, and what is needed for a killed run to end with the same bits."""

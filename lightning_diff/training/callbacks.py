@@ -1,0 +1,113 @@
+"""What happens at the end of a step: the record, the progress bar, the checkpoint, the stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from ..tracking.record import Record
+from .modules.base import Trained
+from .signals import STOP, Interrupted
+
+Log = Callable[[int, dict[str, float]], None]
+
+
+class Checkpoint(pl.Callback):
+    """Saves `last.ckpt` every so many steps, at the end, and when asked to stop."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        step = trainer.global_step
+        stopping = self._agreed_to_stop(trainer)
+        if stopping or step % self.every == 0 or step == trainer.max_steps:
+            trainer.save_checkpoint(self.path)
+        if stopping:
+            raise Interrupted(stopping, step)
+
+    @staticmethod
+    def _agreed_to_stop(trainer: pl.Trainer) -> int:
+        """The signal that any rank was sent: all ranks must stop at the same step."""
+        if trainer.world_size == 1:
+            return STOP.number
+        number = torch.tensor(STOP.number, device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX)
+        return int(number)
+
+
+class Meters(pl.Callback):
+    """Means of the meters over `every` steps, to the record and the mirrors; one wait for the device each time."""
+
+    def __init__(self, record: Record, every: int, batch: int, mirror: Log) -> None:
+        self.record, self.every, self.batch, self.mirror = record, every, batch, mirror
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, Tensor] = {}
+        self.since, self.steps = time.perf_counter(), 0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.since = time.perf_counter()
+        self.record.write("start", trainer.global_step, world_size=trainer.world_size, precision=str(trainer.precision))
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        assert isinstance(module, Trained)
+        for name, value in module.meters.items():
+            value = value.float()
+            known = ~value.isnan()
+            self.sums[name] = self.sums.get(name, 0) + torch.where(known, value, 0.0)
+            self.counts[name] = self.counts.get(name, 0) + known
+        self.steps += 1
+        step = trainer.global_step
+        if step % self.every == 0 or step == trainer.max_steps:
+            values = {n: float(self.sums[n]) / int(c) for n, c in self.counts.items() if int(c)}
+            seconds = time.perf_counter() - self.since
+            values["images_per_second"] = self.steps * self.batch / seconds
+            values["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+            self.sums, self.counts, self.steps, self.since = {}, {}, 0, time.perf_counter()
+            if trainer.is_global_zero:
+                self.record.write("train", step, **values)
+                self.mirror(step, values)
+
+
+class ProgressBar(pl.Callback):
+    """A bar with the loss, images a second and the time left; a line now and then where there is no terminal."""
+
+    def __init__(self, console: Console, title: str, batch: int) -> None:
+        self.console, self.title, self.batch = console, title, batch
+        self.bar: Progress | None = None
+        self.said = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.first, self.began = trainer.global_step, time.perf_counter()
+        if trainer.is_global_zero and self.console.is_terminal:
+            columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total}", TimeRemainingColumn())
+            self.bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=self.console)
+            self.task = self.bar.add_task(self.title, total=trainer.max_steps, completed=self.first, note="")
+            self.bar.start()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        now, step = time.perf_counter(), trainer.global_step
+        wait = 0.5 if self.bar else 20.0
+        if not trainer.is_global_zero or (now - self.said < wait and step != trainer.max_steps):
+            return
+        assert isinstance(module, Trained)
+        self.said = now
+        rate = (step - self.first) / (now - self.began)
+        note = f"loss {float(module.meters['loss']):.4f}  {rate * self.batch:.0f} images/s"
+        if self.bar:
+            self.bar.update(self.task, completed=step, note=note)
+        else:
+            left = (trainer.max_steps - step) / max(rate, 1e-9)
+            self.console.print(f"{self.title}: step {step}/{trainer.max_steps}  {note}  {left:.0f} s left", highlight=False)
+
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        if self.bar:
+            self.bar.stop()

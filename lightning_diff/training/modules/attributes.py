@@ -1,0 +1,23 @@
+"""Training of the attribute classifier."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...config import Training
+from ...data.dataset import PictureBatch
+from ...data.decode import to_unit
+from ...nets.attributes import AttributeClassifier, attribute_loss
+from .base import Trained
+
+
+class AttributesModule(Trained):
+    net: AttributeClassifier
+
+    def __init__(self, net: AttributeClassifier, training: Training, seed: int) -> None:
+        super().__init__(net, training, seed)
+
+    def training_step(self, batch: PictureBatch, batch_idx: int) -> Tensor:
+        loss = attribute_loss(self.net(to_unit(batch.images)), batch.labels)
+        self.meter(loss=loss)
+        return loss

@@ -1,0 +1,63 @@
+"""What every training shares: the optimizer, its schedule, the EMA, and meters that never wait for the device."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from ...config import Training
+from ..ema import Ema
+
+
+def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
+    """Linear warm-up, then half a cosine down to zero."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+
+
+class Trained(pl.LightningModule):
+    """`net` is trained; `meters` holds the last step's detached scalars; `positions` of a batch address its randomness."""
+
+    def __init__(self, net: nn.Module, training: Training, seed: int) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.training_config, self.seed = training, seed
+        self.meters: dict[str, Tensor] = {}
+        self.ema = Ema(self.net, training.ema)
+        self.run_net = torch.compile(self.net) if training.compile else self.net
+
+    def configure_optimizers(self) -> Any:
+        c = self.training_config
+        wide = [p for p in self.net.parameters() if p.requires_grad and p.ndim > 1]
+        narrow = [p for p in self.net.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [{"params": wide, "weight_decay": c.weight_decay}, {"params": narrow, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=c.learning_rate, betas=(0.9, 0.99), fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: learning_rate_factor(n, c.warmup, c.steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Lightning refuses to clip under a fused optimizer; bf16 needs no unscaling, so it is done here."""
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.training_config.clip or float("inf"), foreach=True)
+        self.meters["gradient_norm"] = norm.detach()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.ema.update(self.global_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["ema"] = self.ema.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.ema.load(checkpoint["ema"])
+
+    def averaged(self) -> nn.Module:
+        """The net with the averaged weights in it: what is measured and kept."""
+        self.net.load_state_dict(self.ema.state(), strict=False)
+        return self.net.eval()
+
+    def meter(self, **values: Tensor) -> None:
+        self.meters = {name: value.detach() for name, value in values.items()}

@@ -1,0 +1,36 @@
+"""Training of a tower: pictures and their captions are brought together (Radford et al. 2021), by open_clip's loss."""
+
+from __future__ import annotations
+
+import torch
+from open_clip import ClipLoss
+from torch import Tensor
+
+from ...config import Training
+from ...data.dataset import PictureBatch
+from ...data.decode import to_unit
+from ...nets.text import Tower
+from .base import Trained
+
+
+class ContrastiveModule(Trained):
+    """Under several ranks the features of all are gathered, so that the loss is that of the global batch."""
+
+    net: Tower
+
+    def __init__(self, net: Tower, training: Training, seed: int) -> None:
+        super().__init__(net, training, seed)
+
+    def on_fit_start(self) -> None:
+        self.loss = ClipLoss(
+            local_loss=True, gather_with_grad=True, rank=self.trainer.global_rank, world_size=self.trainer.world_size
+        )
+
+    def training_step(self, batch: PictureBatch, batch_idx: int) -> Tensor:
+        images = self.net.image_features(to_unit(batch.images))
+        texts = self.net.text_features(batch.captions)
+        scale = self.net.model.logit_scale.clamp(max=4.6052).exp()
+        loss: Tensor = self.loss(images, texts, scale)
+        right = (images @ texts.T).argmax(dim=1) == torch.arange(len(texts), device=texts.device)
+        self.meter(loss=loss, recall_at_1=right.float().mean(), scale=scale)
+        return loss

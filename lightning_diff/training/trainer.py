@@ -1,0 +1,124 @@
+"""Lightning's Trainer, set up so that the same command continues the same run, bit for bit on the CPU."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from torch.utils.data import DataLoader, Dataset
+
+from ..config import Config, Training
+from ..data.dataset import whole
+from ..data.order import Batches
+from ..tracking.record import Record
+from .callbacks import Checkpoint, Log, Meters, ProgressBar
+from .checkpoint import WholeCheckpoints, read_checkpoint
+from .modules.base import Trained
+
+LAST = Path("checkpoints") / "last.ckpt"
+
+
+class Stream(pl.LightningDataModule):
+    """The loader of a rank, from the step that the trainer is at: where to go on is one integer."""
+
+    def __init__(self, dataset: Dataset[Any], training: Training, seed: int) -> None:
+        super().__init__()
+        self.dataset, self.config, self.seed = dataset, training, seed
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        t, c = self.trainer, self.config
+        batches = Batches(
+            len(self.dataset),  # type: ignore[arg-type]
+            c.batch,
+            c.steps,
+            self.seed,
+            t.global_step,
+            t.global_rank,
+            t.world_size,
+        )
+        return DataLoader(
+            self.dataset,
+            batch_sampler=batches,
+            num_workers=c.workers,
+            collate_fn=whole,
+            pin_memory=t.strategy.root_device.type == "cuda",
+            prefetch_factor=4 if c.workers else None,
+        )
+
+
+def on_gpu(training: Training) -> bool:
+    return training.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """bf16 by default where it pays: GPUs, and CPUs with bf16 instructions."""
+    precision: Any = training.precision
+    if precision == "auto":
+        bf16 = on_gpu(training) or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
+        precision = "bf16-mixed" if bf16 else "32-true"
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
+    if on_gpu(training):
+        torch.set_float32_matmul_precision("high")
+    return pl.Trainer(
+        max_steps=training.steps,
+        max_epochs=-1,
+        accelerator="gpu" if on_gpu(training) else "cpu",
+        devices=training.devices,
+        num_nodes=training.nodes,
+        precision=precision,
+        plugins=[WholeCheckpoints()],
+        callbacks=callbacks,
+        default_root_dir=folder,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+        benchmark=on_gpu(training),
+        profiler="simple" if training.profile else None,
+    )
+
+
+def fit(
+    module: Trained, dataset: Dataset[Any], config: Config, folder: Path, record: Record, console: Console, mirror: Log,
+    title: str, extra: Callable[[], list[pl.Callback]] = list,
+) -> int:
+    """Train to config.training.steps, from the folder's last checkpoint if there is one. Returns the step it began at.
+
+    Raises Interrupted when a signal asked it to stop.
+    """
+    t = config.training
+    last = folder / LAST
+    begin = 0
+    if last.is_file():
+        begin = int(read_checkpoint(last)["global_step"])
+        console.print(f"{title}: continuing at step {begin} of {t.steps}", highlight=False)
+    elif config.init_from:
+        from ..nets.weights import load_into
+
+        load_into(module.net, Path(config.init_from))
+    if begin >= t.steps:
+        module.on_load_checkpoint(checkpoint := read_checkpoint(last))
+        module.load_state_dict(checkpoint["state_dict"])
+        return begin
+    callbacks = [
+        Meters(record, t.log_every, t.batch, mirror),
+        ProgressBar(console, title, t.batch),
+        *extra(),
+        Checkpoint(last, t.checkpoint_every),
+    ]
+    trainer = make_trainer(t, folder, callbacks)
+    stream = Stream(dataset, t, config.seed)
+    trainer.fit(module, datamodule=stream, ckpt_path=str(last) if last.is_file() else None)
+    return begin
