@@ -89,7 +89,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; run= names a run folder, for example run=outputs/base")
     try:
-        node = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+        node: Any = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
         groups = {f.name for f in fields(Config)}
         for override in OverridesParser.create().parse_overrides(list(overrides)):
             key, value = override.key_or_group, override.value()

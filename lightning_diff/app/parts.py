@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ from ..data.worlds import WORLDS
 from ..nets.attributes import AttributeClassifier
 from ..nets.autoencoder import Autoencoder
 from ..nets.text import Tower
-from ..nets.weights import file_hash, load_into, read_passport
+from ..nets.weights import load_into, read_passport, read_state, save_weights
 from .compose import compose_config
 from .run import say
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+PARTS = "parts"
 EXPERIMENTS = {"autoencoder": "autoencoder", "text": "contrastive", "judge": "judge", "attributes": "attributes"}
 NAMES = {
     "autoencoder": "autoencoder",
@@ -55,7 +58,7 @@ def find_part(part: str, config: Config) -> Path:
     if given != "auto":
         return Path(given)
     data = identity(config.data)
-    shipped = SHIPPED / f"{part}-{config.data.kind}.safetensors"
+    shipped = SHIPPED / config.data.kind / PARTS / f"{part}.safetensors"
     if shipped.is_file() and read_passport(shipped)["data"] == data and _same_net(part, config, read_passport(shipped)):
         return shipped
     return _trained(part, config, data)
@@ -91,7 +94,9 @@ def part_config(part: str, config: Config) -> Config:
         recipe.training,
         accelerator=config.training.accelerator,
         workers=config.training.workers,
-        steps=min(recipe.training.steps, config.training.steps) if config.training.steps < 100 else recipe.training.steps,
+        steps=min(recipe.training.steps, config.training.steps)
+        if config.training.steps < 100
+        else recipe.training.steps,
     )
     return replace(
         recipe,
@@ -104,9 +109,40 @@ def part_config(part: str, config: Config) -> Config:
     )
 
 
-def part_passport(path: Path) -> dict[str, Any]:
-    """What a result says of a part: its name, hash and the pictures that it was trained on."""
-    passport = read_passport(path)
-    if passport.get("part") not in EXPERIMENTS:
-        raise ConfigError(f"{path}: not a frozen part but {passport.get('part')!r}")
-    return {"part": passport["part"], "sha256": file_hash(path), "data": passport["data"]}
+def place_part(part: str, config: Config, folder: Path) -> Path:
+    """The run's own copy of a part (a link where the file system allows), so that the run folder is enough to sample
+    from it. Weights of an open_clip model are given a passport. Raises ConfigError when the file is not that part."""
+    placed = folder / PARTS / f"{part}.safetensors"
+    if placed.is_file():
+        return placed
+    source = find_part(part, config)
+    placed.parent.mkdir(parents=True, exist_ok=True)
+    partial = placed.with_name(f"{placed.name}.{os.getpid()}")
+    if part == "text" and config.text.model:
+        save_weights(
+            partial,
+            _open_clip_state(config.text.model, source),
+            {"part": part, "net": {"open_clip": config.text.model}, "data": str(source.name)},
+        )
+    else:
+        found = read_passport(source).get("part")
+        if found != part and {found, part} != {"text", "judge"}:
+            raise ConfigError(f"{source}: its passport says {found!r}, not {part!r}")
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
+    partial.replace(placed)
+    return placed
+
+
+def _open_clip_state(name: str, source: Path) -> dict[str, Any]:
+    """A Tower's state from open_clip's own weights of that model. Raises ConfigError if they do not fit."""
+    tower = Tower({"open_clip": name})
+    try:
+        tower.model.load_state_dict(read_state(source))
+    except Exception as e:
+        raise ConfigError(
+            f"text.weights={source}: not safetensors weights of open_clip's {name} ({type(e).__name__})"
+        ) from e
+    return tower.state_dict()

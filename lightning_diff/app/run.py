@@ -19,7 +19,16 @@ from ..training.signals import STOP
 
 # What may differ when the same folder is trained on: where it runs and what is done afterwards.
 FREE = ("outputs", "cache", "name", "sampler", "guidance", "evaluation", "tracking")
-FREE_TRAINING = ("accelerator", "devices", "nodes", "workers", "log_every", "checkpoint_every", "sample_every", "profile")
+FREE_TRAINING = (
+    "accelerator",
+    "devices",
+    "nodes",
+    "workers",
+    "log_every",
+    "checkpoint_every",
+    "sample_every",
+    "profile",
+)
 
 console = Console(soft_wrap=True)
 
@@ -56,7 +65,9 @@ class Run:
     def mirror(self) -> Mirror:
         """Opened when first used: W&B takes seconds to start."""
         if self._mirror is None:
-            self._mirror = Mirror(self.config.tracking, self.folder, asdict(self.config), self.config.task, first_rank())
+            self._mirror = Mirror(
+                self.config.tracking, self.folder, asdict(self.config), self.config.task, first_rank()
+            )
         return self._mirror
 
     def finish(self) -> None:

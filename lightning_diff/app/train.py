@@ -92,7 +92,7 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], T
     t, seed = config.training, config.seed
     if config.task == "autoencoder":
         a = config.autoencoder
-        net = {"widths": list(a.widths), "latent_channels": a.latent_channels, "blocks": a.blocks}
+        net: dict[str, Any] = {"widths": list(a.widths), "latent_channels": a.latent_channels, "blocks": a.blocks}
         return "autoencoder", net, AutoencoderModule(Autoencoder(**net), t, seed, a.kl_weight)  # type: ignore[arg-type]
     if config.task == "attributes":
         net = {"heads": {name: len(values) for name, values in get_world(config.data.kind).attributes.items()}}

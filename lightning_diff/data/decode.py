@@ -20,7 +20,7 @@ class BadPicture(Exception):
 def open_picture(data: bytes) -> Image.Image:
     """RGB picture from the bytes of a JPEG, PNG or WebP file. Raises BadPicture. Transparent parts become white."""
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        picture: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         if picture.width * picture.height > MOST_PIXELS:
             raise BadPicture(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
         if picture.mode in ("RGBA", "LA", "P"):

@@ -37,6 +37,10 @@ class Index:
     def __len__(self) -> int:
         return len(self.spans)
 
+    def fingerprint(self) -> str:
+        """Hash of the samples' keys and of their members' places and sizes."""
+        return hashlib.sha256(self.spans.tobytes() + "\0".join(self.keys.tolist()).encode()).hexdigest()[:16]
+
 
 class ShardReader:
     """Reads members by `os.pread`: no shared file position, so safe from any worker."""
@@ -51,7 +55,9 @@ class ShardReader:
         handle = self._files.get((os.getpid(), shard))
         if handle is None:
             handle = self._files[os.getpid(), shard] = os.open(self.index.shards[shard], os.O_RDONLY)
-        picture, text, record = (os.pread(handle, size, offset) for offset, size in zip(spans[::2], spans[1::2], strict=True))
+        picture, text, record = (
+            os.pread(handle, size, offset) for offset, size in zip(spans[::2], spans[1::2], strict=True)
+        )
         fields = json.loads(record) if record else {}
         caption = text.decode("utf-8", "replace").strip() if text else str(fields.get("caption", ""))
         return picture, caption, fields

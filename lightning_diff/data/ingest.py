@@ -26,7 +26,12 @@ def folder_pictures(source: Path) -> list[Path]:
             f"data.source={source}: {len(pictures)} pictures, none with a caption; put PICTURE.txt beside PICTURE.png"
         )
     if len(captioned) < len(pictures):
-        log.warning("%d of %d pictures in %s have no caption and are left out", len(pictures) - len(captioned), len(pictures), source)
+        log.warning(
+            "%d of %d pictures in %s have no caption and are left out",
+            len(pictures) - len(captioned),
+            len(pictures),
+            source,
+        )
     return captioned
 
 

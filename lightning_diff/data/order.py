@@ -28,7 +28,9 @@ class Batches(Sampler[list[tuple[int, int]]]):
     of the whole run: Lightning counts the batches done before a restart as fetched.
     """
 
-    def __init__(self, count: int, batch: int, steps: int, seed: int, start: int = 0, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self, count: int, batch: int, steps: int, seed: int, start: int = 0, rank: int = 0, ranks: int = 1
+    ) -> None:
         self.count, self.batch, self.steps, self.seed = count, batch, steps, seed
         self.start, self.rank, self.share = start, rank, batch // ranks
 

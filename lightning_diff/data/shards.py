@@ -83,7 +83,13 @@ def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[s
         shards = find_shards(data.source)
         tests = [p for p in shards if p.name.startswith("test")]
         return {"train": [p for p in shards if p not in tests] or shards, "test": tests}
-    recipe = {"identity": identity(data), "train": data.train, "test": data.test, "seed": data.seed, "per": data.shard_size}
+    recipe = {
+        "identity": identity(data),
+        "train": data.train,
+        "test": data.test,
+        "seed": data.seed,
+        "per": data.shard_size,
+    }
     if data.kind == "folder":
         recipe.pop("train"), recipe.pop("seed")
     folder = cache / "data" / f"{data.kind}-{digest(recipe)}"

@@ -88,7 +88,5 @@ def sample(
     name: str, denoise: Denoiser, path: Path, seeds: Tensor, shape: tuple[int, ...], steps: int, eta: float = 0.0
 ) -> Tensor:
     """x_0 [B, *shape]."""
-    x = torch.empty(0)
-    for x, _ in trajectory(name, denoise, path, seeds, shape, steps, eta):
-        pass
+    *_, (x, _) = trajectory(name, denoise, path, seeds, shape, steps, eta)
     return x

@@ -23,14 +23,21 @@ def psnr(a: Tensor, b: Tensor) -> float:
     return float((-10 * error.clamp(min=1e-10).log10()).mean())
 
 
+def correct_heads(classifier: AttributeClassifier, images: Tensor, labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """{head: bool [N]}: whether the attribute is as the caption states; True where it states nothing. images uint8."""
+    device = next(classifier.parameters()).device
+    right: dict[str, list[Tensor]] = {}
+    for start in range(0, len(images), BATCH):
+        logits = classifier(to_unit(images[start : start + BATCH].to(device)))
+        for name, values in logits.items():
+            label = labels[name][start : start + BATCH]
+            right.setdefault(name, []).append((label < 0) | (values.argmax(dim=1).cpu() == label))
+    return {name: torch.cat(parts) for name, parts in right.items()}
+
+
 def correct(classifier: AttributeClassifier, images: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
-    """bool [B]: every attribute that the caption states is read off the picture. images uint8."""
-    logits = classifier(to_unit(images))
-    right = torch.ones(len(images), dtype=torch.bool, device=images.device)
-    for name, values in logits.items():
-        label = labels[name].to(images.device)
-        right &= (label < 0) | (values.argmax(dim=1) == label)
-    return right
+    """bool [N]: every attribute that the caption states is read off the picture."""
+    return torch.stack(list(correct_heads(classifier, images, labels).values())).all(dim=0)
 
 
 def recall_at_1(images: Tensor, texts: Tensor, of: int = 256) -> float:
@@ -49,7 +56,9 @@ def fit_latent_scale(net: Autoencoder, train: Pictures, count: int = 2048) -> No
     """Set shift and scale so that latents of the training pictures have mean 0 and std 1 per channel."""
     means, variances = [], []
     for start in range(0, min(count, len(train)), BATCH):
-        mean, log_variance = net.moments(to_unit(train.range(start, min(start + BATCH, count)).images).to(net.shift.device))
+        mean, log_variance = net.moments(
+            to_unit(train.range(start, min(start + BATCH, count)).images).to(net.shift.device)
+        )
         means.append(mean)
         variances.append(log_variance.exp())
     mean, variance = torch.cat(means), torch.cat(variances)

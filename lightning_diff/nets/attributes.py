@@ -20,7 +20,9 @@ class AttributeClassifier(nn.Module):
             channels = outputs
         layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
         # Left and right matter, so the columns are kept apart: 4 x 4 cells, not one mean.
-        self.trunk = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, 128), nn.ReLU())
+        self.trunk = nn.Sequential(
+            *layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, 128), nn.ReLU()
+        )
         self.heads = nn.ModuleDict({name: nn.Linear(128, n) for name, n in heads.items()})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:

@@ -63,6 +63,9 @@ class Tower(nn.Module):
     """An open_clip model with its tokenizer and its normalisation of pictures. `config` describes all three; it is
     plain data (strings, numbers, lists), so that a tower can be stored as safetensors and built again."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.config: dict[str, Any] = json.loads(json.dumps(dict(config)))
@@ -83,7 +86,7 @@ class Tower(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.mean.device  # type: ignore[return-value]
+        return self.mean.device
 
     def condition(self, captions: Sequence[str]) -> Condition:
         """Captions -> Condition: the last hidden state of each token, and the pooled output, of unit length."""

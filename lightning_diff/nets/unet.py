@@ -36,9 +36,7 @@ class Condition:
 
     @staticmethod
     def cat(a: Condition, b: Condition) -> Condition:
-        return Condition(
-            torch.cat([a.tokens, b.tokens]), torch.cat([a.mask, b.mask]), torch.cat([a.pooled, b.pooled])
-        )
+        return Condition(torch.cat([a.tokens, b.tokens]), torch.cat([a.mask, b.mask]), torch.cat([a.pooled, b.pooled]))
 
 
 class Level(nn.Module):

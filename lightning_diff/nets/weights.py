@@ -24,7 +24,8 @@ def save_weights(path: Path, state: Mapping[str, Tensor], passport: Mapping[str,
     """Written to the side, flushed, and renamed. `half` stores float32 as float16."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: (t.half() if half and t.dtype == torch.float32 else t).detach().cpu().contiguous() for name, t in state.items()
+        name: (t.half() if half and t.dtype == torch.float32 else t).detach().cpu().contiguous()
+        for name, t in state.items()
     }
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     save_file(tensors, partial, metadata={"passport": json.dumps(dict(passport), sort_keys=True)})
@@ -39,7 +40,9 @@ def read_passport(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as f:
             passport = json.loads((f.metadata() or {})["passport"])
     except Exception as e:
-        raise ConfigError(f"{path}: not weights with a passport ({type(e).__name__}); make them with this project") from e
+        raise ConfigError(
+            f"{path}: not weights with a passport ({type(e).__name__}); make them with this project"
+        ) from e
     if not isinstance(passport, dict):
         raise ConfigError(f"{path}: its passport is not a table")
     return passport

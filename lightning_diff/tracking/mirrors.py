@@ -25,7 +25,9 @@ def run_id(folder: Path) -> str:
 class Mirror:
     """A W&B run, or nothing when disabled or when this is not the first rank."""
 
-    def __init__(self, tracking: Tracking, folder: Path, config: Mapping[str, Any], job_type: str, first_rank: bool = True) -> None:
+    def __init__(
+        self, tracking: Tracking, folder: Path, config: Mapping[str, Any], job_type: str, first_rank: bool = True
+    ) -> None:
         self.run: Any = None
         if tracking.wandb == "disabled" or not first_rank:
             return
@@ -45,9 +47,11 @@ class Mirror:
             "settings": settings,
         }
         try:
-            self.run = wandb.init(mode=tracking.wandb, **arguments)
+            self.run = wandb.init(**arguments, **{"mode": tracking.wandb})
         except Exception as e:
-            log.warning("W&B is not reachable (%s): this run is kept offline, `wandb sync` sends it later", type(e).__name__)
+            log.warning(
+                "W&B is not reachable (%s): this run is kept offline, `wandb sync` sends it later", type(e).__name__
+            )
             self.run = wandb.init(mode="offline", **arguments)
         self.run.define_metric("step")
         self.run.define_metric("train/*", step_metric="step")
@@ -63,11 +67,15 @@ class Mirror:
         import wandb
 
         columns = [c for c in rows[0] if c != "passport"]
-        table = wandb.Table(columns=[*columns, "passport"], data=[[r[c] for c in columns] + [json.dumps(r["passport"])] for r in rows])
+        table = wandb.Table(
+            columns=[*columns, "passport"], data=[[r[c] for c in columns] + [json.dumps(r["passport"])] for r in rows]
+        )
         values: dict[str, Any] = {"sweep/table": table}
         for column in columns:
             if column not in ("guider", "scale", "n"):
-                values[f"sweep/{column}"] = wandb.plot.line(table, "scale", column, title=f"{column} over guidance scale")
+                values[f"sweep/{column}"] = wandb.plot.line(
+                    table, "scale", column, title=f"{column} over guidance scale"
+                )
         values["sweep/fid_over_clip"] = wandb.plot.scatter(table, "clip_score", "fid", title="FID against CLIP score")
         for path in figures:
             values[f"pictures/{path.stem}"] = wandb.Image(str(path))

@@ -106,7 +106,9 @@ class ProgressBar(pl.Callback):
             self.bar.update(self.task, completed=step, note=note)
         else:
             left = (trainer.max_steps - step) / max(rate, 1e-9)
-            self.console.print(f"{self.title}: step {step}/{trainer.max_steps}  {note}  {left:.0f} s left", highlight=False)
+            self.console.print(
+                f"{self.title}: step {step}/{trainer.max_steps}  {note}  {left:.0f} s left", highlight=False
+            )
 
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         if self.bar:

@@ -91,8 +91,15 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
 
 
 def fit(
-    module: Trained, dataset: Dataset[Any], config: Config, folder: Path, record: Record, console: Console, mirror: Log,
-    title: str, extra: Callable[[], list[pl.Callback]] = list,
+    module: Trained,
+    dataset: Dataset[Any],
+    config: Config,
+    folder: Path,
+    record: Record,
+    console: Console,
+    mirror: Log,
+    title: str,
+    extra: Callable[[], list[pl.Callback]] = list,
 ) -> int:
     """Train to config.training.steps, from the folder's last checkpoint if there is one. Returns the step it began at.
 

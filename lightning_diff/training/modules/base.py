@@ -42,7 +42,9 @@ class Trained(pl.LightningModule):
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Lightning refuses to clip under a fused optimizer; bf16 needs no unscaling, so it is done here."""
-        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.training_config.clip or float("inf"), foreach=True)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.net.parameters(), self.training_config.clip or float("inf"), foreach=True
+        )
         self.meters["gradient_norm"] = norm.detach()
 
     def on_train_batch_end(self, *_: Any) -> None:

@@ -43,6 +43,8 @@ class DiffusionModule(Trained):
         self.meter(
             loss=loss,
             loss_conditional=(each * keep).sum() / keep.sum().clamp(min=1),
-            loss_unconditional=torch.where(dropped.any(), (each * dropped).sum() / dropped.sum().clamp(min=1), torch.nan),
+            loss_unconditional=torch.where(
+                dropped.any(), (each * dropped).sum() / dropped.sum().clamp(min=1), torch.nan
+            ),
         )
         return loss

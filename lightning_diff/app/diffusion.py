@@ -1,0 +1,98 @@
+"""The main job: frozen parts, cached features, the UNet's training, its weights, its evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config import Config
+from ..data.shards import identity
+from ..data.worlds import WORLDS
+from ..diffusion.path import Path as DiffusionPath
+from ..generation.text_to_image import TextToImage
+from ..nets.unet import UNet
+from ..nets.weights import file_hash, load_into, read_passport, save_weights
+from ..training.modules.diffusion import DiffusionModule
+from ..training.trainer import fit, on_gpu
+from .features import cached_features
+from .parts import PARTS, load_part, place_part
+from .run import Run, console, first_rank, say
+from .train import WEIGHTS, parameters, pictures
+
+
+def needed_parts(config: Config) -> tuple[str, ...]:
+    """The frozen parts that training and, if asked for, evaluation use."""
+    judges: tuple[str, ...] = ()
+    if config.evaluation.enabled:
+        judges = ("judge", "attributes") if config.data.kind in WORLDS else ("judge",)
+    return ("autoencoder", "text", *judges)
+
+
+def train_diffusion(run: Run) -> None:
+    """From whatever is there to weights and a sweep; every step that is done already is passed over."""
+    config, folder = run.config, run.folder
+    for part in needed_parts(config):
+        place_part(part, config, folder)
+    if not (folder / WEIGHTS).is_file():
+        _train(run)
+    if config.evaluation.enabled and first_rank():
+        from .evaluate import sweep_run
+
+        sweep_run(run)
+
+
+def _unet_arguments(config: Config, autoencoder: Any, tower: Any) -> dict[str, Any]:
+    with torch.no_grad():
+        null = tower.condition([""])
+    return {
+        "channels": autoencoder.latent_channels,
+        "token_width": null.tokens.shape[-1],
+        "pooled_width": null.pooled.shape[-1],
+        **asdict(config.unet),
+    }
+
+
+def _train(run: Run) -> None:
+    config, folder = run.config, run.folder
+    device = "cuda" if on_gpu(config.training) else "cpu"
+    paths = {part: folder / PARTS / f"{part}.safetensors" for part in ("autoencoder", "text")}
+    autoencoder, tower = (load_part(paths[part]).to(device) for part in ("autoencoder", "text"))
+    hashes = {part: file_hash(path) for part, path in paths.items()}
+    train_set = pictures(config, "train")
+    assert train_set is not None
+    features = cached_features(train_set, autoencoder, tower, hashes, Path(config.cache))
+    torch.manual_seed(config.seed)
+    arguments = _unet_arguments(config, autoencoder, tower)
+    net = UNet(**arguments)
+    with torch.no_grad():
+        null = tower.condition([""]).to(torch.device("cpu"))
+    module = DiffusionModule(net, config.training, config.seed, config.objective, null)
+    say(f"UNet: {parameters(net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
+    fit(module, features, config, folder, run.record, console, run.mirror.train, folder.name)
+    if first_rank():
+        passport = {
+            "part": "unet",
+            "net": arguments,
+            "data": identity(config.data),
+            "config": asdict(config),
+            "parts": hashes,
+            "torch": torch.__version__,
+        }
+        save_weights(folder / WEIGHTS, module.averaged().state_dict(), passport)
+        run.record.write("weights", config.training.steps, path=WEIGHTS)
+
+
+def load_model(config: Config, folder: Path) -> TextToImage:
+    """The model of a run folder (or of the shipped one), with its averaged weights. Raises ConfigError."""
+    device = "cuda" if on_gpu(config.training) else "cpu"
+    net = UNet(**read_passport(folder / WEIGHTS)["net"])
+    load_into(net, folder / WEIGHTS)
+    autoencoder, tower = (
+        load_part(folder / PARTS / f"{part}.safetensors").to(device) for part in ("autoencoder", "text")
+    )
+    net = net.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
+    path = DiffusionPath(config.objective.schedule, config.objective.prediction)
+    return TextToImage(net, path, autoencoder, tower, config.sampler, config.data.image_size)

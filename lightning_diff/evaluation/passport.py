@@ -1,0 +1,28 @@
+"""No number without its passport (law 4): everything that would change it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchmetrics", "open_clip_torch", "pytorch-lightning")
+
+
+def text_hash(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def tensor_hash(images: torch.Tensor) -> str:
+    """Of pictures, by their pixels."""
+    return hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()[:12]
+
+
+def environment() -> dict[str, Any]:
+    """Package versions and the kind of machine."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return {**{p: importlib.metadata.version(p) for p in PACKAGES}, "device": device}

@@ -1,0 +1,1 @@
+"""(prompts, seeds) to pictures: the one face that evaluation knows."""

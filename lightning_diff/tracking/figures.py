@@ -1,0 +1,109 @@
+"""What people would rather look at than read: grids of pictures, the FID-CLIP curve, the loss."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+Pixels = np.ndarray  # uint8 [N, 3, H, W]
+
+
+def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int = 4, zoom: int = 2) -> Path:
+    """Pictures with their captions beneath."""
+    n, _, h, w = images.shape
+    zoom = max(1, zoom * 64 // w)
+    text = 30
+    rows = -(-n // columns)
+    sheet = Image.new("RGB", (columns * (w * zoom + 8), rows * (h * zoom + text + 8)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(9)
+    for i, (pixels, caption) in enumerate(zip(images, captions, strict=True)):
+        x, y = (i % columns) * (w * zoom + 8) + 4, (i // columns) * (h * zoom + text + 8) + 4
+        sheet.paste(_picture(pixels, zoom), (x, y))
+        lines = textwrap.wrap(caption, max(10, w * zoom // 5))[:3]
+        draw.multiline_text((x, y + h * zoom + 1), "\n".join(lines), fill="black", font=font, spacing=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+    return path
+
+
+def save_table(images: Mapping[float, Pixels], captions: Sequence[str], path: Path, zoom: int = 2) -> Path:
+    """A row a caption, a column a scale: the same noise under rising guidance."""
+    scales = list(images)
+    h, w = next(iter(images.values())).shape[-2:]
+    zoom = max(1, zoom * 64 // w)
+    left, top, cell = 150, 18, w * zoom + 4
+    sheet = Image.new("RGB", (left + cell * len(scales), top + (h * zoom + 4) * len(captions)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for c, scale in enumerate(scales):
+        draw.text((left + c * cell + 4, 2), f"w = {scale:g}", fill="black", font=font)
+        for r in range(len(captions)):
+            sheet.paste(_picture(images[scale][r], zoom), (left + c * cell, top + r * (h * zoom + 4)))
+    for r, caption in enumerate(captions):
+        text = "\n".join(textwrap.wrap(caption, 24)[:7])
+        draw.multiline_text((4, top + r * (h * zoom + 4) + 4), text, fill="black", font=font)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+    return path
+
+
+def _picture(pixels: np.ndarray, zoom: int) -> Image.Image:
+    picture = Image.fromarray(pixels.transpose(1, 2, 0))
+    return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
+
+
+def plot_sweep(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> Path:
+    """FID against CLIP score, a point a scale; where attributes are known, their accuracy over the scale beside it."""
+    accuracies = [k for k in ("accuracy", "single_object_accuracy") if k in rows[0]]
+    figure, axes = plt.subplots(1, 2 if accuracies else 1, figsize=(10 if accuracies else 5.5, 4.2), squeeze=False)
+    ax = axes[0][0]
+    rows = sorted(rows, key=lambda r: float(r["scale"]))
+    ax.plot([r["clip_score"] for r in rows], [r["fid"] for r in rows], "o-", color="#2b6cb0")
+    for r in rows:
+        ax.annotate(f"w = {r['scale']:g}", (r["clip_score"], r["fid"]), textcoords="offset points", xytext=(6, 5))
+    ax.set(
+        xlabel="CLIP score (100 cos, higher is better)",
+        ylabel=f"FID (n = {rows[0]['n']}, lower is better)",
+        title=title,
+    )
+    ax.margins(0.15)
+    if accuracies:
+        for key, colour in zip(accuracies, ("#2f855a", "#c05621"), strict=False):
+            axes[0][1].plot(
+                [r["scale"] for r in rows], [r[key] for r in rows], "o-", label=key.replace("_", " "), color=colour
+            )
+        axes[0][1].set(
+            xlabel="guidance scale w", ylabel="share of captions obeyed", ylim=(0, 1), title="Attributes all right"
+        )
+        axes[0][1].legend()
+    for a in axes[0]:
+        a.grid(alpha=0.3)
+    return _save(figure, path)
+
+
+def plot_loss(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Every loss of the record over the steps."""
+    figure, ax = plt.subplots(figsize=(6, 4))
+    for key in sorted({k for r in rows for k in r if k.startswith("loss")}):
+        points = [(r["step"], r[key]) for r in rows if key in r]
+        ax.plot(*zip(*points, strict=True), label=key.replace("_", " "), linewidth=1)
+    ax.set(xlabel="step", ylabel="loss", yscale="log")
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path

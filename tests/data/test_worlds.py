@@ -1,0 +1,96 @@
+"""The worlds are pure, keep their held-out contents apart, and say in words what their labels say in numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lightning_diff.data.worlds import WORLDS, Sample, digits, get_world, still_life
+
+SPLITS = ("train", "test")
+
+
+def _samples(name: str, split: str, count: int) -> list[Sample]:
+    # small, because only captions and labels are looked at
+    return [get_world(name).sample(split, 0, index, 16) for index in range(count)]
+
+
+def _stated(name: str, sample: Sample) -> list[str]:
+    """The label values that must stand in the caption word for word."""
+    values = get_world(name).attributes
+    heads = [head for head in sample.labels if head.startswith(("first_", "second_")) or head == "place"]
+    return [values[head][sample.labels[head]] for head in heads]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_pure(name: str) -> None:
+    sample = get_world(name).sample
+    for index in range(5):
+        one, same, other = sample("train", 3, index, 64), sample("train", 3, index, 64), sample("train", 4, index, 64)
+        assert (one.key, one.caption, one.labels) == (same.key, same.caption, same.labels)
+        assert np.array_equal(np.asarray(one.image), np.asarray(same.image))
+        assert one.key != other.key
+        assert not np.array_equal(np.asarray(one.image), np.asarray(other.image))
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("size", [32, 64, 96])
+def test_picture_is_rgb_of_the_size_asked_for(name: str, size: int) -> None:
+    sample = get_world(name).sample("test", 0, 1, size)
+    assert sample.image.mode == "RGB"
+    assert sample.image.size == (size, size)
+    assert np.asarray(sample.image).std() > 5
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_no_caption_in_both_splits(name: str) -> None:
+    train, test = ({sample.caption for sample in _samples(name, split, 400)} for split in SPLITS)
+    assert not train & test
+
+
+def test_held_out_contents_of_still_life_are_only_in_test() -> None:
+    train, test = ({still_life.scene(split, 0, i)[0].content() for i in range(500)} for split in SPLITS)
+    assert not train & test
+
+
+def test_held_out_contents_of_digits_are_only_in_test() -> None:
+    train, test = ({digits.page(split, 0, i)[0] for i in range(2000)} for split in SPLITS)
+    assert not train & test
+    singles = {digits.Page(layout, (d,)) for layout in range(4) for d in range(10)}
+    pairs = {digits.Page(layout, (a, b)) for layout in (4, 5) for a in range(10) for b in range(10)}
+    assert test == {page for page in singles | pairs if page.held_out()}
+    assert len(test & singles) == 4 and len(test & pairs) == 20  # a tenth of each
+
+
+def test_splits_share_no_handwriting() -> None:
+    train, test = ({p.tobytes() for pool in digits._handwriting()[split] for p in pool} for split in SPLITS)
+    assert not train & test
+    assert len(train) + len(test) == 1797
+    assert all(len(pool) >= 30 for pool in digits._handwriting()["test"])  # of each digit
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("split", SPLITS)
+def test_labels_fit_attributes_and_caption(name: str, split: str) -> None:
+    attributes = get_world(name).attributes
+    for sample in _samples(name, split, 200):
+        assert all(0 <= value < len(attributes[head]) for head, value in sample.labels.items())
+        assert any(head.startswith("second_") for head in sample.labels) == (sample.labels["count"] == 1)
+        assert all(words in sample.caption for words in _stated(name, sample)), sample.caption
+
+
+@pytest.mark.parametrize("index", range(40))
+def test_digits_stand_where_the_caption_says(index: int) -> None:
+    sample = digits.sample("train", 0, index)
+    ink = np.asarray(sample.image)[..., 0] > 64
+    assert not (ink[0].any() or ink[-1].any() or ink[:, 0].any() or ink[:, -1].any()), "cut off"
+    halves = {"left": ink[:, :32], "right": ink[:, 32:], "top": ink[:32], "bottom": ink[32:]}
+    filled = {side for side, half in halves.items() if half.sum() > 0.1 * ink.sum()}
+    layout = digits.LAYOUTS[sample.labels["layout"]]
+    expected = {"side by side": {"left", "right"}, "stacked": {"top", "bottom"}}.get(layout, set(layout.split()))
+    if sample.labels["count"] == 0:
+        assert filled == expected
+        assert layout in sample.caption
+    else:
+        gap = ink.any(axis=0 if layout == "side by side" else 1)[24:40]
+        assert filled >= expected and not gap.all(), "touching"
