@@ -159,7 +159,11 @@ class Tracking:
 
 @dataclass
 class Config:
-    """The whole of a run. `name` is the folder in `outputs`; without one it follows from the command's overrides."""
+    """The whole of a run. `name` is the folder in `outputs`; without one it follows from the command's overrides.
+
+    `init_from` is a weights file to start from. `part_steps` is the share of their own experiments' steps that frozen
+    parts get when they have to be trained first.
+    """
 
     task: str = one_of("diffusion", "diffusion", "autoencoder", "contrastive", "attributes")
     name: str | None = None
@@ -167,6 +171,7 @@ class Config:
     cache: str = "outputs/cache"
     seed: int = at_least(0, 0)
     init_from: str | None = None
+    part_steps: float = field(default=1.0, metadata={"above": 0, "high": 1})
     data: Data = field(default_factory=Data)
     autoencoder: Autoencoder = field(default_factory=Autoencoder)
     text: Text = field(default_factory=Text)

@@ -59,11 +59,14 @@ def train_command() -> None:
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
     def job(node: DictConfig) -> None:
-        config = to_config(node)
-        name = run_name(config, list(HydraConfig.get().overrides.task))
-        from .train import train
+        def work() -> None:
+            config = to_config(node)
+            name = run_name(config, list(HydraConfig.get().overrides.task))
+            from .train import train
 
-        train(config, Path(config.outputs) / name)
+            train(config, Path(config.outputs) / name)
+
+        guarded(work)  # inside too: Hydra would put a line of its own before ours
 
     guarded(job)
 

@@ -20,7 +20,7 @@ from ..training.trainer import fit, on_gpu
 from .features import cached_features
 from .parts import PARTS, load_part, place_part
 from .run import Run, console, first_rank, say
-from .train import WEIGHTS, parameters, pictures
+from .train import WEIGHTS, parameters, pictures, wait_for
 
 
 def needed_parts(config: Config) -> tuple[str, ...]:
@@ -72,7 +72,9 @@ def _train(run: Run) -> None:
     module = DiffusionModule(net, config.training, config.seed, config.objective, null)
     say(f"UNet: {parameters(net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
     fit(module, features, config, folder, run.record, console, run.mirror.train, folder.name)
-    if first_rank():
+    if not first_rank():
+        wait_for(folder / WEIGHTS)
+    else:
         passport = {
             "part": "unet",
             "net": arguments,

@@ -132,7 +132,8 @@ def _publish(run: Run, rows: list[Row], shown: Mapping[float, np.ndarray], capti
     _write_csv(folder / "sweep.csv", rows)
     made = [plot_sweep(rows, figures / "sweep.png", folder.name), plot_loss(run.record.curve(), figures / "loss.png")]
     if len(shown) == len(rows):
-        made.append(save_table({s: i[:8] for s, i in shown.items()}, captions[:8], figures / "guidance.png"))
+        count = min(8, run.config.evaluation.grid, len(captions))
+        made.append(save_table({s: i[:8] for s, i in shown.items()}, captions[:count], figures / "guidance.png"))
     made += [_grid_path(folder, r["scale"]) for r in rows]
     run.mirror.sweep(rows, made, best)
     run.record.write("best", scale=best["scale"], fid=best["fid"], clip_score=best["clip_score"])

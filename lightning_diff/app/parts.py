@@ -85,22 +85,26 @@ def _trained(part: str, config: Config, data: str) -> Path:
 
 
 def part_config(part: str, config: Config) -> Config:
-    """The config of a part's own experiment on this config's data. A judge sees other pictures where they can be made."""
+    """The config of a part's own experiment on this config's data; a judge gets other pictures where they can be made."""
     recipe = compose_config([f"experiment={EXPERIMENTS[part]}"])
     data = config.data
     if data.kind in WORLDS:
         data = replace(data, seed=recipe.data.seed + data.seed)
+    t = recipe.training
     training = replace(
-        recipe.training,
+        t,
+        steps=max(1, round(t.steps * config.part_steps)),
         accelerator=config.training.accelerator,
+        devices=config.training.devices,
+        nodes=config.training.nodes,
         workers=config.training.workers,
-        steps=min(recipe.training.steps, config.training.steps)
-        if config.training.steps < 100
-        else recipe.training.steps,
     )
+    relative = SHIPPED / WORLDS[0] / PARTS / f"{part}.safetensors"
+    fits = part == "autoencoder" and relative.is_file() and _same_net(part, config, read_passport(relative))
     return replace(
         recipe,
         data=data,
+        init_from=str(relative) if fits else None,  # an autoencoder of other pictures is a good start
         autoencoder=config.autoencoder,
         training=training,
         outputs=config.outputs,

@@ -18,7 +18,7 @@ from ..tracking.record import Record
 from ..training.signals import STOP
 
 # What may differ when the same folder is trained on: where it runs and what is done afterwards.
-FREE = ("outputs", "cache", "name", "sampler", "guidance", "evaluation", "tracking")
+FREE = ("outputs", "cache", "name", "part_steps", "init_from", "sampler", "guidance", "evaluation", "tracking")
 FREE_TRAINING = (
     "accelerator",
     "devices",

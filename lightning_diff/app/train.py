@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def train_part(run: Run) -> None:
     say(f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {len(train_set)} pictures, in {run.folder}")
     fit(module, train_set, config, run.folder, run.record, console, run.mirror.train, str(config.name or config.task))
     if not first_rank():
+        wait_for(path)
         return
     net = module.averaged().to("cuda" if torch.cuda.is_available() else "cpu")
     from ..evaluation.parts import measure
@@ -116,6 +118,12 @@ def tower_config(config: Config, captions: list[str]) -> dict[str, Any]:
         "text": {"context_length": c.context_length, "width": c.width, "heads": c.width // 32, "layers": c.layers},
         "vocabulary": Tokenizer.words_of(captions),
     }
+
+
+def wait_for(path: Path) -> None:
+    """Other ranks wait for what the first one writes."""
+    while not path.is_file():
+        time.sleep(0.5)
 
 
 def parameters(net: nn.Module) -> float:

@@ -44,10 +44,8 @@ def find_shards(source: str) -> list[Path]:
     if source.startswith("pipe:") or "://" in source:
         raise ConfigError(f"data.source={source}: only local paths are read; nothing from outside is executed")
     path = Path(source)
-    if path.is_dir():
-        found = sorted(path.glob("*.tar"))
-    else:
-        found = [Path(p) for p in webdataset.shardlists.expand_urls(source)]
+    expanded = webdataset.shardlists.expand_urls(source)
+    found = sorted(path.glob("*.tar")) if path.is_dir() else [Path(p) for p in expanded]
     missing = [str(p) for p in found if not p.is_file()]
     if missing or not found:
         raise ConfigError(f"data.source={source}: no such shard: {missing[0] if missing else '*.tar in that folder'}")

@@ -47,12 +47,12 @@ class Mirror:
             "settings": settings,
         }
         try:
-            self.run = wandb.init(**arguments, **{"mode": tracking.wandb})
+            self.run = wandb.init(**{**arguments, "mode": tracking.wandb})
         except Exception as e:
             log.warning(
                 "W&B is not reachable (%s): this run is kept offline, `wandb sync` sends it later", type(e).__name__
             )
-            self.run = wandb.init(mode="offline", **arguments)
+            self.run = wandb.init(**{**arguments, "mode": "offline"})
         self.run.define_metric("step")
         self.run.define_metric("train/*", step_metric="step")
 

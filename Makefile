@@ -1,0 +1,23 @@
+# make base: set up and run the main job.  make test: set up and pass the tests.  make setup: the environment alone.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: base test setup
+base: setup
+	$(BIN)/python train.py experiment=base $(ARGS)
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest $(ARGS)
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@

@@ -1,0 +1,102 @@
+"""A killed run, given the same command again, ends with the same bits (law 1)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_diff.app.compose import PACKAGE_FOLDER
+from lightning_diff.nets.weights import read_state
+from lightning_diff.tracking.record import Record
+from lightning_diff.training.checkpoint import read_checkpoint
+from tests.conftest import SHORT
+
+
+def command(root: Path, name: str, *more: str) -> list[str]:
+    words = [*SHORT, "evaluation=none", "training.steps=60", "training.checkpoint_every=7", f"outputs={root}"]
+    return [sys.executable, "train.py", "experiment=base", *words, f"cache={root}/cache", f"name={name}", *more]
+
+
+def run(
+    root: Path, name: str, *more: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(root, name, *more),
+        cwd=PACKAGE_FOLDER,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+    )
+
+
+def stop_after(root: Path, name: str, step: int, number: int) -> int:
+    """Start the run, send the signal when its record shows `step`; the exit code."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command(root, name), cwd=PACKAGE_FOLDER, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    record = Record(root / name)
+    while process.poll() is None and not any(r["step"] >= step for r in record.read("train")):
+        time.sleep(0.02)
+    process.send_signal(number)
+    return process.wait()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path) -> dict[str, torch.Tensor]:
+    result = run(root, "whole")
+    assert result.returncode == 0, result.stderr
+    return read_state(root / "whole" / "weights.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_killed_three_times_ends_with_the_same_bits(root: Path, whole: dict[str, torch.Tensor]) -> None:
+    for step in (3, 20, 41):
+        assert stop_after(root, "killed", step, signal.SIGKILL) == -signal.SIGKILL
+    assert 0 < read_checkpoint(root / "killed" / "checkpoints" / "last.ckpt")["global_step"] < 60
+    result = run(root, "killed")
+    assert result.returncode == 0, result.stderr
+    assert same(read_state(root / "killed" / "weights.safetensors"), whole)
+
+
+def test_asked_to_stop_saves_where_it_is(root: Path, whole: dict[str, torch.Tensor]) -> None:
+    assert stop_after(root, "asked", 9, signal.SIGTERM) == 128 + signal.SIGTERM
+    assert read_checkpoint(root / "asked" / "checkpoints" / "last.ckpt")["global_step"] % 7 in range(7)
+    result = run(root, "asked")
+    assert result.returncode == 0, result.stderr
+    assert "continuing at step" in result.stdout
+    assert same(read_state(root / "asked" / "weights.safetensors"), whole)
+
+
+def test_a_damaged_checkpoint_is_one_clear_line(root: Path, whole: dict[str, torch.Tensor]) -> None:
+    last = root / "damaged" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.write_bytes((root / "whole" / "checkpoints" / "last.ckpt").read_bytes()[:5000])
+    result = run(root, "damaged")
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1 and "last.ckpt" in result.stderr
+
+
+def test_two_ranks_train_on_the_same_batches(root: Path, whole: dict[str, torch.Tensor]) -> None:
+    result = run(root, "ranks", "training.devices=2", "training.accelerator=cpu")
+    assert result.returncode == 0, result.stderr
+    one, two = (Record(root / n).curve() for n in ("whole", "ranks"))
+    assert [r["step"] for r in one] == [r["step"] for r in two]
+    state = read_state(root / "ranks" / "weights.safetensors")
+    far = max(float((state[k] - whole[k]).abs().max()) for k in whole)
+    assert far < 2e-2  # the same batches and noise; sums in another order
