@@ -67,7 +67,7 @@ class Meters(pl.Callback):
         self.steps += 1
         step = trainer.global_step
         if step % self.every == 0 or step == trainer.max_steps:
-            values = {n: float(self.sums[n]) / int(c) for n, c in self.counts.items() if int(c)}
+            values = self._means(trainer)
             seconds = time.perf_counter() - self.since
             values["images_per_second"] = self.steps * self.batch / seconds
             values["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
@@ -75,6 +75,14 @@ class Meters(pl.Callback):
             if trainer.is_global_zero:
                 self.record.write("train", step, **values)
                 self.mirror(step, values)
+
+    def _means(self, trainer: pl.Trainer) -> dict[str, float]:
+        """Over the interval and over all ranks."""
+        names = sorted(self.sums)
+        table = torch.stack([torch.stack([self.sums[n], self.counts[n].float()]) for n in names])
+        if trainer.world_size > 1:
+            torch.distributed.all_reduce(table)
+        return {n: total / count for n, (total, count) in zip(names, table.tolist(), strict=True) if count}
 
 
 class ProgressBar(pl.Callback):
