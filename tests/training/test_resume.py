@@ -97,6 +97,6 @@ def test_two_ranks_train_on_the_same_batches(root: Path, whole: dict[str, torch.
     assert result.returncode == 0, result.stderr
     one, two = (Record(root / n).curve() for n in ("whole", "ranks"))
     assert [r["step"] for r in one] == [r["step"] for r in two]
-    state = read_state(root / "ranks" / "weights.safetensors")
-    far = max(float((state[k] - whole[k]).abs().max()) for k in whole)
-    assert far < 2e-2  # the same batches and noise; sums in another order
+    # The same pictures, noise and times, summed in another order; another batch's loss would differ by 0.1 and more.
+    for a, b in zip(one, two, strict=True):
+        assert abs(a["loss"] - b["loss"]) < 0.02, (a, b)

@@ -47,8 +47,10 @@ class Trained(pl.LightningModule):
         )
         self.meters["gradient_norm"] = norm.detach()
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.ema.update(self.global_step)
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """The average follows at once, before any callback can save a checkpoint without it."""
+        super().optimizer_step(*arguments, **options)
+        self.ema.update(self.global_step + 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ema"] = self.ema.state()

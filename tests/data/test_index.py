@@ -1,0 +1,148 @@
+"""What is left out of a damaged shard is counted and named: nothing is lost in silence (law 7)."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lightning_diff.data import decode
+from lightning_diff.data.dataset import Pictures
+from lightning_diff.data.index import Index, ShardReader, build_index
+from lightning_diff.data.shards import write_shards
+from lightning_diff.data.worlds import Sample
+
+Members = list[tuple[str, bytes]]
+Log = pytest.LogCaptureFixture
+
+
+def picture(i: int, side: int = 8, form: str = "PNG") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (side, side), (i * 37 % 256, i * 11 % 256, 90)).save(out, form)
+    return out.getvalue()
+
+
+def tar(path: Path, members: Members) -> Path:
+    with tarfile.open(path, "w") as t:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+    return path
+
+
+def index_of(path: Path) -> Index:
+    return build_index([path], path.parent / "cache")
+
+
+def captions(index: Index) -> list[str]:
+    return [ShardReader(index).read(i)[1] for i in range(len(index))]
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    """Samples k0, k1, k2, whole, each of a json, a png and a txt member, in this order."""
+    write_shards((Sample(f"k{i}", Image.new("RGB", (8, 8)), f"c{i}", {"n": i}) for i in range(3)), tmp_path, "train", 3)
+    return tmp_path / "train-000000.tar"
+
+
+def header(path: Path, name: str) -> tarfile.TarInfo:
+    with tarfile.open(path) as t:
+        return t.getmember(name)
+
+
+@pytest.mark.parametrize("into", ["body", "header"])
+@pytest.mark.parametrize("member", ["k1.json", "k1.png", "k1.txt"])
+def test_a_truncated_shard_loses_its_tail_aloud(shard: Path, member: str, into: str, caplog: Log) -> None:
+    at = header(shard, member)
+    shard.write_bytes(shard.read_bytes()[: at.offset_data + 1 if into == "body" else at.offset + 100])
+    index = index_of(shard)
+    assert index.keys.tolist() == ["k0"] and captions(index) == ["c0"]
+    assert index.skipped >= 1 and shard.name in caplog.text
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\0", b"x"])
+@pytest.mark.parametrize("member, left", [("k1.json", ["k0"]), ("k2.json", ["k0", "k1"]), ("k2.png", ["k0", "k1"])])
+def test_a_bad_header_in_mid_shard_is_noticed(
+    shard: Path, member: str, left: list[str], filling: bytes, caplog: Log
+) -> None:
+    """However small the rest is: a shard of small pictures ends a few KiB later."""
+    data = bytearray(shard.read_bytes())
+    at = header(shard, member).offset
+    data[at : at + 512] = filling * 512
+    shard.write_bytes(data)
+    index = index_of(shard)
+    assert index.keys.tolist() == left
+    assert index.skipped >= 1 and shard.name in caplog.text
+
+
+def test_a_whole_shard_is_silent(shard: Path, tmp_path: Path, caplog: Log) -> None:
+    """Whatever the padding at its end: tar pads to 10 KiB, or to more, or to nothing but the two empty blocks."""
+    data = shard.read_bytes().rstrip(b"\0")
+    data += bytes(-len(data) % 512)
+    for padding in (1024, 10240, 100_000 // 512 * 512):
+        path = tmp_path / f"{padding}.tar"
+        path.write_bytes(data + bytes(padding))
+        assert (len(index_of(path)), index_of(path).skipped) == (3, 0)
+    assert caplog.text == ""
+
+
+def test_a_sample_without_caption_or_picture_is_counted_and_named(tmp_path: Path, caplog: Log) -> None:
+    members = [("a.png", picture(0)), ("a.txt", b"whole"), ("b.png", picture(1)), ("c.txt", b"no picture")]
+    index = index_of(tar(tmp_path / "x.tar", members))
+    assert (index.keys.tolist(), index.skipped) == (["a"], 2)
+    assert "sample b has no caption" in caplog.text and "sample c has no picture" in caplog.text
+
+
+def test_img2dataset_shards(tmp_path: Path) -> None:
+    """KEY.jpg and KEY.json with "caption"; a KEY.txt comes before it; folders belong to the key."""
+    record = json.dumps({"caption": "ein Fuß", "url": "http://x/y.jpg", "labels": None}).encode()
+    members = [("00/0.jpg", picture(0, form="JPEG")), ("00/0.json", record), ("01/0.jpg", picture(1, form="JPEG"))]
+    members += [("01/0.json", record), ("01/0.txt", b"from txt\n"), ("01/0.cls", b"7")]
+    index = index_of(tar(tmp_path / "x.tar", members))
+    assert index.keys.tolist() == ["00/0", "01/0"] and index.skipped == 0
+    assert captions(index) == ["ein Fuß", "from txt"]
+    assert Pictures(index, 8, ("n",)).range(0, 2).labels["n"].tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    "record", [b'{"caption": null}', b"{}", b'{"caption": "  "}', b'{"capt', b"[1]", b"\xff\xfe{}"]
+)
+def test_a_record_without_a_caption_is_left_out_not_invented(tmp_path: Path, record: bytes) -> None:
+    members = [("a.jpg", picture(0, form="JPEG")), ("a.json", record), ("b.png", picture(1)), ("b.txt", b"whole")]
+    index = index_of(tar(tmp_path / "x.tar", members))
+    assert captions(index) == ["whole"] and index.skipped == 1
+
+
+@pytest.mark.parametrize("record", [b'{"capt', b"[1]", b"\xff\xfe{}", b'{"labels": {"n": null}}', b'{"labels": [1]}'])
+def test_a_damaged_record_beside_a_caption_stops_nothing(tmp_path: Path, record: bytes) -> None:
+    index = index_of(tar(tmp_path / "x.tar", [("a.png", picture(0)), ("a.json", record), ("a.txt", b"whole")]))
+    batch = Pictures(index, 8, ("n",)).range(0, 1)
+    assert batch.captions == ["whole"] and batch.labels["n"].tolist() == [-1]
+
+
+def test_two_samples_of_one_name_are_noticed(tmp_path: Path, caplog: Log) -> None:
+    members = [("a.png", picture(0)), ("a.txt", b"one"), ("a.png", picture(1)), ("a.txt", b"two")]
+    assert index_of(tar(tmp_path / "x.tar", members)).skipped >= 1 and "sample a" in caplog.text
+
+
+def test_bad_pictures_and_bombs_are_replaced_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Log
+) -> None:
+    monkeypatch.setattr(decode, "MOST_PIXELS", 100)
+    whole = picture(0, form="JPEG")
+    bad = {"a": whole[: len(whole) // 2], "b": b"<svg/>", "c": picture(3, side=11)}
+    members = [m for key in "abcd" for m in ((f"{key}.jpg", bad.get(key, picture(7))), (f"{key}.txt", key.encode()))]
+    batch = Pictures(index_of(tar(tmp_path / "x.tar", members)), 8).range(0, 4)
+    assert batch.captions == ["d"] * 4 and batch.positions.tolist() == [0, 1, 2, 3]
+    assert all(f"skipped {key}" in caplog.text for key in "abc") and "11 x 11 pixels are more than 100" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", picture(0)[:40]]
+)
+def test_only_pictures_are_opened(data: bytes) -> None:
+    with pytest.raises(decode.BadPicture):
+        decode.open_picture(data)

@@ -1,0 +1,129 @@
+"""A user's folder: pictures beside captions become shards, and what cannot is named and counted."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lightning_diff.config import ConfigError, Data
+from lightning_diff.data.index import ShardReader, build_index
+from lightning_diff.data.ingest import folder_samples
+from lightning_diff.data.shards import identity, prepare
+
+
+def put(
+    folder: Path, name: str, caption: str | None = None, color: str = "red", size: tuple[int, int] = (20, 14)
+) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, color).save(path)
+    if caption is not None:
+        path.with_suffix(".txt").write_text(caption, "utf-8")
+
+
+def data(folder: Path, test: int = 0) -> Data:
+    return Data(kind="folder", source=str(folder), image_size=16, test=test)
+
+
+def prepared(folder: Path, cache: Path, test: int = 0) -> dict[str, list[tuple[str, str]]]:
+    """{split: (key, caption) of each sample}."""
+    found = {}
+    for split, shards in prepare(data(folder, test), cache).items():
+        index = build_index(shards, cache) if shards else None
+        reader = index and ShardReader(index)
+        found[split] = [(str(k), reader.read(i)[1]) for i, k in enumerate(index.keys)] if index and reader else []
+    return found
+
+
+def test_every_format_and_any_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "Bilder 猫"
+    put(folder, "a.png", "an apple")
+    put(folder, "b.JPG", "\n  a banana \nsecond line\n")
+    put(folder, "c.webp", "“eine Kirsche”")
+    put(folder, "bücher/straße 1.jpeg", "本")
+    put(folder, "alone.png")
+    (folder / "notes.txt").write_text("not a caption")
+    found = prepared(folder, tmp_path / "cache")
+    assert sorted(c for _, c in found["train"]) == sorted(["an apple", "a banana", "“eine Kirsche”", "本"])
+    assert found["test"] == [] and "1 of 5 pictures" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "names", [("a.png", "a.jpg"), ("cat.1.png", "cat_1.png"), ("b/c.png", "b_c.png"), ("A.png", "a.png")]
+)
+def test_names_that_are_alike_stay_apart(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        put(tmp_path / "f", name, "a caption")
+    found = prepared(tmp_path / "f", tmp_path / "cache")["train"]
+    assert len({key for key, _ in found}) == 2
+
+
+def test_a_broken_picture_is_named_counted_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put(tmp_path / "f", "a.png", "fine")
+    put(tmp_path / "f", "b.png", "broken")
+    (tmp_path / "f" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    assert [c for _, c in prepared(tmp_path / "f", tmp_path / "cache")["train"]] == ["fine"]
+    assert "b.png" in caplog.text and "1 of 2 pictures could not be read" in caplog.text
+
+
+def test_a_byte_order_mark_is_no_part_of_a_caption(tmp_path: Path) -> None:
+    put(tmp_path / "f", "a.png")
+    (tmp_path / "f" / "a.txt").write_bytes(b"\xef\xbb\xbffrom Notepad\r\n")
+    assert prepared(tmp_path / "f", tmp_path / "cache")["train"][0][1] == "from Notepad"
+
+
+@pytest.mark.parametrize("case", ["missing", "empty", "no captions", "all broken", "only empty captions"])
+def test_a_folder_of_nothing_is_one_clear_line(tmp_path: Path, case: str) -> None:
+    folder = tmp_path / "f"
+    if case != "missing":
+        folder.mkdir()
+    if case not in ("missing", "empty"):
+        put(
+            folder, "a.png", None if case == "no captions" else "  \n" if case == "only empty captions" else "a caption"
+        )
+    if case == "all broken":
+        (folder / "a.png").write_bytes(b"?")
+    with pytest.raises(ConfigError, match=r"^data\.source=") as e:
+        prepare(data(folder), tmp_path / "cache")
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("test", [0, 1, 3, 9])
+def test_the_splits_share_no_picture_and_lose_none(tmp_path: Path, test: int) -> None:
+    for i in range(10):
+        put(tmp_path / "f", f"{i}.png", f"caption {i}")
+    found = prepared(tmp_path / "f", tmp_path / "cache", test)
+    assert (len(found["train"]), len(found["test"])) == (10 - test, test)
+    assert sorted(c for _, c in found["train"] + found["test"]) == [f"caption {i}" for i in range(10)]
+
+
+def test_no_split_may_take_everything(tmp_path: Path) -> None:
+    put(tmp_path / "f", "a.png", "a caption")
+    with pytest.raises(ConfigError, match=r"data\.test=1"):
+        list(folder_samples(tmp_path / "f", 16, 1))
+
+
+def test_the_identity_follows_what_is_in_the_folder(tmp_path: Path) -> None:
+    put(tmp_path / "f", "a.png", "one")
+    seen = [identity(data(tmp_path / "f"))]
+    (tmp_path / "f" / "a.txt").write_text("two")
+    seen.append(identity(data(tmp_path / "f")))
+    put(tmp_path / "f", "b.png", "three")
+    seen.append(identity(data(tmp_path / "f")))
+    assert len(set(seen)) == len(seen)
+    assert identity(data(tmp_path / "f")) == seen[-1]
+
+
+def test_the_centre_square_is_kept_the_right_way_up(tmp_path: Path) -> None:
+    """A camera that was held upright writes the picture lying, and says so in its EXIF orientation."""
+    wide = Image.new("RGB", (64, 32), "blue")
+    wide.paste((255, 0, 0), (0, 0, 32, 32))
+    exif = wide.getexif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it: the red half is on top
+    (tmp_path / "f").mkdir()
+    wide.save(tmp_path / "f" / "a.jpg", exif=exif, quality=95)
+    (tmp_path / "f" / "a.txt").write_text("red above blue")
+    ((_, samples, _), *_) = folder_samples(tmp_path / "f", 16, 0)
+    (sample,) = samples
+    assert sample.image.size == (16, 16)
+    assert all(sample.image.getpixel((x, 2))[0] > 200 > 50 > sample.image.getpixel((x, 13))[0] for x in (2, 13))

@@ -1,0 +1,104 @@
+"""Shards: what is written is what is read, and nothing but local shards is ever opened (law 8)."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lightning_diff.config import ConfigError, Data
+from lightning_diff.data import decode
+from lightning_diff.data.index import ShardReader, build_index
+from lightning_diff.data.shards import find_shards, identity, prepare, write_shards
+from lightning_diff.data.worlds import Sample
+
+
+def made(count: int) -> list[Sample]:
+    return [Sample(f"é{i}", Image.new("RGB", (5, 7), (i, 2, 3)), f"a “{i}” 猫", {"n": i}) for i in range(count)]
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    samples = made(7)
+    assert write_shards(iter(samples), tmp_path, "train", 3) == 7
+    paths = sorted(tmp_path.glob("*.tar"))
+    assert [p.name for p in paths] == [f"train-{i:06d}.tar" for i in range(3)]
+    for _ in range(2):  # made, then from the cache
+        index = build_index(paths, tmp_path)
+        assert (len(index), index.skipped, index.keys.tolist()) == (7, 0, [s.key for s in samples])
+        reader = ShardReader(index)
+        for i in (6, 0, 3):
+            data, caption, record = reader.read(i)
+            assert decode.open_picture(data).tobytes() == samples[i].image.tobytes()
+            assert (caption, record["labels"], record["key"]) == (samples[i].caption, {"n": i}, samples[i].key)
+    assert len(list((tmp_path / "index").iterdir())) == 1
+
+
+def test_the_same_samples_are_the_same_bytes(tmp_path: Path) -> None:
+    for split in ("a", "b"):
+        write_shards(made(3), tmp_path, split, 3)
+    assert (tmp_path / "a-000000.tar").read_bytes() == (tmp_path / "b-000000.tar").read_bytes()
+
+
+def test_any_reader_of_tar_can_read_them(tmp_path: Path) -> None:
+    write_shards(made(2), tmp_path, "train", 3)
+    with tarfile.open(tmp_path / "train-000000.tar") as t:
+        assert sorted(t.getnames()) == sorted(f"é{i}.{suffix}" for i in (0, 1) for suffix in ("png", "txt", "json"))
+        text = t.extractfile("é1.txt")
+        assert text is not None and text.read().decode() == "a “1” 猫"
+
+
+def test_a_changed_shard_is_indexed_again(tmp_path: Path) -> None:
+    path = tmp_path / "train-000000.tar"
+    for count in (3, 2):
+        write_shards(made(count), tmp_path, "train", 3)
+        assert len(build_index([path], tmp_path)) == count
+
+
+@pytest.mark.parametrize("data", [b"", b"not a tar at all" * 99, b"\0" * 10240])
+def test_a_shard_that_is_none_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.tar").write_bytes(data)
+    with pytest.raises(ConfigError, match="no usable sample"):
+        build_index([tmp_path / "x.tar"], tmp_path)
+
+
+def test_find_shards(tmp_path: Path) -> None:
+    paths = [tmp_path / f"part-{i:03d}.tar" for i in range(12)]
+    for p in paths:
+        p.touch()
+    assert find_shards(str(tmp_path)) == paths
+    assert find_shards(str(tmp_path / "part-{000..011}.tar")) == paths
+    assert find_shards(str(tmp_path / "part-{003,005}.tar")) == [paths[3], paths[5]]
+    assert find_shards(str(paths[4])) == [paths[4]]
+
+
+@pytest.mark.parametrize("name", ["part-{000..001}.tar", "", "none", "part-{000..0", "{a,b"])
+def test_what_is_not_there_is_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^data\.source=") as e:
+        find_shards(f"{tmp_path}/{name}")
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "source", ["pipe:touch {0}", " pipe:touch {0}", "a.tar::pipe:touch {0}", "{{a,pipe:touch {0}}}", "https://x/y.tar"]
+)
+def test_nothing_is_executed_and_nothing_fetched(tmp_path: Path, source: str) -> None:
+    source = source.format(tmp_path / "executed")
+    for use in (find_shards, lambda s: identity(Data(kind="shards", source=s))):
+        with pytest.raises(ConfigError):
+            use(source)
+    with pytest.raises(ConfigError):
+        prepare(Data(kind="shards", source=source), tmp_path)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_prepare_makes_a_set_once_and_keeps_test_apart(tmp_path: Path) -> None:
+    calls: list[str] = []
+    data = Data(kind="still_life", image_size=16, train=5, test=3, shard_size=2)
+    first = prepare(data, tmp_path, lambda split, i, n: calls.append(f"{split} {n}"))
+    assert [len(build_index(first[s], tmp_path)) for s in ("train", "test")] == [5, 3] and calls == [
+        "train 5",
+        "test 3",
+    ]
+    assert prepare(data, tmp_path, lambda split, i, n: calls.append("again")) == first and len(calls) == 2
+    given = prepare(Data(kind="shards", source=str(first["train"][0].parent), image_size=16), tmp_path)
+    assert given == first
