@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.table import Table
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from ..evaluation.statistics import features_of, inception_features, judge_featu
 from ..evaluation.sweep import Judges, Row, best_row, sweep
 from ..nets.weights import file_hash
 from ..tracking.figures import plot_loss, plot_sweep, save_grid, save_table
+from ..training.trainer import on_gpu
 from .diffusion import load_model
 from .parts import PARTS, load_part, place_part
 from .run import Run, console, say
@@ -112,7 +112,7 @@ def _judges(config: Config, folder: Path, reference: Tensor) -> tuple[Judges, di
     path = place_part("judge", config, folder)
     if file_hash(path) == file_hash(folder / PARTS / "text.safetensors"):
         raise ConfigError(f"{path}: the tower that conditions cannot be its own judge; give another tower")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if on_gpu(config.training) else "cpu"
     tower = load_part(path).to(device)
     extract, features = judge_features(tower), f"judge {file_hash(path)}"
     if config.evaluation.features == "inception":

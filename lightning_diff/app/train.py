@@ -24,7 +24,7 @@ from ..training.modules.attributes import AttributesModule
 from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import Trained
 from ..training.modules.contrastive import ContrastiveModule
-from ..training.trainer import fit
+from ..training.trainer import fit, on_gpu
 from .run import Run, console, first_rank, say
 
 WEIGHTS = "weights.safetensors"
@@ -71,7 +71,7 @@ def train_part(run: Run) -> None:
     if not first_rank():
         wait_for(path)
         return
-    net = module.averaged().to("cuda" if torch.cuda.is_available() else "cpu")
+    net = module.averaged().to("cuda" if on_gpu(config.training) else "cpu")
     from ..evaluation.parts import measure
 
     held_out = pictures(config, "test", heads) or train_set

@@ -102,7 +102,8 @@ class UNet(nn.Module):
                 width = w
             self.up.append(levels)
             if i:
-                self.grow.append(Upsample(width, width))
+                width = widths[i - 1]
+                self.grow.append(Upsample(w, width))
         self.out = nn.Sequential(group_norm(width), nn.SiLU(), zero_(nn.Conv2d(width, channels, 3, padding=1)))
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:

@@ -1,0 +1,47 @@
+"""The run folder's record outlives kills; W&B is one run a folder and never the reason to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning_diff.config import Tracking
+from lightning_diff.tracking.mirrors import Mirror, run_id
+from lightning_diff.tracking.record import Record
+
+
+def test_a_line_cut_short_is_passed_over_and_the_next_is_whole(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    record.write("train", 1, loss=0.5)
+    with record.path.open("a") as f:
+        f.write('{"event": "train", "st')
+    again = Record(tmp_path)
+    again.write("train", 2, loss=0.4)
+    assert [(r["step"], r["loss"]) for r in again.curve()] == [(1, 0.5), (2, 0.4)]
+
+
+def test_a_step_recorded_again_counts_as_recorded_last(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    for step, loss in ((1, 0.5), (2, 0.4), (1, 0.3)):
+        record.write("train", step, loss=loss)
+    assert [(r["step"], r["loss"]) for r in record.curve()] == [(1, 0.3), (2, 0.4)]
+
+
+def test_one_wandb_run_a_folder(tmp_path: Path) -> None:
+    first = run_id(tmp_path)
+    assert run_id(tmp_path) == first
+
+
+def test_offline_run_is_written_and_a_disabled_one_is_not(tmp_path: Path) -> None:
+    rows = [
+        {"guider": "cfg", "scale": w, "n": 4, "fid": 1.0 + w, "clip_score": 20.0, "passport": {"w": w}}
+        for w in (1.0, 3.0)
+    ]
+    mirror = Mirror(Tracking(), tmp_path, {"seed": 0}, "diffusion")
+    mirror.train(1, {"loss": 0.5})
+    mirror.sweep(rows, [], rows[0])
+    mirror.finish()
+    assert list(tmp_path.rglob("run-*.wandb"))
+    silent = Mirror(Tracking(wandb="disabled"), tmp_path / "other", {}, "diffusion")
+    silent.train(1, {"loss": 0.5})
+    silent.finish()
+    assert not (tmp_path / "other").exists()
