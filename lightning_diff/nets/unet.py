@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .layers import ResidualBlock, TransformerBlock, Upsample, group_norm, sinusoid, zero_
+from .layers import ChannelNorm, ResidualBlock, TransformerBlock, Upsample, sinusoid, zero_
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Level(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, embedding: int, heads: int, context: int) -> None:
         super().__init__()
-        self.residual = ResidualBlock(inputs, outputs, embedding)
+        self.residual = ResidualBlock(inputs, outputs, embedding, ChannelNorm)
         self.transformer = TransformerBlock(outputs, heads, context) if heads else None
 
     def forward(self, x: Tensor, embedding: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class UNet(nn.Module):
             if i:
                 width = widths[i - 1]
                 self.grow.append(Upsample(w, width))
-        self.out = nn.Sequential(group_norm(width), nn.SiLU(), zero_(nn.Conv2d(width, channels, 3, padding=1)))
+        self.out = nn.Sequential(ChannelNorm(width), nn.SiLU(), zero_(nn.Conv2d(width, channels, 3, padding=1)))
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         embedding = self.time(sinusoid(1000 * t, self.time_width)) + self.pooled(condition.pooled * self.pooled_scale)
