@@ -15,7 +15,7 @@ from ..config import Config
 from ..data.dataset import Pictures
 from ..data.index import build_index
 from ..data.shards import identity, prepare
-from ..data.worlds import get_world
+from ..data.worlds import WORLDS, get_world
 from ..nets.attributes import AttributeClassifier
 from ..nets.autoencoder import Autoencoder
 from ..nets.text import Tokenizer, Tower
@@ -59,7 +59,7 @@ def train_part(run: Run) -> None:
     if path.is_file():
         say(f"{run.folder}: finished; its weights are {path}")
         return
-    world = get_world(config.data.kind) if config.task == "attributes" else None
+    world = get_world(config.data.kind) if config.data.kind in WORLDS else None
     heads = tuple(world.attributes) if world else ()
     train_set = pictures(config, "train", heads)
     assert train_set is not None
@@ -75,7 +75,7 @@ def train_part(run: Run) -> None:
     from ..evaluation.parts import measure
 
     held_out = pictures(config, "test", heads) or train_set
-    metrics = measure(part, net, train_set, held_out)
+    metrics = measure(net, train_set, held_out, world.unsaid if world else ())
     passport = {
         "part": part,
         "net": description,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -41,7 +41,8 @@ def correct(classifier: AttributeClassifier, images: Tensor, labels: Mapping[str
 
 
 def recall_at_1(images: Tensor, texts: Tensor, of: int = 256) -> float:
-    """How often a picture's own caption is the nearest of `of`; captions that repeat within a group count as own."""
+    """How often a picture's own caption is the nearest of `of`; equal captions count as own. Groups of `of` are whole,
+    unless there is only one."""
     hits, total = 0.0, 0
     for start in range(0, len(images) - of + 1, of) if len(images) >= of else [0]:
         similar = images[start : start + of] @ texts[start : start + of].T
@@ -66,16 +67,31 @@ def fit_latent_scale(net: Autoencoder, train: Pictures, count: int = 2048) -> No
     net.scale.copy_((mean.var(dim=(0, 2, 3)) + variance.mean(dim=(0, 2, 3))).sqrt())
 
 
+def distinct(captions: Sequence[str], labels: Mapping[str, Tensor], unsaid: Sequence[str]) -> list[int]:
+    """The first sample of each content: a tower cannot tell two captions apart that are true of the same picture."""
+    heads = [values.tolist() for name, values in labels.items() if name not in unsaid]
+    contents: list[object] = list(zip(*heads, strict=True)) if heads else list(captions)
+    seen: dict[object, int] = {}
+    for i, content in enumerate(contents):
+        seen.setdefault(content, i)
+    return list(seen.values())
+
+
 @torch.no_grad()
-def measure(part: str, net: nn.Module, train: Pictures, held_out: Pictures) -> dict[str, Any]:
+def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequence[str] = ()) -> dict[str, Any]:
     """The part's own metrics on held-out pictures. An autoencoder's latent scale is set first."""
     device = next(net.parameters()).device
     if isinstance(net, Autoencoder):
         fit_latent_scale(net, train)
     values: dict[str, list[Tensor]] = {}
+    captions: list[str] = []
+    labels: dict[str, list[Tensor]] = {}
     for start in range(0, len(held_out), BATCH):
         batch = held_out.range(start, start + BATCH)
         images = batch.images.to(device)
+        captions += batch.captions
+        for name, column in batch.labels.items():
+            labels.setdefault(name, []).append(column)
         if isinstance(net, Autoencoder):
             rebuilt = to_pixels(net.decode(net.encode(to_unit(images)).mean))
             values.setdefault("a", []).append(images.cpu())
@@ -89,5 +105,6 @@ def measure(part: str, net: nn.Module, train: Pictures, held_out: Pictures) -> d
     if isinstance(net, Autoencoder):
         return {"psnr": round(psnr(joined["a"], joined["b"]), 3), "n": len(held_out)}
     if isinstance(net, Tower):
-        return {"recall_at_1_of_256": round(recall_at_1(joined["a"], joined["b"]), 4), "n": len(held_out)}
+        rows = distinct(captions, {name: torch.cat(columns) for name, columns in labels.items()}, unsaid)
+        return {"recall_at_1_of_256": round(recall_at_1(joined["a"][rows], joined["b"][rows]), 4), "n": len(rows)}
     return {"accuracy": round(float(joined["a"].mean()), 5), "n": len(held_out)}

@@ -31,6 +31,7 @@ def save_weights(path: Path, state: Mapping[str, Tensor], passport: Mapping[str,
     save_file(tensors, partial, metadata={"passport": json.dumps(dict(passport), sort_keys=True)})
     with partial.open("rb") as f:
         os.fsync(f.fileno())
+    partial.chmod(0o644)  # safetensors makes it private
     partial.replace(path)
 
 

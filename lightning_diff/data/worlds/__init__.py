@@ -24,12 +24,13 @@ class Sample:
 @dataclass(frozen=True)
 class World:
     """`attributes` maps each head of the attribute classifier to its values; `sample` is called with (split, seed,
-    index, image_size)."""
+    index, image_size). `unsaid` are the heads that a caption may leave out of a picture that has them."""
 
     name: str
     version: int
     attributes: dict[str, tuple[str, ...]]
     sample: Callable[[str, int, int, int], Sample]
+    unsaid: tuple[str, ...] = ()
 
 
 def get_world(name: str) -> World:

@@ -220,4 +220,4 @@ def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
     return Sample(f"{split}-{seed}-{index:07d}", render(drawn, rng, image_size), text, labels)
 
 
-STILL_LIFE = World("still_life", 1, ATTRIBUTES, sample)
+STILL_LIFE = World("still_life", 1, ATTRIBUTES, sample, unsaid=("place",))

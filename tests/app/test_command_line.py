@@ -1,0 +1,48 @@
+"""A command answers before torch is loaded, an error is one line on stderr, and the exit code says whose it is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightning_diff.app.command_line import take_words
+from lightning_diff.app.compose import PACKAGE_FOLDER
+from lightning_diff.config import ConfigError
+
+HEAVY = {"torch", "numpy", "PIL", "pytorch_lightning", "open_clip", "wandb"}
+
+
+def train(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-X", "importtime", str(PACKAGE_FOLDER / "train.py"), *words]
+    env = {k: v for k, v in os.environ.items() if not k.startswith("HYDRA")}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "words, code, error",
+    [
+        (["training.stpes=5"], 2, ["error: training.stpes: no such key; did you mean 'training.steps'?"]),
+        (["--cfg", "job", "training=5"], 2, ["error: training=5: "]),
+        (["experiment=base", "--cfg", "job"], 0, []),
+        (["--help"], 0, []),
+    ],
+)
+def test_the_command_answers_before_torch_is_loaded(
+    tmp_path: Path, words: list[str], code: int, error: list[str]
+) -> None:
+    done = train(tmp_path, *words)
+    imports = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    said = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == code and len(said) == len(error)
+    assert all(line.startswith(start) for line, start in zip(said, error, strict=True))
+    assert "lightning_diff.config" in imports and not HEAVY & imports
+    assert bool(done.stdout) == (code == 0) and list(tmp_path.iterdir()) == []
+
+
+def test_a_prompt_is_taken_as_typed() -> None:
+    words, rest = take_words(['prompt=a "b", [c]=${d}', "sampler=heun"], {"prompt": "", "run": ""})
+    assert words == {"prompt": 'a "b", [c]=${d}', "run": ""} and rest == ["sampler=heun"]
+    with pytest.raises(ConfigError, match="promt: .*did you mean 'prompt'"):
+        take_words(["promt"], {"prompt": ""})

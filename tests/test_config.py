@@ -1,0 +1,133 @@
+"""No config is silently ignored (law 5): what is wrong is one line that names the key, before anything is loaded."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from lightning_diff.app.compose import CONF, PACKAGE_FOLDER, compose_config, load_config
+from lightning_diff.config import Config, ConfigError, check, keys
+
+GROUPS = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
+NEEDS = {  # what the user must say for the groups that cannot know it
+    ("data", "folder"): ["data.source=."],
+    ("data", "shards"): ["data.source=."],
+    ("text", "open_clip"): ["text.weights=train.py"],
+    ("evaluation", "inception"): ["evaluation.inception_weights=train.py"],
+}
+WRONG = [  # the command's words, and what the message must say
+    ("training.stpes=5", "training.stpes: no such key; did you mean 'training.steps'?"),
+    ("trainng.steps=5", "trainng: no such key; did you mean 'training'?"),
+    ("objektive=eps", "objektive: no such key; did you mean 'objective'?"),
+    ("objective=epz", "objective=epz: no such file in conf/objective; did you mean 'eps'?"),
+    ("experiment=bse", "experiment=bse: no such file in conf/experiment; did you mean 'base'?"),
+    ("sampler=eular", "sampler=eular: no such file in conf/sampler; did you mean 'euler'?"),
+    ("++training.foo=1", "training.foo: no such key"),
+    ("+training.step=1", "training.step: no such key; did you mean 'training.steps'?"),
+    ("+foo=1", "foo: no such key"),
+    ("training.steps=many", "training.steps: Value 'many'"),
+    ("training.steps=1.5", "training.steps: Value '1.5'"),
+    ("training.steps=null", "training.steps: "),
+    ("training.compile=maybe", "training.compile: Value 'maybe'"),
+    ("unet.widths=64", "unet.widths: "),
+    ("guidance.scales=[1,x]", "guidance.scales[1]: Value 'x'"),
+    ("name=${nope}", "name: Interpolation key 'nope'"),
+    ("training.steps=0", "training.steps=0: must be at least 1"),
+    ("training.learning_rate=0", "training.learning_rate=0.0: must be greater than 0"),
+    ("training.learning_rate=nan", "training.learning_rate=nan: must be greater than 0"),
+    ("sampler.eta=1.5", "sampler.eta=1.5: must be at most 1"),
+    ("training.ema=1", "training.ema=1.0: must be at most 0.999999"),
+    ("seed=-1", "seed=-1: must be at least 0"),
+    ("data.image_size=48", "data.image_size=48: must be one of 16, 32"),
+    ("task=atributes", "task=atributes: must be one of"),
+    ("sampler.name=eular", "sampler.name=eular: must be one of ddpm, ddim, euler, heun"),
+    ("objective.prediction=eps objective.schedule=flow", "objective.prediction=eps on objective.schedule=flow"),
+    ("objective=eps objective.schedule=flow", "objective.prediction=eps on objective.schedule=flow"),
+    ("training.batch=7 training.devices=2", "training.batch=7: must be a multiple of"),
+    ("guidance.scales=[]", "guidance.scales=[]: "),
+    ("guidance.scales=[1,-2]", "guidance.scales=[1.0, -2.0]: "),
+    ("guidance.scales=[1,1.0]", "guidance.scales=[1.0, 1.0]: a scale is named twice"),
+    ("unet.widths=[64]", "unet.attention=[False, True]: "),
+    ("unet.widths=[60,128]", "unet.widths=[60, 128]: "),
+    ("unet.head_width=48", "unet.head_width=48: "),
+    ("data.image_size=16 unet.widths=[8,8,8,8] unet.attention=[no,no,no,no]", "unet.widths=[8, 8, 8, 8]: "),
+    ("text.patch_size=7", "text.patch_size=7: must divide data.image_size=64"),
+    ("text.model=ViT-B-32", "text.model=ViT-B-32: its weights must be a local file"),
+    ("evaluation=inception", "evaluation.features=inception: "),
+    ("task=attributes data=folder data.source=.", "task=attributes on data.kind=folder"),
+    ("data=folder", "data.kind=folder: say where the pictures are, data.source=PATH"),
+    ("data=folder data.source=/no/where", "data.source=/no/where: no such folder"),
+    ("autoencoder.weights=/no/file", "autoencoder.weights=/no/file: no such file"),
+    ("text.weights=/no/file", "text.weights=/no/file: no such file"),
+    ("init_from=/no/file", "init_from=/no/file: no such file"),
+    # Each of these would fail after minutes, or be ignored.
+    ("guidance.scales=[1,nan]", "guidance.scales="),
+    ("guidance.scale=inf", "guidance.scale=inf"),
+    ("training.learning_rate=inf", "training.learning_rate=inf"),
+    ("seed=99999999999999999999", "seed=99999999999999999999"),
+    ("training=5", "training=5"),
+    ("name=???", "name"),
+    ("text=judge", "text.role=judge"),
+    ("sampler=euler sampler.eta=0.5", "sampler.eta=0.5"),
+]
+
+
+def test_the_default_composes() -> None:
+    config = compose_config([])
+    assert config.task == "diffusion" and config.objective.prediction == "flow" and config.sampler.name == "euler"
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (CONF / "experiment").glob("*.yaml")))
+def test_every_experiment_composes(name: str) -> None:
+    first, second = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[:2]
+    assert first == "# @package _global_" and second.startswith(f"# python train.py experiment={name}")
+    needs = ["data.source=."] if name == "folder" else []
+    assert compose_config([f"experiment={name}", *needs]).name == name
+
+
+@pytest.mark.parametrize("group, name", GROUPS)
+def test_every_file_of_every_group_composes(group: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PACKAGE_FOLDER)
+    compose_config([f"{group}={name}", *NEEDS.get((group, name), [])])
+
+
+@pytest.mark.parametrize("words, says", WRONG)
+def test_what_is_wrong_is_one_line_that_names_the_key(words: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PACKAGE_FOLDER)
+    with pytest.raises(ConfigError) as e:
+        compose_config(words.split())
+    assert str(e.value).startswith(says) and "\n" not in str(e.value)
+
+
+def test_every_number_can_be_set_by_its_key() -> None:
+    """All of the schema's numbers, each set to its own value by its dotted key, compose to what was there before."""
+    plain = compose_config([])
+    node = OmegaConf.structured(plain)
+    values = {key: OmegaConf.select(node, key) for key in keys(Config())}
+    words = [f"{key}={value}" for key, value in values.items() if isinstance(value, int | float)]
+    assert len(words) > 40 and compose_config(words) == plain
+
+
+def test_a_stored_config_is_read_back(tmp_path: Path) -> None:
+    config = compose_config(["objective=v", "guidance.scales=[1,2.5]", "name=a b"])
+    path = tmp_path / "config.yaml"
+    path.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
+    assert load_config(path) == config
+    other = load_config(path, ["sampler=heun", "seed=3"])
+    assert (other.sampler.name, other.sampler.steps, other.seed) == ("heun", 10, 3)
+    assert {k for k, v in asdict(other).items() if v != asdict(config)[k]} == {"sampler", "seed"}
+    for wrong, says in (("sampler=hein", "sampler=hein: "), ("smapler=heun", "smapler: "), ("seed=x", "seed: ")):
+        with pytest.raises(ConfigError, match="^" + re.escape(says)) as e:
+            load_config(path, [wrong])
+        assert "\n" not in str(e.value)
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "none.yaml")
+    path.write_text("training: {stpes: 5}")
+    with pytest.raises(ConfigError, match=r"training\.stpes"):
+        load_config(path)
+
+
+def test_the_schema_is_legal_by_itself() -> None:
+    check(Config())
