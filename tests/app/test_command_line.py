@@ -44,5 +44,5 @@ def test_the_command_answers_before_torch_is_loaded(
 def test_a_prompt_is_taken_as_typed() -> None:
     words, rest = take_words(['prompt=a "b", [c]=${d}', "sampler=heun"], {"prompt": "", "run": ""})
     assert words == {"prompt": 'a "b", [c]=${d}', "run": ""} and rest == ["sampler=heun"]
-    with pytest.raises(ConfigError, match="promt: .*did you mean 'prompt'"):
+    with pytest.raises(ConfigError, match=r"promt: .*did you mean 'prompt'"):
         take_words(["promt"], {"prompt": ""})

@@ -138,11 +138,3 @@ def test_bad_pictures_and_bombs_are_replaced_by_the_next(
     batch = Pictures(index_of(tar(tmp_path / "x.tar", members)), 8).range(0, 4)
     assert batch.captions == ["d"] * 4 and batch.positions.tolist() == [0, 1, 2, 3]
     assert all(f"skipped {key}" in caplog.text for key in "abc") and "11 x 11 pixels are more than 100" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"GIF89a", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", picture(0)[:40]]
-)
-def test_only_pictures_are_opened(data: bytes) -> None:
-    with pytest.raises(decode.BadPicture):
-        decode.open_picture(data)

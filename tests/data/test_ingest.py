@@ -112,18 +112,3 @@ def test_the_identity_follows_what_is_in_the_folder(tmp_path: Path) -> None:
     seen.append(identity(data(tmp_path / "f")))
     assert len(set(seen)) == len(seen)
     assert identity(data(tmp_path / "f")) == seen[-1]
-
-
-def test_the_centre_square_is_kept_the_right_way_up(tmp_path: Path) -> None:
-    """A camera that was held upright writes the picture lying, and says so in its EXIF orientation."""
-    wide = Image.new("RGB", (64, 32), "blue")
-    wide.paste((255, 0, 0), (0, 0, 32, 32))
-    exif = wide.getexif()
-    exif[0x0112] = 6  # turn by 90 degrees clockwise to see it: the red half is on top
-    (tmp_path / "f").mkdir()
-    wide.save(tmp_path / "f" / "a.jpg", exif=exif, quality=95)
-    (tmp_path / "f" / "a.txt").write_text("red above blue")
-    ((_, samples, _), *_) = folder_samples(tmp_path / "f", 16, 0)
-    (sample,) = samples
-    assert sample.image.size == (16, 16)
-    assert all(sample.image.getpixel((x, 2))[0] > 200 > 50 > sample.image.getpixel((x, 13))[0] for x in (2, 13))

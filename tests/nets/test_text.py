@@ -1,0 +1,88 @@
+"""The towers: a small vocabulary is a renumbering, the end of text is found, padding and company change nothing."""
+
+import pytest
+import torch
+
+from lightning_diff.nets.text import END, START, Tokenizer, Tower
+
+CAPTIONS = ["a red apple", "", "two green pears on a wooden table, and a cup", "A Red  APPLE"]
+LENGTH = 16
+
+
+def tower() -> Tower:
+    torch.manual_seed(8)
+    config = {
+        "embedding": 24,
+        "vision": {"layers": 1, "width": 32, "head_width": 32, "patch_size": 8, "image_size": 16},
+        "text": {"context_length": LENGTH, "width": 32, "heads": 1, "layers": 2},
+        "vocabulary": Tokenizer.words_of(CAPTIONS),
+    }
+    return Tower(config).eval()
+
+
+def test_a_small_vocabulary_is_a_renumbering() -> None:
+    vocabulary = Tokenizer.words_of(CAPTIONS)
+    assert vocabulary == sorted(set(vocabulary)) and vocabulary[-2:] == [START, END]
+    (plain, mask), (ids, same) = (Tokenizer(LENGTH, v)(CAPTIONS) for v in (None, vocabulary))
+    assert torch.equal(mask, same) and ids.dtype == torch.int64
+    for row, found, m in zip(plain.tolist(), ids.tolist(), mask.tolist(), strict=True):
+        assert found == [vocabulary.index(i) + 2 if seen else 0 for i, seen in zip(row, m, strict=True)]
+    assert ids.max() == len(vocabulary) + 1  # the end of text, by which open_clip finds it
+    assert torch.equal(ids.argmax(1), mask.sum(1) - 1)
+    assert torch.equal(ids[0], ids[3])  # case and spaces say nothing
+
+
+def test_unknown_words_are_one_and_are_named() -> None:
+    tokenizer = Tokenizer(LENGTH, Tokenizer.words_of(CAPTIONS))
+    ids, mask = tokenizer(["a red zebra", "a red apple"])
+    assert ids[0].tolist().count(1) >= 1 and 1 not in ids[1].tolist()
+    assert torch.equal(ids[0, :3], ids[1, :3]) and ids[0, mask[0].sum() - 1] == ids.max()
+    assert "".join(tokenizer.unknown("a red zebra")) == "zebra" and tokenizer.unknown("a red apple") == []
+    assert Tokenizer(LENGTH).unknown("zebra") == []
+
+
+@pytest.mark.parametrize("vocabulary", [None, Tokenizer.words_of(["word"])])
+def test_a_long_caption_is_cut_and_still_ends(vocabulary: list[int] | None) -> None:
+    ids, mask = Tokenizer(LENGTH, vocabulary)(["word " * 99, ""])
+    assert ids.shape == mask.shape == (2, LENGTH)
+    assert bool(mask[0].all()) and mask[1].sum() == 2 and ids[0, -1] == ids.max() == ids[1, 1]
+    assert ids[1, 2:].tolist() == [0] * (LENGTH - 2)
+
+
+@pytest.mark.parametrize("vocabulary", [[], [5, START], [7, 5, START, END], [5, 5, START, END], [START, END, END + 1]])
+def test_what_is_no_vocabulary_is_refused(vocabulary: list[int]) -> None:
+    with pytest.raises(ValueError, match="sorted list"):
+        Tokenizer(LENGTH, vocabulary)
+
+
+@torch.no_grad()
+def test_tower_shapes_and_lengths() -> None:
+    net = tower()
+    condition = net.condition(CAPTIONS)
+    assert condition.tokens.shape == (4, LENGTH, 32) and condition.mask.shape == (4, LENGTH)
+    images = net.image_features(torch.rand(2, 3, 16, 16) * 2 - 1)
+    assert condition.pooled.shape == (4, 24) and images.shape == (2, 24)
+    for features in (condition.pooled, images):
+        torch.testing.assert_close(features.norm(dim=1), torch.ones(len(features)))
+    torch.testing.assert_close(condition.pooled, net.text_features(CAPTIONS))
+    larger = net.image_features(torch.rand(1, 3, 48, 48) * 2 - 1, normalize=False)
+    assert larger.shape == (1, 24) and abs(larger.norm() - 1) > 1e-3
+
+
+@torch.no_grad()
+def test_a_caption_is_heard_alike_in_any_company() -> None:
+    net = tower()
+    whole = net.condition(CAPTIONS)
+    for i, caption in enumerate(CAPTIONS):
+        alone = net.condition([caption])
+        torch.testing.assert_close(alone.tokens[0][alone.mask[0]], whole.tokens[i][whole.mask[i]], rtol=0, atol=1e-5)
+        torch.testing.assert_close(alone.pooled[0], whole.pooled[i], rtol=0, atol=1e-5)
+    assert not torch.allclose(whole.pooled[0], whole.pooled[2], atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_tower_is_built_again_from_its_config() -> None:
+    net = tower()
+    again = Tower(net.config)
+    again.load_state_dict(net.state_dict())
+    torch.testing.assert_close(again.eval().text_features(CAPTIONS), net.text_features(CAPTIONS))
