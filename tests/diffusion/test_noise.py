@@ -74,19 +74,19 @@ def test_the_uses_of_randomness_do_not_share_a_stream() -> None:
 
 
 def test_normal_is_standard_normal() -> None:
-    z = noise.normal(torch.arange(4096), (8, 8), 5, noise.NOISE)
+    z = noise.normal(torch.arange(16384), (8, 8), 5, noise.NOISE)
     flat = z.flatten().double()
     n = len(flat)
     assert z.dtype == torch.float32 and bool(flat.isfinite().all())
     # Five standard errors of each moment of n independent standard normals.
     for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
         assert abs(flat.pow(power).mean() - moment) < 5 * (variance / n) ** 0.5, power
-    quantiles = torch.quantile(flat[:1_000_000], torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9]).double())
+    quantiles = torch.quantile(flat, torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9]).double())
     expected = torch.tensor([-1.28155, -0.67449, 0, 0.67449, 1.28155]).double()
-    assert torch.allclose(quantiles, expected, atol=0.012)
+    assert torch.allclose(quantiles, expected, atol=0.01)
     # Elements of a row, the two halves of Box and Muller's pair among them, are uncorrelated.
     correlation = torch.corrcoef(z.flatten(1).T) - torch.eye(64)
-    assert correlation.abs().max() < 6 / 4096**0.5
+    assert correlation.abs().max() < 6 / 16384**0.5
     assert torch.corrcoef(z.flatten(1)[:64]).sub(torch.eye(64)).abs().max() < 6 / 8
 
 

@@ -91,6 +91,19 @@ def test_ddim_with_eta_one_is_ddpm() -> None:
     assert not torch.allclose(draw("ddim", path, 10, SEEDS[:8], eta=0.5), draw("ddpm", path, 10, SEEDS[:8]), atol=1e-2)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_a_ddim_step_is_the_papers(schedule: str, eta: float) -> None:
+    """Song et al. 2021, equations 12 and 16, with abar = alpha^2."""
+    path, seeds = Path(schedule, "eps"), SEEDS[:4]
+    x, p = next(iter(trajectory("ddim", conditional(Exact(path), path, None), path, seeds, SHAPE, 3, eta)))
+    abar_t, abar_s = (SCHEDULES[schedule](torch.tensor(t).double())[0] ** 2 for t in (1.0, 2 / 3))
+    sigma = eta * ((1 - abar_s) / (1 - abar_t)).sqrt() * (1 - abar_t / abar_s).sqrt()
+    z = noise.normal(seeds, SHAPE, 0, noise.STEP)
+    expected = abar_s.sqrt() * p.x_0 + (1 - abar_s - sigma**2).sqrt() * p.eps + sigma * z
+    torch.testing.assert_close(x.double(), expected.double(), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("schedule, name, order", ORDERS)
 def test_order_of_convergence(schedule: str, name: str, order: float) -> None:
     """Twice the steps, a half or a quarter of the error. (Linear's sigma begins as sqrt(t), so tau(t) is not smooth at
