@@ -20,12 +20,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class PictureBatch:
-    """`images` uint8 [B, 3, H, W], `positions` int64 [B] in the stream, `labels` {head: int64 [B]}, -1 for unknown."""
+    """`images` uint8 [B, 3, H, W], `positions` int64 [B] in the stream, `labels` {head: int64 [B]}, -1 for unknown.
+    `contrasts` are captions that are false of their pictures, empty where there is none."""
 
     images: Tensor
     captions: list[str]
     positions: Tensor
     labels: dict[str, Tensor]
+    contrasts: list[str]
 
 
 class Pictures(Dataset[PictureBatch]):
@@ -39,7 +41,7 @@ class Pictures(Dataset[PictureBatch]):
     def __len__(self) -> int:
         return len(self.index)
 
-    def read(self, i: int) -> tuple[Tensor, str, dict[str, int]]:
+    def read(self, i: int) -> tuple[Tensor, str, dict[str, int], str]:
         for step in range(len(self.index)):
             place = (i + step) % len(self.index)
             data, caption, record = self.reader.read(place)
@@ -49,14 +51,17 @@ class Pictures(Dataset[PictureBatch]):
                 log.warning("skipped %s: %s", self.index.keys[place], e)
                 continue
             labels = record.get("labels")
-            return to_tensor(picture), caption, labels if isinstance(labels, dict) else {}
+            contrast = record.get("contrast")
+            known = labels if isinstance(labels, dict) else {}
+            return to_tensor(picture), caption, known, contrast if isinstance(contrast, str) else ""
         raise BadPicture("not one picture of the set can be decoded")
 
     def __getitems__(self, places: Sequence[tuple[int, int]]) -> PictureBatch:
         rows = [self.read(i) for _, i in places]
         labels = {h: torch.tensor([int(r[2].get(h, -1)) for r in rows]) for h in self.heads}
         positions = torch.tensor([p for p, _ in places])
-        return PictureBatch(torch.stack([r[0] for r in rows]), [r[1] for r in rows], positions, labels)
+        images, captions = torch.stack([r[0] for r in rows]), [r[1] for r in rows]
+        return PictureBatch(images, captions, positions, labels, [r[3] for r in rows])
 
     def range(self, start: int, stop: int) -> PictureBatch:
         """Samples start to stop of the index, in order."""

@@ -62,7 +62,7 @@ def write_shards(samples: Iterable[Sample], folder: Path, split: str, size: int)
             writer = webdataset.TarWriter(str(folder / f"{split}-{count // size:06d}.tar"), mtime=0)
         png = io.BytesIO()
         sample.image.save(png, "PNG", compress_level=1)
-        record = {"labels": sample.labels, "key": sample.key}
+        record = {"labels": sample.labels, "key": sample.key, "contrast": sample.contrast}
         assert writer is not None
         writer.write(
             {"__key__": sample.key, "png": png.getvalue(), "txt": sample.caption, "json": json.dumps(record).encode()}
@@ -82,6 +82,7 @@ def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[s
         tests = [p for p in shards if p.name.startswith("test")]
         return {"train": [p for p in shards if p not in tests] or shards, "test": tests}
     recipe = {
+        "format": 2,
         "identity": identity(data),
         "train": data.train,
         "test": data.test,

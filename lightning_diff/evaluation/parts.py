@@ -99,6 +99,8 @@ def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequenc
         elif isinstance(net, Tower):
             values.setdefault("a", []).append(net.image_features(to_unit(images)))
             values.setdefault("b", []).append(net.text_features(batch.captions))
+            if all(batch.contrasts):
+                values.setdefault("c", []).append(net.text_features(batch.contrasts))
         elif isinstance(net, AttributeClassifier):
             values.setdefault("a", []).append(correct(net, images, batch.labels).float())
     joined = {name: torch.cat(v) for name, v in values.items()}
@@ -106,5 +108,9 @@ def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequenc
         return {"psnr": round(psnr(joined["a"], joined["b"]), 3), "n": len(held_out)}
     if isinstance(net, Tower):
         rows = distinct(captions, {name: torch.cat(columns) for name, columns in labels.items()}, unsaid)
-        return {"recall_at_1_of_256": round(recall_at_1(joined["a"][rows], joined["b"][rows]), 4), "n": len(rows)}
+        metrics = {"recall_at_1_of_256": round(recall_at_1(joined["a"][rows], joined["b"][rows]), 4), "n": len(rows)}
+        if "c" in joined:  # how often the caption is nearer than one that differs in a single thing
+            own, false = ((joined["a"] * joined[name]).sum(dim=1) for name in "bc")
+            metrics["caption_over_contrast"] = round(float((own > false).float().mean()), 4)
+        return metrics
     return {"accuracy": round(float(joined["a"].mean()), 5), "n": len(held_out)}

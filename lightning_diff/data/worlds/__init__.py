@@ -13,12 +13,14 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Sample:
-    """One captioned picture. `labels` holds what the *caption states*, as indices into the world's attribute values."""
+    """One captioned picture. `labels` holds what the *caption states*, as indices into the world's attribute values.
+    `contrast` is nearly the caption, and false of the picture: what a tower must learn to tell apart."""
 
     key: str
     image: Image.Image
     caption: str
     labels: dict[str, int] = field(default_factory=dict)
+    contrast: str = ""
 
 
 @dataclass(frozen=True)

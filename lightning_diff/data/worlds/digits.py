@@ -87,12 +87,24 @@ def _handwriting() -> dict[str, list[NDArray[np.uint8]]]:
     }
 
 
+def altered(drawn: Page, rng: np.random.Generator) -> tuple[int, ...]:
+    """Digits that the page does not show so: the two exchanged, or one of them another."""
+    if len(set(drawn.digits)) == 2 and rng.random() < 0.5:
+        return drawn.digits[::-1]
+    which, by = int(rng.integers(len(drawn.digits))), 1 + int(rng.integers(9))
+    return tuple((d + by) % 10 if n == which else d for n, d in enumerate(drawn.digits))
+
+
 def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
     """Sample `index` of a split. Pure: the same arguments give the same picture and caption."""
     drawn, rng = page(split, seed, index)
     layout = LAYOUTS[drawn.layout]
     phrasings = TEMPLATES[layout]
-    text = phrasings[int(rng.integers(len(phrasings)))].format(*(WORDS[d] for d in drawn.digits))
+    phrase = phrasings[int(rng.integers(len(phrasings)))]
+    text = phrase.format(*(WORDS[d] for d in drawn.digits))
+    contrast = phrase.format(
+        *(WORDS[d] for d in altered(drawn, np.random.default_rng([seed, SPLITS[split], index, 1])))
+    )
     labels = {"count": len(drawn.digits) - 1, "layout": drawn.layout}
     labels |= dict(zip(("first_digit", "second_digit"), drawn.digits, strict=False))
 
@@ -103,7 +115,7 @@ def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
         ink = Image.fromarray(pool[int(rng.integers(len(pool)))]).resize((side, side), Image.Resampling.BICUBIC)
         x, y = (round(rng.uniform(*span) * image_size / CANVAS) for span in frame)
         picture.paste((255, 255, 255), (x, y), ink)  # as ink: overlapping frames do not blot each other out
-    return Sample(f"{split}-{seed}-{index:07d}", picture, text, labels)
+    return Sample(f"{split}-{seed}-{index:07d}", picture, text, labels, contrast)
 
 
 DIGITS = World("digits", 1, ATTRIBUTES, sample)

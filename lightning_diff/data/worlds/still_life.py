@@ -8,7 +8,7 @@ phrasing) never occurs in training: test captions ask for combinations that the 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -91,31 +91,58 @@ WHERE = {
 PLACED = {"left": "on the left", "middle": "in the middle", "right": "on the right"}
 
 
-def caption(s: Scene, rng: np.random.Generator) -> tuple[str, dict[str, int]]:
-    """One of several phrasings, and the attributes that it states."""
-    where = WHERE[SETTINGS[s.setting]]
-    where_words = where[int(rng.integers(len(where)))]
-    labels = truth_of(s)
-    if len(s.things) == 1:
-        thing = f"a {s.things[0].words()}"
-        placed = PLACED[PLACES[s.place]]
-        with_place = rng.random() < 0.5
-        if not with_place:
-            labels.pop("place")
-        text = [
-            f"{thing} {placed} {where_words}" if with_place else f"{thing} {where_words}",
-            f"{where_words}, {thing} {placed}" if with_place else f"{where_words}, {thing}",
-            f"a picture of {thing} {where_words}" + (f", {placed}" if with_place else ""),
-        ][int(rng.integers(3))]
-        return text, labels
-    first, second = (f"a {t.words()}" for t in s.things)
-    text = [
-        f"{first} to the left of {second} {where_words}",
-        f"{second} to the right of {first} {where_words}",
-        f"{where_words}, {first} on the left and {second} on the right",
-        f"a picture of {first} beside {second} on its right, {where_words}",
-    ][int(rng.integers(4))]
-    return text, labels
+@dataclass(frozen=True)
+class Phrasing:
+    """Which of the words for the setting, which of the forms, and whether a single thing's place is said."""
+
+    where: int
+    form: int
+    with_place: bool
+
+    def of(self, s: Scene) -> str:
+        where = WHERE[SETTINGS[s.setting]][self.where]
+        if len(s.things) == 1:
+            thing = f"a {s.things[0].words()}"
+            place = PLACED[PLACES[s.place]]
+            return (
+                f"{thing} {place} {where}" if self.with_place else f"{thing} {where}",
+                f"{where}, {thing} {place}" if self.with_place else f"{where}, {thing}",
+                f"a picture of {thing} {where}" + (f", {place}" if self.with_place else ""),
+            )[self.form]
+        first, second = (f"a {t.words()}" for t in s.things)
+        return (
+            f"{first} to the left of {second} {where}",
+            f"{second} to the right of {first} {where}",
+            f"{where}, {first} on the left and {second} on the right",
+            f"a picture of {first} beside {second} on its right, {where}",
+        )[self.form]
+
+
+def phrasing(s: Scene, rng: np.random.Generator) -> Phrasing:
+    where = int(rng.integers(2))
+    with_place = len(s.things) == 1 and rng.random() < 0.5
+    return Phrasing(where, int(rng.integers(3 if len(s.things) == 1 else 4)), with_place)
+
+
+def altered(s: Scene, with_place: bool, rng: np.random.Generator) -> Scene:
+    """A scene of which the caption would differ in one thing: half the time where things stand, else an attribute."""
+
+    def other(value: int, values: tuple[str, ...]) -> int:
+        return (value + 1 + int(rng.integers(len(values) - 1))) % len(values)
+
+    if rng.random() < 0.5:
+        if len(s.things) == 2 and s.things[0] != s.things[1]:
+            return replace(s, things=s.things[::-1])
+        if with_place:
+            return replace(s, place=other(s.place, PLACES))
+    which = int(rng.integers(len(s.things)))
+    t = s.things[which]
+    changed = (
+        replace(t, subject=other(t.subject, SUBJECTS)),
+        replace(t, colour=other(t.colour, COLOURS)),
+        replace(t, size=other(t.size, SIZES)),
+    )[int(rng.integers(3))]
+    return replace(s, things=tuple(changed if n == which else u for n, u in enumerate(s.things)))
 
 
 def truth_of(s: Scene) -> dict[str, int]:
@@ -214,10 +241,14 @@ RGB = {
 
 
 def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
-    """Sample `index` of a split. Pure: the same arguments give the same picture and caption."""
+    """Sample `index` of a split. Pure: the same arguments give the same picture and captions."""
     drawn, rng = scene(split, seed, index)
-    text, labels = caption(drawn, rng)
-    return Sample(f"{split}-{seed}-{index:07d}", render(drawn, rng, image_size), text, labels)
+    said = phrasing(drawn, rng)
+    labels = truth_of(drawn)
+    if not said.with_place:
+        labels.pop("place", None)
+    contrast = said.of(altered(drawn, said.with_place, np.random.default_rng([seed, SPLITS[split], index, 1])))
+    return Sample(f"{split}-{seed}-{index:07d}", render(drawn, rng, image_size), said.of(drawn), labels, contrast)
 
 
 STILL_LIFE = World("still_life", 1, ATTRIBUTES, sample, unsaid=("place",))
