@@ -6,6 +6,7 @@ One dataclass per config group. A field's metadata says which values are allowed
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -169,7 +170,7 @@ class Config:
     name: str | None = None
     outputs: str = "outputs"
     cache: str = "outputs/cache"
-    seed: int = at_least(0, 0)
+    seed: int = between(0, 0, 2**32 - 1)
     init_from: str | None = None
     part_steps: float = field(default=1.0, metadata={"above": 0, "high": 1})
     data: Data = field(default_factory=Data)
@@ -185,7 +186,7 @@ class Config:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """', did you mean X?' when something is near, else ', known are: ...'."""
+    """'did you mean X?' when something is near, else 'known are: ...'."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
 
@@ -213,9 +214,14 @@ def _check_values(node: Any, prefix: str = "") -> None:
         if is_dataclass(value):
             _check_values(value, name + ".")
             continue
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
+            raise ConfigError(f"{name}={value}: must be a finite number")
         if "allowed" in rule and value not in rule["allowed"]:
             words = [str(a) for a in rule["allowed"]]
-            raise ConfigError(f"{name}={value}: must be one of {', '.join(words)}; {nearest(str(value), words)}")
+            close = difflib.get_close_matches(str(value), words, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ConfigError(f"{name}={value}: must be one of {', '.join(words)}{hint}")
         if "low" in rule and not value >= rule["low"]:
             raise ConfigError(f"{name}={value}: must be at least {rule['low']}")
         if "high" in rule and not value <= rule["high"]:
@@ -233,6 +239,10 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         o.prediction == "eps" and o.schedule == "flow",
         "objective.prediction=eps on objective.schedule=flow: at t = 1 the path is pure noise (alpha = 0) and eps says "
         "nothing of x_0; use objective.schedule=cosine or linear, or objective.prediction=flow, v or x0",
+    )
+    yield (
+        c.name is not None and (".." in c.name or c.name.startswith("/")),
+        f"name={c.name}: a name of a folder in outputs={c.outputs}, not a path out of it",
     )
     yield t.batch % ranks != 0, f"training.batch={t.batch}: must be a multiple of devices x nodes = {ranks}"
     yield not g.scales, "guidance.scales=[]: name at least one scale, for example [1,3]"
@@ -290,6 +300,14 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
     yield (
         t.accelerator == "cpu" and c.training.compile,
         "training.compile=true on training.accelerator=cpu: measured slower than eager there; leave it false",
+    )
+    yield (
+        c.task == "diffusion" and c.text.role != "text",
+        f"text.role={c.text.role} on task=diffusion: the judge is never the player; leave text=small",
+    )
+    yield (
+        c.sampler.eta != 0 and c.sampler.name != "ddim",
+        f"sampler.eta={c.sampler.eta} on sampler.name={c.sampler.name}: only ddim has one",
     )
     for name, path in (
         ("autoencoder.weights", c.autoencoder.weights),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..config import Config, ConfigError, nearest
-from .compose import CONF, load_config, one_line, register_schema, to_config
+from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_group
 
 Words = dict[str, str]
 
@@ -68,7 +68,15 @@ def train_command() -> None:
 
         guarded(work)  # inside too: Hydra would put a line of its own before ours
 
-    guarded(job)
+    def composed() -> None:
+        try:
+            job()
+        except ValueError as e:
+            if found := wrong_group(sys.argv[1:], e):
+                raise found from e
+            raise
+
+    guarded(composed)
 
 
 def take_words(arguments: Sequence[str], defaults: Words) -> tuple[Words, list[str]]:

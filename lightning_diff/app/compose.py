@@ -62,6 +62,8 @@ def to_config(node: DictConfig) -> Config:
             name = f"{prefix}{key}"
             if name not in known:
                 raise ConfigError(f"{name}: no such key; {nearest(name, sorted(known))}")
+            if OmegaConf.is_missing(n, key):
+                raise ConfigError(f"{name}=???: say what it is")
             if OmegaConf.is_dict(n._get_node(key)):
                 walk(n[key], name + ".")
 
@@ -82,6 +84,21 @@ def compose_config(overrides: Sequence[str]) -> Config:
             return to_config(compose("config", list(overrides)))
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
+    except ValueError as e:
+        if found := wrong_group(overrides, e):
+            raise found from e
+        raise
+
+
+def wrong_group(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
+    """Hydra's ValueError for a group of conf/ that was given something that is no name, as training=5, as a ConfigError
+    that says which; None for any other error."""
+    groups = {p.name for p in CONF.iterdir() if p.is_dir()}
+    if "Config group override" in str(error):
+        for o in OverridesParser.create().parse_overrides([w for w in overrides if not w.startswith("-") and "=" in w]):
+            if not isinstance(o.value(), str | list) and (o.key_or_group in groups or not o.key_or_group):
+                return ConfigError(f"{o.input_line}: {o.key_or_group} is a group; name one of its files in conf/")
+    return None
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:

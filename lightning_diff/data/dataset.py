@@ -58,7 +58,8 @@ class Pictures(Dataset[PictureBatch]):
 
     def __getitems__(self, places: Sequence[tuple[int, int]]) -> PictureBatch:
         rows = [self.read(i) for _, i in places]
-        labels = {h: torch.tensor([int(r[2].get(h, -1)) for r in rows]) for h in self.heads}
+        known = [{h: v for h, v in r[2].items() if isinstance(v, int)} for r in rows]
+        labels = {h: torch.tensor([k.get(h, -1) for k in known]) for h in self.heads}
         positions = torch.tensor([p for p, _ in places])
         images, captions = torch.stack([r[0] for r in rows]), [r[1] for r in rows]
         return PictureBatch(images, captions, positions, labels, [r[3] for r in rows])

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -23,7 +23,10 @@ def open_picture(data: bytes) -> Image.Image:
         picture: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         if picture.width * picture.height > MOST_PIXELS:
             raise BadPicture(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
-        if picture.mode in ("RGBA", "LA", "P"):
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode.startswith("I"):  # 16 bits of grey, which `convert` would clip
+            picture = Image.fromarray((np.asarray(picture) / 257).round().clip(0, 255).astype(np.uint8))
+        if picture.mode in ("RGBA", "LA", "P") or "transparency" in picture.info:
             picture = picture.convert("RGBA")
             white = Image.new("RGBA", picture.size, (255, 255, 255, 255))
             picture = Image.alpha_composite(white, picture)

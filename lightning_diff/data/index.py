@@ -23,6 +23,7 @@ from ..config import ConfigError
 log = logging.getLogger(__name__)
 PICTURES = ("jpg", "jpeg", "png", "webp")
 TEXTS = ("txt", "json")
+VERSION = 2  # of what is looked for in a shard: an index of another version is made again
 
 
 @dataclass
@@ -58,9 +59,23 @@ class ShardReader:
         picture, text, record = (
             os.pread(handle, size, offset) for offset, size in zip(spans[::2], spans[1::2], strict=True)
         )
-        fields = json.loads(record) if record else {}
-        caption = text.decode("utf-8", "replace").strip() if text else str(fields.get("caption", ""))
-        return picture, caption, fields
+        fields = record_of(record)
+        return picture, caption_of(text, fields), fields
+
+
+def record_of(data: bytes) -> dict[str, Any]:
+    """The table in a json member, empty where there is none."""
+    try:
+        fields = json.loads(data) if data else {}
+    except ValueError:  # UnicodeDecodeError is one
+        fields = {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def caption_of(text: bytes, fields: dict[str, Any]) -> str:
+    """KEY.txt, else the record's "caption"; empty where neither says anything."""
+    said = text.decode("utf-8-sig", "replace").strip()
+    return said or str(fields.get("caption") or "").strip()
 
 
 def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
@@ -68,8 +83,9 @@ def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
     found: dict[str, list[int]] = {}
     size = path.stat().st_size
     damaged = 0
+    captioned: set[str] = set()
     try:
-        with tarfile.open(path, "r:") as tar:
+        with tarfile.open(path, "r:") as tar, path.open("rb") as raw:
             for member in tar:
                 if not member.isfile():
                     continue
@@ -82,18 +98,28 @@ def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
                 if member.offset_data + member.size > size:
                     damaged += 1
                     continue
-                spans = found.setdefault(f"{folder}/{key}" if folder else key, [0] * 6)
+                key = f"{folder}/{key}" if folder else key
+                spans = found.setdefault(key, [0] * 6)
+                if spans[column + 1]:
+                    damaged += 1
+                    log.warning("%s: sample %s has two members %s; the first is used", path, key, suffix)
+                    continue
                 spans[column : column + 2] = [member.offset_data, member.size]
-            # tarfile takes a bad header in mid-file for the end: nothing but zeros may follow it.
-            if size - tar.offset > tarfile.RECORDSIZE * 2:
+                if column:
+                    data = os.pread(raw.fileno(), member.size, member.offset_data)
+                    if caption_of(data, {}) if column == 2 else caption_of(b"", record_of(data)):
+                        captioned.add(key)
+            # tarfile takes a bad or a cut header for the end: there the end's empty blocks must be, and nothing else.
+            raw.seek(tar.offset)
+            if tar.offset >= size or any(block.strip(b"\0") for block in iter(lambda: raw.read(1 << 20), b"")):
                 damaged += 1
                 log.warning("%s: damaged after byte %d; what follows is left out", path, tar.offset)
     except tarfile.TarError as e:
         damaged += 1
         log.warning("%s: %s; what follows is left out", path, e)
-    whole = [(key, s) for key, s in found.items() if s[1] and (s[3] or s[5])]
+    whole = [(key, s) for key, s in found.items() if s[1] and key in captioned]
     for key, s in found.items():
-        if not (s[1] and (s[3] or s[5])):
+        if not (s[1] and key in captioned):
             log.warning("%s: sample %s has no %s and is left out", path, key, "caption" if s[1] else "picture")
     return whole, len(found) - len(whole) + damaged
 
@@ -102,7 +128,7 @@ def build_index(shards: Sequence[Path], cache: Path) -> Index:
     """The index of these shards, kept in `cache` under the hash of their names, sizes and times. Raises ConfigError if
     there is no usable sample."""
     stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in shards]
-    kept = cache / "index" / (hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16] + ".npz")
+    kept = cache / "index" / (hashlib.sha256(json.dumps([VERSION, stats]).encode()).hexdigest()[:16] + ".npz")
     if kept.is_file():
         with np.load(kept, allow_pickle=False) as arrays:
             return Index(list(shards), arrays["spans"], arrays["keys"], int(arrays["skipped"]))

@@ -64,15 +64,20 @@ def folder_samples(source: Path, image_size: int, test: int) -> Iterator[tuple[s
 
 def _read(source: Path, paths: list[Path], image_size: int) -> Iterator[Sample]:
     skipped = 0
-    for path in paths:
-        captions = [line.strip() for line in path.with_suffix(".txt").read_text("utf-8", "replace").splitlines()]
+    for number, path in enumerate(paths):
+        captions = [line.strip() for line in path.with_suffix(".txt").read_text("utf-8-sig", "replace").splitlines()]
         try:
             picture = fit_square(open_picture(path.read_bytes()), image_size)
         except BadPicture as e:
             log.warning("left out %s: %s", path, e)
             skipped += 1
             continue
-        key = str(path.relative_to(source).with_suffix("")).replace("/", "_").replace(".", "_")
-        yield Sample(key, picture, next((c for c in captions if c), ""))
+        caption = next((c for c in captions if c), "")
+        if not caption:
+            log.warning("left out %s: its caption is empty", path)
+            skipped += 1
+            continue
+        stem = str(path.relative_to(source).with_suffix("")).replace("/", "_").replace(".", "_")
+        yield Sample(f"{number:06d}-{stem}", picture, caption)  # the number keeps a.png, a.jpg, b/c and b_c apart
     if skipped:
         log.warning("%d of %d pictures could not be read and were left out", skipped, len(paths))

@@ -44,8 +44,14 @@ def find_shards(source: str) -> list[Path]:
     if source.startswith("pipe:") or "://" in source:
         raise ConfigError(f"data.source={source}: only local paths are read; nothing from outside is executed")
     path = Path(source)
-    expanded = webdataset.shardlists.expand_urls(source)
-    found = sorted(path.glob("*.tar")) if path.is_dir() else [Path(p) for p in expanded]
+    try:
+        found = (
+            sorted(path.glob("*.tar"))
+            if path.is_dir()
+            else [Path(p) for p in webdataset.shardlists.expand_urls(source)]
+        )
+    except ValueError as e:
+        raise ConfigError(f"data.source={source}: not a brace pattern: {e}") from e
     missing = [str(p) for p in found if not p.is_file()]
     if missing or not found:
         raise ConfigError(f"data.source={source}: no such shard: {missing[0] if missing else '*.tar in that folder'}")
@@ -82,7 +88,7 @@ def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[s
         tests = [p for p in shards if p.name.startswith("test")]
         return {"train": [p for p in shards if p not in tests] or shards, "test": tests}
     recipe = {
-        "format": 2,
+        "format": 3,  # of what is written: sets of another format are made again
         "identity": identity(data),
         "train": data.train,
         "test": data.test,
@@ -97,7 +103,12 @@ def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[s
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for split, samples, total in _splits(data):
-            write_shards(_counted(samples, split, total, progress), partial, split, data.shard_size)
+            made = write_shards(_counted(samples, split, total, progress), partial, split, data.shard_size)
+            if not made and split == "train":
+                shutil.rmtree(partial)
+                raise ConfigError(
+                    f"data.source={data.source}: none of its {total} pictures can be used; the log says why"
+                )
         (partial / "recipe.json").write_text(json.dumps(recipe, indent=1))
         try:
             partial.rename(folder)
