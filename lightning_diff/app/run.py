@@ -35,7 +35,7 @@ console = Console(soft_wrap=True)
 
 def first_rank() -> bool:
     """Whether this process is the first of the run's ranks, known before any group of processes is formed."""
-    return os.environ.get("SLURM_PROCID", os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == "0"
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def say(*words: Any) -> None:

@@ -55,7 +55,9 @@ class Meters(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.since = time.perf_counter()
-        self.record.write("start", trainer.global_step, world_size=trainer.world_size, precision=str(trainer.precision))
+        if trainer.is_global_zero:
+            how = {"world_size": trainer.world_size, "precision": str(trainer.precision)}
+            self.record.write("start", trainer.global_step, **how)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Trained)

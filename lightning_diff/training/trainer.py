@@ -20,6 +20,7 @@ from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import WholeCheckpoints, read_checkpoint
 from .modules.base import Trained
+from .signals import STOP
 
 LAST = Path("checkpoints") / "last.ckpt"
 
@@ -127,5 +128,9 @@ def fit(
     ]
     trainer = make_trainer(t, folder, callbacks)
     stream = Stream(dataset, t, config.seed)
-    trainer.fit(module, datamodule=stream, ckpt_path=str(last) if last.is_file() else None)
+    STOP.deferred = True
+    try:
+        trainer.fit(module, datamodule=stream, ckpt_path=str(last) if last.is_file() else None)
+    finally:
+        STOP.deferred = False
     return begin
