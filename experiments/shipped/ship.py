@@ -6,8 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from lightning_diff.app.parts import EXPERIMENTS, PARTS, SHIPPED
-from lightning_diff.app.train import WEIGHTS
+from lightning_diff.app.compose import SHIPPED, WEIGHTS
+from lightning_diff.app.parts import EXPERIMENTS, PARTS
 from lightning_diff.nets.weights import read_passport, read_state, save_weights
 
 MODEL = "shipped"

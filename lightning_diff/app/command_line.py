@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..config import Config, ConfigError, nearest
 from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_group
+from .prompts import finished, prompts_of, shipped_run
 
 Words = dict[str, str]
 
@@ -108,10 +109,13 @@ def evaluate_command() -> None:
     """evaluate.py: the sweep of a run."""
 
     def work(words: Words, overrides: list[str]) -> None:
-        config = load_config(Path(words["run"]) / "config.yaml", overrides)
+        if not words["run"]:
+            raise ConfigError("run=: say which run to measure, for example run=outputs/base")
+        run = finished(Path(words["run"]))
+        config = load_config(run / "config.yaml", overrides)
         from .evaluate import evaluate
 
-        evaluate(config, Path(words["run"]))
+        evaluate(config, run)
 
     _plain_command(
         "python evaluate.py run=outputs/base ['guidance.scales=[1,2,3]' sampler=heun evaluation.samples=512 ...]\n"
@@ -125,13 +129,13 @@ def sample_command() -> None:
     """sample.py: prompts to pictures."""
 
     def work(words: Words, overrides: list[str]) -> None:
-        from .sample import prompts_of, sample, shipped_run
-
-        run = Path(words["run"]) if words["run"] else shipped_run()
+        run = finished(Path(words["run"])) if words["run"] else shipped_run()
         prompts = prompts_of(words["prompt"], words["prompts"])
         if not words["count"].isdigit() or not 1 <= int(words["count"]) <= 256:
             raise ConfigError(f"count={words['count']}: a whole number from 1 to 256")
         config = load_config(run / "config.yaml", overrides)
+        from .sample import sample
+
         sample(config, run, prompts, int(words["count"]), Path(words["out"]))
 
     _plain_command(

@@ -20,6 +20,8 @@ from ..config import Config, ConfigError, check, keys, nearest
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PACKAGE_FOLDER = CONF.parent
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+WEIGHTS = "weights.safetensors"  # of a finished run, in its folder
 
 
 def register_schema() -> None:

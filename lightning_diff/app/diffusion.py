@@ -17,10 +17,11 @@ from ..nets.unet import UNet
 from ..nets.weights import file_hash, load_into, read_passport, save_weights
 from ..training.modules.diffusion import DiffusionModule
 from ..training.trainer import fit, on_gpu
+from .compose import WEIGHTS
 from .features import cached_features
 from .parts import PARTS, load_part, place_part
 from .run import Run, console, first_rank, say
-from .train import WEIGHTS, parameters, pictures, wait_for
+from .train import parameters, pictures, wait_for
 
 
 def needed_parts(config: Config) -> tuple[str, ...]:

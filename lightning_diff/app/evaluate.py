@@ -23,18 +23,17 @@ from ..evaluation.sweep import Judges, Row, best_row, sweep
 from ..nets.weights import file_hash
 from ..tracking.figures import plot_loss, plot_sweep, save_grid, save_table
 from ..training.trainer import on_gpu
+from .compose import WEIGHTS
 from .diffusion import load_model
 from .parts import PARTS, load_part, place_part
 from .run import Run, console, say
-from .train import WEIGHTS, pictures
+from .train import pictures
 
 MOST_REFERENCES = 4096
 
 
 def evaluate(config: Config, folder: Path) -> None:
-    """The sweep of a finished run, with the overrides of the command. Raises ConfigError if it is not finished."""
-    if not (folder / WEIGHTS).is_file():
-        raise ConfigError(f"{folder}: no {WEIGHTS}; train it to the end first, with the command that began it")
+    """The sweep of a finished run, with the overrides of the command."""
     run = Run(config, folder)
     try:
         sweep_run(run)

@@ -17,10 +17,9 @@ from ..nets.attributes import AttributeClassifier
 from ..nets.autoencoder import Autoencoder
 from ..nets.text import Tower
 from ..nets.weights import load_into, read_passport, read_state, save_weights
-from .compose import compose_config
+from .compose import SHIPPED, WEIGHTS, compose_config
 from .run import say
 
-SHIPPED = Path(__file__).resolve().parents[1] / "weights"
 PARTS = "parts"
 EXPERIMENTS = {"autoencoder": "autoencoder", "text": "contrastive", "judge": "judge", "attributes": "attributes"}
 NAMES = {
@@ -72,7 +71,7 @@ def _same_net(part: str, config: Config, passport: dict[str, Any]) -> bool:
 
 
 def _trained(part: str, config: Config, data: str) -> Path:
-    from .train import WEIGHTS, train
+    from .train import train
 
     recipe = part_config(part, config)
     key = digest({"data": data, "autoencoder": asdict(recipe.autoencoder), "steps": recipe.training.steps})

@@ -25,9 +25,8 @@ from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import Trained
 from ..training.modules.contrastive import ContrastiveModule
 from ..training.trainer import fit, on_gpu
+from .compose import WEIGHTS
 from .run import Run, console, first_rank, say
-
-WEIGHTS = "weights.safetensors"
 
 
 def train(config: Config, folder: Path) -> None:
