@@ -230,6 +230,13 @@ def _check_values(node: Any, prefix: str = "") -> None:
             raise ConfigError(f"{name}={value}: must be greater than {rule['above']}")
 
 
+def _is_safetensors(path: Path) -> bool:
+    """By its first bytes: the length of a table that fits into the file, and the table's opening brace."""
+    with path.open("rb") as f:
+        length = int.from_bytes(f.read(8), "little")
+        return f.read(1) == b"{" and length < path.stat().st_size
+
+
 def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
     o, g, t, u = c.objective, c.guidance, c.training, c.unet
     ranks = t.devices * t.nodes
@@ -317,5 +324,14 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
     ):
         missing = path not in (None, "auto") and not Path(str(path)).is_file()
         yield missing, f"{name}={path}: no such file"
+        if name != "evaluation.inception_weights" and path not in (None, "auto"):
+            yield not _is_safetensors(Path(str(path))), f"{name}={path}: not a safetensors file"
+    if c.data.kind == "shards" and c.data.source:
+        source = c.data.source
+        yield (
+            source.startswith("pipe:") or "://" in source,
+            f"data.source={source}: only local paths are read; nothing from outside is executed",
+        )
+        yield "{" not in source and not Path(source).exists(), f"data.source={source}: no such file or folder"
     if c.data.kind == "folder" and c.data.source:
         yield not Path(c.data.source).is_dir(), f"data.source={c.data.source}: no such folder"
