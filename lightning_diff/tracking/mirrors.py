@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,27 @@ class Mirror:
         self.run.define_metric("train/*", step_metric="step")
 
     def train(self, step: int, values: Mapping[str, float]) -> None:
-        if self.run:
-            self.run.log({"step": step, **{f"train/{k}": v for k, v in values.items()}})
+        self._try(lambda: self.run.log({"step": step, **{f"train/{k}": v for k, v in values.items()}}))
 
     def sweep(self, rows: Sequence[Mapping[str, Any]], figures: Sequence[Path], best: Mapping[str, Any]) -> None:
         """The table, the curves over w, the pictures, and the best row as the summary."""
-        if not self.run:
+        self._try(lambda: self._sweep(rows, figures, best))
+
+    def finish(self) -> None:
+        self._try(lambda: self.run.finish())
+        self.run = None
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """W&B's own process can die, or be killed; the run goes on without the mirror, and says so once."""
+        if self.run is None:
             return
+        try:
+            work()
+        except Exception as e:
+            log.warning("W&B is lost (%s): the run goes on without it; its record is whole", type(e).__name__)
+            self.run = None
+
+    def _sweep(self, rows: Sequence[Mapping[str, Any]], figures: Sequence[Path], best: Mapping[str, Any]) -> None:
         import wandb
 
         columns = [c for c in rows[0] if c != "passport"]
@@ -81,8 +95,3 @@ class Mirror:
             values[f"pictures/{path.stem}"] = wandb.Image(str(path))
         self.run.log(values)
         self.run.summary.update({f"best/{k}": v for k, v in best.items() if k != "passport"})
-
-    def finish(self) -> None:
-        if self.run:
-            self.run.finish()
-            self.run = None

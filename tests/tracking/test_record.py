@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from lightning_diff.config import Tracking
 from lightning_diff.tracking.mirrors import Mirror, run_id
 from lightning_diff.tracking.record import Record
@@ -45,3 +47,19 @@ def test_offline_run_is_written_and_a_disabled_one_is_not(tmp_path: Path) -> Non
     silent.train(1, {"loss": 0.5})
     silent.finish()
     assert not (tmp_path / "other").exists()
+
+
+def test_the_run_goes_on_when_wandb_dies(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Dead:
+        def log(self, values: object) -> None:
+            raise ConnectionResetError("Connection lost")
+
+    mirror = Mirror(Tracking(wandb="disabled"), tmp_path, {}, "diffusion")
+    mirror.run = Dead()
+    mirror.train(1, {"loss": 0.5})
+    mirror.train(2, {"loss": 0.5})
+    mirror.finish()
+    assert mirror.run is None
+    assert [r.getMessage() for r in caplog.records if "W&B is lost" in r.getMessage()] == [
+        "W&B is lost (ConnectionResetError): the run goes on without it; its record is whole"
+    ]
