@@ -52,7 +52,11 @@ class Mirror:
             log.warning(
                 "W&B is not reachable (%s): this run is kept offline, `wandb sync` sends it later", type(e).__name__
             )
-            self.run = wandb.init(**{**arguments, "mode": "offline"})
+            try:
+                self.run = wandb.init(**{**arguments, "mode": "offline"})
+            except Exception as again:
+                log.warning("no W&B mirror at all (%s): the run's own record is whole", type(again).__name__)
+                return
         self.run.define_metric("step")
         self.run.define_metric("train/*", step_metric="step")
 
