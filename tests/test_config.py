@@ -14,7 +14,7 @@ GROUPS = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.pa
 NEEDS = {  # what the user must say for the groups that cannot know it
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
-    ("text", "open_clip"): ["text.weights=train.py"],
+    ("text", "open_clip"): ["text.weights=lightning_diff/weights/still_life/parts/text.safetensors"],
     ("text", "judge"): ["task=contrastive"],
     ("evaluation", "inception"): ["evaluation.inception_weights=train.py"],
 }
