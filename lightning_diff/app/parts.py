@@ -21,6 +21,7 @@ from .compose import SHIPPED, WEIGHTS, compose_config
 from .run import say
 
 PARTS = "parts"
+HEAD_START = 0.2  # the share of its steps that an autoencoder still needs when it starts from one of other pictures
 EXPERIMENTS = {"autoencoder": "autoencoder", "text": "contrastive", "judge": "judge", "attributes": "attributes"}
 NAMES = {
     "autoencoder": "autoencoder",
@@ -89,17 +90,17 @@ def part_config(part: str, config: Config) -> Config:
     data = config.data
     if data.kind in WORLDS:
         data = replace(data, seed=recipe.data.seed + data.seed)
+    relative = SHIPPED / WORLDS[0] / PARTS / f"{part}.safetensors"
+    fits = part == "autoencoder" and relative.is_file() and _same_net(part, config, read_passport(relative))
     t = recipe.training
     training = replace(
         t,
-        steps=max(1, round(t.steps * config.part_steps)),
+        steps=max(1, round(t.steps * config.part_steps * (HEAD_START if fits else 1))),
         accelerator=config.training.accelerator,
         devices=config.training.devices,
         nodes=config.training.nodes,
         workers=config.training.workers,
     )
-    relative = SHIPPED / WORLDS[0] / PARTS / f"{part}.safetensors"
-    fits = part == "autoencoder" and relative.is_file() and _same_net(part, config, read_passport(relative))
     return replace(
         recipe,
         data=data,
