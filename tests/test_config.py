@@ -8,7 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from lightning_diff.app.compose import CONF, PACKAGE_FOLDER, compose_config, load_config
-from lightning_diff.config import Config, ConfigError, check, keys
+from lightning_diff.checks import check, keys
+from lightning_diff.config import Config, ConfigError
 
 GROUPS = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
 NEEDS = {  # what the user must say for the groups that cannot know it
@@ -16,6 +17,9 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("data", "shards"): ["data.source=."],
     ("text", "open_clip"): ["text.weights=lightning_diff/weights/still_life/parts/text.safetensors"],
     ("text", "judge"): ["task=contrastive"],
+    ("guidance", "auto"): ["guidance.guide=ema:0.05@500"],
+    ("guidance", "cfgpp"): ["sampler=ddim"],
+    ("sampler", "heun_karras"): ["objective=v"],
     ("evaluation", "inception"): ["evaluation.inception_weights=train.py"],
 }
 WRONG = [  # the command's words, and what the message must say
@@ -43,7 +47,7 @@ WRONG = [  # the command's words, and what the message must say
     ("seed=-1", "seed=-1: must be at least 0"),
     ("data.image_size=48", "data.image_size=48: must be one of 16, 32"),
     ("task=atributes", "task=atributes: must be one of"),
-    ("sampler.name=eular", "sampler.name=eular: must be one of ddpm, ddim, euler, heun"),
+    ("sampler.name=eular", "sampler.name=eular: must be one of ddpm, ddim, euler, euler_ancestral, heun"),
     ("objective.prediction=eps objective.schedule=flow", "objective.prediction=eps on objective.schedule=flow"),
     ("objective=eps objective.schedule=flow", "objective.prediction=eps on objective.schedule=flow"),
     ("training.batch=7 training.devices=2", "training.batch=7: must be a multiple of"),
@@ -71,7 +75,25 @@ WRONG = [  # the command's words, and what the message must say
     ("training=5", "training=5"),
     ("name=???", "name"),
     ("text=judge", "text.role=judge"),
-    ("sampler=euler sampler.eta=0.5", "sampler.eta=0.5"),
+    # Keys that would be ignored, and what the mathematics does not allow.
+    ("sampler=euler sampler.eta=0.5", "sampler.eta: would be ignored; it belongs to sampler.name=ddim"),
+    ("sampler.shift=2", "sampler.shift: would be ignored; it belongs to sampler.grid=shifted"),
+    ("objective.weight_value=3", "objective.weight_value: would be ignored"),
+    ("objective.times=cosine objective.times_std=2", "objective.times_std: would be ignored"),
+    ("objective.times_std=0", "objective.times_std=0.0: must be greater than 0"),
+    ("objective.data_std=0.5", "objective.data_std: would be ignored"),
+    ("objective=v_zero objective.prediction=eps", "objective.prediction=eps on objective.schedule=scaled_linear_zero"),
+    ("sampler.grid=karras", "sampler.grid=karras on objective.schedule=flow"),
+    ("sampler=heun_karras", "sampler.name=heun_karras on objective.schedule=flow"),
+    ("guidance.apg_norm=2", "guidance.apg_norm: would be ignored; it belongs to guidance.kind=apg"),
+    ("guidance=cfgpp guidance.scale=3", "guidance.kind=cfgpp with scale=3"),
+    ("guidance=cfgpp sampler=heun", "guidance.kind=cfgpp with sampler.name=heun"),
+    ("guidance=cfgpp guidance.rescale=0.5", "guidance.kind=cfgpp: rescale"),
+    ("guidance.interval=[5,1]", "guidance.interval=[5.0, 1.0]: two limits in sigma / alpha"),
+    ("guidance.threshold=[0.9]", "guidance.threshold=[0.9]: a quantile and a bound"),
+    ("guidance=auto", "guidance.kind=auto: say which network is the worse one"),
+    ("guidance=auto guidance.guide=/no/file", "guidance.guide=/no/file: neither a safetensors file nor"),
+    ("guidance.guide=ema:0.05@500", "guidance.guide: would be ignored"),
 ]
 
 

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..config import Config, ConfigError, nearest
+from ..checks import nearest
+from ..config import Config, ConfigError
 from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_group
 from .prompts import finished, prompts_of, shipped_run
 

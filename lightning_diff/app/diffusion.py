@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..config import Config
+from ..checks import EMA_GUIDE
+from ..config import Config, ConfigError
 from ..data.shards import identity
 from ..data.worlds import WORLDS
 from ..diffusion.path import Path as DiffusionPath
-from ..generation.text_to_image import TextToImage
+from ..generation.text_to_image import TextToImage, guider_of
 from ..nets.unet import UNet
 from ..nets.weights import file_hash, load_into, read_passport, save_weights
 from ..training.modules.diffusion import DiffusionModule
+from ..training.posthoc import last_snapshot, reconstruct
 from ..training.trainer import fit, on_gpu
 from .compose import WEIGHTS
 from .features import cached_features
@@ -88,14 +91,32 @@ def _train(run: Run) -> None:
         run.record.write("weights", config.training.steps, path=WEIGHTS)
 
 
-def load_model(config: Config, folder: Path) -> TextToImage:
-    """The model of a run folder (or of the shipped one), with its averaged weights. Raises ConfigError."""
+def _load_net(config: Config, folder: Path, source: str) -> UNet:
+    """`source`: a weights file, or ema:LENGTH@STEP of this run's post-hoc averages. Raises ConfigError."""
+    wanted = re.fullmatch(EMA_GUIDE, source)
+    path = folder / WEIGHTS if wanted else Path(source)
+    passport = read_passport(path)
+    if passport.get("part") != "unet":
+        raise ConfigError(f"{path}: its passport says {passport.get('part')!r}, not 'unet'")
+    net = UNet(**passport["net"])
+    load_into(net, path)
+    if wanted:
+        net.load_state_dict(reconstruct(folder, float(wanted[1]), int(wanted[2])), strict=False)
     device = "cuda" if on_gpu(config.training) else "cpu"
-    net = UNet(**read_passport(folder / WEIGHTS)["net"])
-    load_into(net, folder / WEIGHTS)
+    return net.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
+
+
+def load_model(config: Config, folder: Path, ema: float = 0.0) -> TextToImage:
+    """The model of a run folder (or of the shipped one), with its averaged weights, or with those of a post-hoc EMA of
+    length `ema` at the run's end. Raises ConfigError."""
+    device = "cuda" if on_gpu(config.training) else "cpu"
+    source = f"ema:{ema:g}@{last_snapshot(folder)}" if ema else str(folder / WEIGHTS)
+    net = _load_net(config, folder, source)
+    guide = config.guidance.guide
+    worse = _load_net(config, folder, guide) if guide else None
     autoencoder, tower = (
         load_part(folder / PARTS / f"{part}.safetensors").to(device) for part in ("autoencoder", "text")
     )
-    net = net.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
-    path = DiffusionPath(config.objective.schedule, config.objective.prediction)
-    return TextToImage(net, path, autoencoder, tower, config.sampler, config.data.image_size)
+    o, size = config.objective, config.data.image_size
+    path = DiffusionPath(o.schedule, o.prediction, o.data_std)
+    return TextToImage(net, path, autoencoder, tower, config.sampler, guider_of(config.guidance), size, worse)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from ..data.shards import digest
 from ..data.worlds import WORLDS, get_world
 from ..evaluation.passport import environment, tensor_hash, text_hash
 from ..evaluation.statistics import features_of, inception_features, judge_features
-from ..evaluation.sweep import Judges, Row, best_row, sweep
+from ..evaluation.sweep import Case, Judges, Row, best_row, sweep
+from ..generation.text_to_image import guider_of
 from ..nets.weights import file_hash
 from ..tracking.figures import plot_loss, plot_sweep, save_grid, save_table
 from ..training.trainer import on_gpu
@@ -49,7 +51,7 @@ def sweep_run(run: Run) -> None:
     if len(captions) < e.samples:
         say(f"evaluation: {len(captions)} {split} captions, fewer than evaluation.samples={e.samples}: all are used")
     seeds = [e.seed * 2**32 + i for i in range(len(captions))]
-    model = load_model(config, folder)
+    models = {ema: load_model(config, folder, ema) for ema in e.ema}
     judges, judged_by = _judges(config, folder, batch.images)
     common = {
         "weights": file_hash(folder / WEIGHTS),
@@ -59,41 +61,49 @@ def sweep_run(run: Run) -> None:
         "reference": {"split": split, "n": len(batch.images), "sha256": tensor_hash(batch.images)},
         "prompts": {"split": split, "n": len(captions), "sha256": text_hash(captions)},
         "seeds": f"{seeds[0]}..{seeds[-1]}",
-        "sampler": {"name": config.sampler.name, "steps": config.sampler.steps, "eta": config.sampler.eta},
-        "ema": config.training.ema,
+        "sampler": asdict(config.sampler),
         "environment": environment(),
     }
     done = {digest(r["passport"]): r for r in run.record.read("sweep")}
-    scales = list(config.guidance.scales)
-    shown: dict[float, np.ndarray] = {}
+    guider = guider_of(config.guidance).name
+    cases = [Case(guider, ema, scale) for ema in e.ema for scale in config.guidance.scales]
+    shown: dict[Case, np.ndarray] = {}
     rows: list[Row] = []
 
-    def passport(scale: float) -> dict[str, Any]:
-        return {**common, "guidance": {"name": "cfg", "scale": scale, "convention": "uncond + w (cond - uncond)"}}
+    def passport(case: Case) -> dict[str, Any]:
+        rest = {k: v for k, v in asdict(config.guidance).items() if k not in ("scale", "scales")}
+        guide = rest["guide"]
+        if guide and Path(guide).is_file():
+            rest["guide"] = file_hash(Path(guide))
+        return {
+            **common,
+            "guidance": {"scale": case.scale, **rest, "convention": "uncond + w (cond - uncond)"},
+            "ema": f"post-hoc {case.ema:g}" if case.ema else config.training.ema,
+        }
 
-    def known(papers: dict[str, Any]) -> Row | None:
+    def known(case: Case, papers: dict[str, Any]) -> Row | None:
         row = done.get(digest(papers))
-        grid = _grid_path(folder, papers["guidance"]["scale"])
-        return {k: v for k, v in row.items() if k not in ("event", "time")} if row and grid.is_file() else None
+        whole = row and _grid_path(folder, case).is_file()
+        return {k: v for k, v in row.items() if k not in ("event", "time")} if row and whole else None
 
-    def generate(scale: float) -> Tensor:
+    def generate(case: Case) -> Tensor:
         def told(n: int) -> None:
             if n == len(captions):
-                say(f"sampled {n} pictures at w = {scale:g}")
+                say(f"sampled {n} pictures: {case.label}")
 
-        return model.batches(captions, seeds, scale, e.batch, told)
+        return models[case.ema].batches(captions, seeds, case.scale, e.batch, told)
 
-    for row, images in sweep(scales, generate, captions, labels, judges, passport, known):
+    for case, row, images in sweep(cases, generate, captions, labels, judges, passport, known):
         rows.append(row)
         if images is not None:
-            shown[row["scale"]] = images[: e.grid].numpy()
-            save_grid(shown[row["scale"]], captions[: e.grid], _grid_path(folder, row["scale"]))
+            shown[case] = images[: e.grid].numpy()
+            save_grid(shown[case], captions[: e.grid], _grid_path(folder, case))
             run.record.write("sweep", **row)
-    _publish(run, rows, shown, captions)
+    _publish(run, cases, rows, shown, captions)
 
 
-def _grid_path(folder: Path, scale: float) -> Path:
-    return folder / "figures" / f"grid-w{scale:g}.png"
+def _grid_path(folder: Path, case: Case) -> Path:
+    return folder / "figures" / f"grid-{case.label}.png"
 
 
 def _prompts(config: Config) -> tuple[str, PictureBatch]:
@@ -125,15 +135,18 @@ def _judges(config: Config, folder: Path, reference: Tensor) -> tuple[Judges, di
     return Judges(tower, extract, features_of(reference, extract), classifier), papers
 
 
-def _publish(run: Run, rows: list[Row], shown: Mapping[float, np.ndarray], captions: list[str]) -> None:
+def _publish(
+    run: Run, cases: list[Case], rows: list[Row], shown: Mapping[Case, np.ndarray], captions: list[str]
+) -> None:
     folder, best = run.folder, best_row(rows)
     figures = folder / "figures"
     _write_csv(folder / "sweep.csv", rows)
     made = [plot_sweep(rows, figures / "sweep.png", folder.name), plot_loss(run.record.curve(), figures / "loss.png")]
     if len(shown) == len(rows):
         count = min(8, run.config.evaluation.grid, len(captions))
-        made.append(save_table({s: i[:8] for s, i in shown.items()}, captions[:count], figures / "guidance.png"))
-    made += [_grid_path(folder, r["scale"]) for r in rows]
+        table = {c.label: i[:8] for c, i in shown.items()}
+        made.append(save_table(table, captions[:count], figures / "guidance.png"))
+    made += [_grid_path(folder, c) for c in cases]
     run.mirror.sweep(rows, made, best)
     run.record.write("best", scale=best["scale"], fid=best["fid"], clip_score=best["clip_score"])
     _print(rows, best)
@@ -158,6 +171,7 @@ def _write_csv(path: Path, rows: list[Row]) -> None:
 
 def _print(rows: list[Row], best: Row) -> None:
     columns = [
+        *[c for c in ("guider", "ema") if len({r[c] for r in rows}) > 1],
         "scale",
         "n",
         "fid",

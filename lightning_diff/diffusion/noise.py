@@ -16,7 +16,7 @@ M0, M1 = 0xD2511F53, 0xCD9E8D57
 W0, W1 = 0x9E3779B9, 0xBB67AE85
 
 # Streams: what a row's numbers are for. Sampling uses STEP + n for the noise of step n.
-TIME, DROPOUT, POSTERIOR, NOISE, AUGMENT = range(5)
+TIME, DROPOUT, POSTERIOR, NOISE, AUGMENT, OFFSET = range(6)
 START, STEP = 100, 101
 
 

@@ -1,35 +1,30 @@
-"""The path from picture to noise, x_t = alpha(t) x_0 + sigma(t) eps, and the four views of one prediction (law 2)."""
+"""The path from picture to noise, x_t = alpha(t) x_0 + sigma(t) eps, and the views of one prediction (law 2)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-Schedule = Callable[[Tensor], tuple[Tensor, Tensor]]
+from .schedules import ENDS_IN_NOISE, SCHEDULES, time_of
 
 
-def flow(t: Tensor) -> tuple[Tensor, Tensor]:
-    """A straight line (Lipman et al. 2022; Liu et al. 2022)."""
-    return 1 - t, t
+class Moment(NamedTuple):
+    """A time with its alpha and sigma: three numbers when a whole batch is there at once (sampling), or t [B] with
+    alpha and sigma [B, 1, 1, 1] (training)."""
 
+    t: Any
+    alpha: Any
+    sigma: Any
 
-def cosine(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Variance preserving, alpha = cos(pi t / 2) (Nichol & Dhariwal 2021), ended at a log-SNR of about -10."""
-    angle = t * (0.5 * math.pi * 0.9957)
-    return angle.cos(), angle.sin()
-
-
-def linear(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Variance preserving, beta from 0.1 to 20 (Ho et al. 2020, in the continuous form of Song et al. 2021)."""
-    log_alpha = -0.25 * t.square() * (20.0 - 0.1) - 0.5 * t * 0.1
-    return log_alpha.exp(), (-torch.expm1(2 * log_alpha)).sqrt()
-
-
-SCHEDULES: dict[str, Schedule] = {"flow": flow, "cosine": cosine, "linear": linear}
+    @property
+    def ratio(self) -> Any:
+        """sigma / alpha, the noise level of Karras et al. 2022, in which guidance limits are given (law 3)."""
+        if isinstance(self.alpha, float):
+            return self.sigma / self.alpha if self.alpha > 0 else float("inf")
+        return self.sigma / self.alpha
 
 
 @dataclass
@@ -40,47 +35,77 @@ class Prediction:
     eps: Tensor
 
 
-def _coefficients(name: str, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """(a, b) such that the network's target is a x_0 + b eps."""
-    one, zero = torch.ones_like(alpha), torch.zeros_like(alpha)
-    table = {"eps": (zero, one), "x0": (one, zero), "v": (-sigma, alpha), "flow": (-one, one)}
-    return table[name]
-
-
 @dataclass(frozen=True)
 class Path:
-    """A schedule and a parameterisation. Times t [B] lie in [0, 1]: 0 is the picture, 1 the noise."""
+    """A schedule and a parameterisation. `data_std` is the standard deviation of x_0 that `edm` preconditions for.
+
+    Each parameterisation is a target a x_0 + b eps: `eps`, `x0`, `v` = alpha eps - sigma x_0 (Salimans & Ho 2022),
+    `flow` = eps - x_0, and `edm`, the network F of Karras et al. 2022 (eq. 7), whose input is scaled to unit variance:
+    on a variance-preserving schedule with data_std = 1 it is -v.
+    """
 
     schedule: str = "flow"
     prediction: str = "flow"
+    data_std: float = 1.0
 
-    def at(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(alpha, sigma), each [B, 1, 1, 1]."""
-        alpha, sigma = SCHEDULES[self.schedule](t[:, None, None, None])
-        return alpha, sigma
+    def at(self, t: float | Tensor) -> Moment:
+        """The moment of one time, or of each of t [B]."""
+        if isinstance(t, Tensor):
+            alpha, sigma = SCHEDULES[self.schedule](t.double())
+            return Moment(t, alpha.to(t.dtype)[:, None, None, None], sigma.to(t.dtype)[:, None, None, None])
+        alpha, sigma = SCHEDULES[self.schedule](torch.tensor(float(t), dtype=torch.float64))
+        return Moment(float(t), float(alpha), float(sigma))
 
-    def noised(self, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        alpha, sigma = self.at(t)
-        return alpha * x_0 + sigma * eps
+    def time_of(self, ratio: Tensor) -> Tensor:
+        """The t at which sigma / alpha is `ratio`, float64."""
+        return time_of(self.schedule, ratio.double())
 
-    def target(self, x_0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+    @property
+    def ends_in_noise(self) -> bool:
+        """Whether alpha(1) = 0."""
+        return self.schedule in ENDS_IN_NOISE
+
+    def coefficients(self, m: Moment, prediction: str | None = None) -> tuple[Any, Any]:
+        """(a, b) such that the network's target is a x_0 + b eps."""
+        name = prediction or self.prediction
+        if name == "v":
+            return -m.sigma, m.alpha
+        if name == "edm":
+            norm, s = self._norm(m), self.data_std
+            return m.sigma / (norm * s), -m.alpha * s / norm
+        return {"eps": (0.0, 1.0), "x0": (1.0, 0.0), "flow": (-1.0, 1.0)}[name]
+
+    def _norm(self, m: Moment) -> Any:
+        """The standard deviation of x_t."""
+        return ((m.alpha * self.data_std) ** 2 + m.sigma**2) ** 0.5
+
+    def noised(self, x_0: Tensor, eps: Tensor, m: Moment) -> Tensor:
+        return m.alpha * x_0 + m.sigma * eps  # type: ignore[no-any-return]
+
+    def scaled(self, x_t: Tensor, m: Moment) -> Tensor:
+        """What the network is shown of x_t."""
+        return x_t / self._norm(m) if self.prediction == "edm" else x_t
+
+    def target(self, x_0: Tensor, eps: Tensor, m: Moment) -> Tensor:
         """What the network should say."""
-        a, b = _coefficients(self.prediction, *self.at(t))
-        return a * x_0 + b * eps
+        a, b = self.coefficients(m)
+        return a * x_0 + b * eps  # type: ignore[no-any-return]
 
-    def read(self, output: Tensor, x_t: Tensor, t: Tensor) -> Prediction:
-        """Solve x_t = alpha x_0 + sigma eps, output = a x_0 + b eps for x_0 and eps.
+    def determinant(self, m: Moment, prediction: str | None = None) -> Any:
+        """Of x_t = alpha x_0 + sigma eps, output = a x_0 + b eps. At a given x_t, an error e of x_0 is one of
+        -determinant / sigma e of the output."""
+        a, b = self.coefficients(m, prediction)
+        return m.alpha * b - m.sigma * a
+
+    def read(self, output: Tensor, x_t: Tensor, m: Moment, prediction: str | None = None) -> Prediction:
+        """Solve the two equations for x_0 and eps.
 
         eps has no answer where alpha = 0 (refused by the config), x0 none where sigma = 0 (no sampler asks there).
         """
-        alpha, sigma = self.at(t)
-        a, b = _coefficients(self.prediction, alpha, sigma)
-        det = alpha * b - sigma * a
-        return Prediction((b * x_t - sigma * output) / det, (alpha * output - a * x_t) / det)
+        a, b = self.coefficients(m, prediction)
+        det = self.determinant(m, prediction)
+        return Prediction((b * x_t - m.sigma * output) / det, (m.alpha * output - a * x_t) / det)
 
-
-def times(density: str, u: Tensor) -> Tensor:
-    """Uniform numbers u [B] in (0, 1) to times of the density: uniform, or logit-normal (Esser et al. 2024, 3.1)."""
-    if density == "uniform":
-        return u
-    return torch.sigmoid(torch.special.ndtri(u.double())).float()
+    def from_x_0(self, x_0: Tensor, x_t: Tensor, m: Moment) -> Prediction:
+        """The prediction that has this x_0."""
+        return Prediction(x_0, (x_t - m.alpha * x_0) / m.sigma)

@@ -1,10 +1,10 @@
-"""A generator in, a table out: every guidance scale, from the same prompts and the same noise."""
+"""A generator in, a table out: every guider, average and guidance scale, from the same prompts and the same noise."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,22 @@ from ..nets.text import Tower
 from .parts import correct_heads
 from .statistics import Extractor, clip_scores, features_of, frechet_distance, judge_features
 
-Generate = Callable[[float], Tensor]  # guidance scale -> uint8 [N, 3, H, W], the same prompts and seeds each time
+
+class Case(NamedTuple):
+    """One row of a sweep: how it is guided, how the weights were averaged (0: as in training), the guidance scale."""
+
+    guider: str
+    ema: float
+    scale: float
+
+    @property
+    def label(self) -> str:
+        """Short, and fit for a file's name: w3, apg-ema0.1-w3."""
+        guider = "" if self.guider == "cfg" else f"{self.guider}-"
+        return f"{guider}{f'ema{self.ema:g}-' if self.ema else ''}w{self.scale:g}"
+
+
+Generate = Callable[[Case], Tensor]  # uint8 [N, 3, H, W], the same prompts and seeds each time
 Row = dict[str, Any]
 
 
@@ -61,23 +76,23 @@ def _mean(ok: Tensor) -> float:
 
 
 def sweep(
-    scales: list[float],
+    cases: list[Case],
     generate: Generate,
     captions: list[str],
     labels: Mapping[str, Tensor],
     judges: Judges,
-    passport: Callable[[float], dict[str, Any]],
-    known: Callable[[dict[str, Any]], Row | None],
-) -> Iterator[tuple[Row, Tensor | None]]:
-    """(row, pictures) of each scale; a row whose passport is already known is not computed again (pictures None)."""
-    for scale in scales:
-        papers = passport(scale)
-        row = known(papers)
+    passport: Callable[[Case], dict[str, Any]],
+    known: Callable[[Case, dict[str, Any]], Row | None],
+) -> Iterator[tuple[Case, Row, Tensor | None]]:
+    """(case, row, pictures) of each; a row whose passport is already known is not computed again (pictures None)."""
+    for case in cases:
+        papers = passport(case)
+        row = known(case, papers)
         if row is not None:
-            yield row, None
+            yield case, row, None
             continue
-        images = generate(scale)
-        yield {"guider": "cfg", "scale": scale, **score(images, captions, labels, judges), "passport": papers}, images
+        images = generate(case)
+        yield case, {**case._asdict(), **score(images, captions, labels, judges), "passport": papers}, images
 
 
 def best_row(rows: list[Row]) -> Row:

@@ -8,26 +8,47 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config import Sampler
+from ..config import Guidance, Sampler
 from ..data.decode import to_pixels
-from ..diffusion.denoiser import guided
-from ..diffusion.path import Path
-from ..diffusion.samplers import sample, trajectory
+from ..diffusion.denoiser import Denoiser, WithoutCaption, WorseNetwork
+from ..diffusion.grids import time_grid
+from ..diffusion.guidance import Branches, Guider
+from ..diffusion.path import Moment, Path
+from ..diffusion.samplers import sample, start, trajectory
 from ..nets.autoencoder import Autoencoder
 from ..nets.text import Tower
 from ..nets.unet import Condition, UNet
 
 
+def guider_of(g: Guidance) -> Guider:
+    """The guider that the config describes: there an empty list, and 0 of a limit, mean none."""
+    inf = float("inf")
+    low, high = g.interval or (0.0, inf)
+    return Guider(
+        g.kind,
+        (low, high),
+        g.schedule,
+        g.rescale,
+        (g.threshold[0], g.threshold[1]) if g.threshold else None,
+        g.apg_eta,
+        g.apg_norm or inf,
+        g.apg_momentum,
+        g.zero_above or inf,
+    )
+
+
 @dataclass
 class TextToImage:
-    """All parts on one device, in evaluation mode."""
+    """All parts on one device, in evaluation mode. `worse` is autoguidance's other network."""
 
     net: UNet
     path: Path
     autoencoder: Autoencoder
     tower: Tower
     sampler: Sampler
+    guider: Guider
     image_size: int
+    worse: UNet | None = None
 
     @property
     def device(self) -> torch.device:
@@ -37,30 +58,45 @@ class TextToImage:
         side = self.image_size // self.autoencoder.factor
         return self.autoencoder.latent_channels, side, side
 
-    def _network(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    def grid(self) -> list[Moment]:
+        """The times of the sampler's steps."""
+        return time_grid(self.path, self.sampler.steps, self.sampler.grid, self.sampler.shift)
+
+    def _run(self, net: UNet, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         cpu = self.device.type == "cpu"
         fast = not cpu or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            return self.net(x, t, condition).float()
+            return net(x, t, condition).float()
+
+    def _network(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        return self._run(self.net, x, t, condition)
+
+    def denoiser(self, prompts: Sequence[str], scale: float) -> Denoiser:
+        """The guided denoiser of one generation."""
+        condition = self.tower.condition(prompts)
+        branches: Branches
+        if self.worse is not None:
+            worse = self.worse
+            branches = WorseNetwork(self._network, lambda *a: self._run(worse, *a), self.path, condition)
+        else:
+            null = self.tower.condition([""]).expand(len(prompts))
+            branches = WithoutCaption(self._network, self.path, condition, null)
+        return self.guider.guided(branches, self.path, scale)
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], scale: float) -> Tensor:
         """uint8 [B, 3, H, W] on the CPU. Picture i depends on prompt i, seed i and the scale, not on its neighbours."""
-        condition = self.tower.condition(prompts)
-        null = self.tower.condition([""]).expand(len(prompts))
-        rows = torch.tensor(list(seeds), device=self.device)
-        denoise = guided(self._network, self.path, condition, null, scale)
-        s = self.sampler
-        z = sample(s.name, denoise, self.path, rows, self.latent_shape(), s.steps, s.eta)
+        rows, s = torch.tensor(list(seeds), device=self.device), self.sampler
+        x = start(self.path, rows, self.latent_shape())
+        z = sample(s.name, self.denoiser(prompts, scale), self.path, self.grid(), x, rows, s.eta)
         return to_pixels(self.autoencoder.decode(z)).cpu()
 
     @torch.no_grad()
     def film(self, prompt: str, seed: int, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
         """After each step the noisy latent and the denoiser's guess at the end, both as pictures, uint8 [3, H, W]."""
-        null, condition = self.tower.condition([""]), self.tower.condition([prompt])
-        denoise = guided(self._network, self.path, condition, null, scale)
         rows, s = torch.tensor([seed], device=self.device), self.sampler
-        for x, p in trajectory(s.name, denoise, self.path, rows, self.latent_shape(), s.steps, s.eta):
+        noise = start(self.path, rows, self.latent_shape())
+        for x, p in trajectory(s.name, self.denoiser([prompt], scale), self.path, self.grid(), noise, rows, s.eta):
             yield tuple(to_pixels(self.autoencoder.decode(z))[0].cpu() for z in (x, p.x_0))  # type: ignore[misc]
 
     def batches(
@@ -68,8 +104,8 @@ class TextToImage:
     ) -> Tensor:
         """`generate`, `batch` pictures at a time; `done` is told how many there are after each."""
         parts = []
-        for start in range(0, len(prompts), batch):
-            stop = min(start + batch, len(prompts))
-            parts.append(self.generate(prompts[start:stop], seeds[start:stop], scale))
+        for begin in range(0, len(prompts), batch):
+            stop = min(begin + batch, len(prompts))
+            parts.append(self.generate(prompts[begin:stop], seeds[begin:stop], scale))
             done(stop)
         return torch.cat(parts)

@@ -27,20 +27,51 @@ class Posterior:
         return self.mean + self.std * noise
 
 
-class Autoencoder(nn.Module):
-    """`widths` are the channels at 1/2, 1/4, ... of the picture's size: the latent's side is size / 2 ** len(widths).
+class LatentSpace(nn.Module):
+    """What every autoencoder is to the rest: pictures to posteriors over latents and back.
 
     `shift` and `scale` [C] belong to the latent: `encode` returns (z - shift) / scale, which has mean 0 and std 1 over
-    the training set, and `decode` undoes it.
+    the training set, and `decode` undoes it. `factor` is how many pixels a latent's side stands for.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, widths: Sequence[int] = (32, 96), latent_channels: int = 4, blocks: int = 2) -> None:
+    def __init__(self, factor: int, latent_channels: int) -> None:
         super().__init__()
-        self.factor = 2 ** len(widths)
-        self.latent_channels = latent_channels
+        self.factor, self.latent_channels = factor, latent_channels
+        self.register_buffer("shift", torch.zeros(latent_channels))
+        self.register_buffer("scale", torch.ones(latent_channels))
+
+    def encode_raw(self, x: Tensor) -> Tensor:
+        """Picture [B, 3, H, W] -> mean and log variance [B, 2 C, h, w] before shift and scale."""
+        raise NotImplementedError
+
+    def decode_raw(self, z: Tensor) -> Tensor:
+        """Latent before shift and scale -> picture."""
+        raise NotImplementedError
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Picture [B, 3, H, W] in [-1, 1] -> (mean, log variance) [B, C, h, w] before shift and scale."""
+        mean, log_variance = self.encode_raw(x).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(-30, 20)
+
+    def encode(self, x: Tensor) -> Posterior:
+        """Picture [B, 3, H, W] in [-1, 1] -> Posterior over latents of mean 0 and std 1."""
+        mean, log_variance = self.moments(x)
+        scale = self.scale[:, None, None]
+        return Posterior((mean - self.shift[:, None, None]) / scale, (0.5 * log_variance).exp() / scale)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Latent [B, C, h, w] -> picture [B, 3, H, W], about [-1, 1] (not clamped)."""
+        return self.decode_raw(z * self.scale[:, None, None] + self.shift[:, None, None])
+
+
+class Autoencoder(LatentSpace):
+    """`widths` are the channels at 1/2, 1/4, ... of the picture's size: the latent's side is size / 2 ** len(widths)."""
+
+    def __init__(self, widths: Sequence[int] = (32, 96), latent_channels: int = 4, blocks: int = 2) -> None:
+        super().__init__(2 ** len(widths), latent_channels)
         wide = widths[-1]
         encoder: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(12, widths[0], 3, padding=1)]
         decoder: list[nn.Module] = [nn.Conv2d(latent_channels, wide, 3, padding=1)]
@@ -55,27 +86,12 @@ class Autoencoder(nn.Module):
         encoder += [group_norm(wide), nn.SiLU(), nn.Conv2d(wide, 2 * latent_channels, 3, padding=1)]
         decoder += [group_norm(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], 12, 3, padding=1), nn.PixelShuffle(2)]
         self.encoder, self.decoder = nn.Sequential(*encoder), nn.Sequential(*decoder)
-        self.register_buffer("shift", torch.zeros(latent_channels))
-        self.register_buffer("scale", torch.ones(latent_channels))
 
-    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Picture [B, 3, H, W] in [-1, 1] -> (mean, log variance) [B, C, h, w] before shift and scale."""
-        mean, log_variance = self.encoder(x).float().chunk(2, dim=1)
-        return mean, log_variance.clamp(-20, 4)
-
-    def encode(self, x: Tensor) -> Posterior:
-        """Picture [B, 3, H, W] in [-1, 1] -> Posterior over latents of mean 0 and std 1."""
-        mean, log_variance = self.moments(x)
-        scale = self.scale[:, None, None]
-        return Posterior((mean - self.shift[:, None, None]) / scale, (0.5 * log_variance).exp() / scale)
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Latent [B, C, h, w] -> picture [B, 3, H, W], about [-1, 1] (not clamped)."""
-        return self.decode_raw(z * self.scale[:, None, None] + self.shift[:, None, None])
+    def encode_raw(self, x: Tensor) -> Tensor:
+        return self.encoder(x)
 
     def decode_raw(self, z: Tensor) -> Tensor:
-        out: Tensor = self.decoder(z)
-        return out
+        return self.decoder(z)
 
 
 def reconstruction_loss(x: Tensor, y: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of x [B, N, C] to `context` [B, M, K] (to x itself without one)."""
+    """Multi-head attention of x [B, N, C] to keys and values that it made of x itself or of a context [B, M, K]."""
 
     def __init__(self, channels: int, heads: int, context: int = 0) -> None:
         super().__init__()
@@ -79,11 +79,15 @@ class Attention(nn.Module):
         self.key_value = nn.Linear(context or channels, 2 * channels, bias=False)
         self.out = zero_(nn.Linear(channels, channels))
 
-    def forward(self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        source = x if context is None else context
+    def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """source [B, M, K] -> keys and values [B, heads, M, D]."""
+        b, m, _ = source.shape
+        k, v = self.key_value(source).view(b, m, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return k, v
+
+    def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         b, n, c = x.shape
         q = self.query(x).view(b, n, self.heads, -1).transpose(1, 2)
-        k, v = self.key_value(source).view(b, source.shape[1], 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         out: Tensor = self.out(attend(q, k, v, mask).transpose(1, 2).reshape(b, n, c))
         return out
 
@@ -113,12 +117,13 @@ class TransformerBlock(nn.Module):
             nn.Linear(channels, 2 * channels), nn.GELU(), zero_(nn.Linear(2 * channels, channels))
         )
 
-    def forward(self, x: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        """x [B, C, H, W], context [B, M, K], mask [B, M]."""
+    def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """x [B, C, H, W], k and v [B, heads, M, D] of the caption's tokens, mask [B, M]."""
         b, c, h, w = x.shape
         y = x.permute(0, 2, 3, 1).reshape(b, h * w, c) + self.position(positions(h, w, x.device))
-        y = y + self.self_attention(self.norms[0](y))
-        y = y + self.cross_attention(self.norms[1](y), context, mask)
+        z = self.norms[0](y)
+        y = y + self.self_attention(z, *self.self_attention.keys_values(z))
+        y = y + self.cross_attention(self.norms[1](y), k, v, mask)
         y = y + self.feed_forward(self.norms[2](y))
         return y.view(b, h, w, c).permute(0, 3, 1, 2)
 

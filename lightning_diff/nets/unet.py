@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,18 +13,22 @@ from .layers import ChannelNorm, ResidualBlock, TransformerBlock, Upsample, sinu
 
 @dataclass
 class Condition:
-    """What a caption says: tokens [B, L, D], mask [B, L] (True: a token, False: padding), pooled [B, P]."""
+    """What a caption says: tokens [B, L, D], mask [B, L] (True: a token, False: padding), pooled [B, P].
+
+    `prepared` holds the keys and values that a net's `prepare` made of the tokens, [B, heads, L, D] each.
+    """
 
     tokens: Tensor
     mask: Tensor
     pooled: Tensor
+    prepared: list[tuple[Tensor, Tensor]] | None = None
 
     def to(self, device: torch.device) -> Condition:
         return Condition(self.tokens.to(device), self.mask.to(device), self.pooled.to(device))
 
     def expand(self, n: int) -> Condition:
         """A condition of one row as n rows."""
-        return Condition(*(a.expand(n, *a.shape[1:]) for a in (self.tokens, self.mask, self.pooled)))
+        return Condition(*(a.expand(n, *a.shape[1:]) for a in (self.tokens, self.mask, self.pooled)))  # type: ignore[arg-type]
 
     def where(self, keep: Tensor, other: Condition) -> Condition:
         """This condition in the rows where keep [B] is True, the other one elsewhere."""
@@ -47,9 +51,9 @@ class Level(nn.Module):
         self.residual = ResidualBlock(inputs, outputs, embedding, ChannelNorm)
         self.transformer = TransformerBlock(outputs, heads, context) if heads else None
 
-    def forward(self, x: Tensor, embedding: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, captions: Iterator[tuple[Tensor, Tensor]], mask: Tensor) -> Tensor:
         x = self.residual(x, embedding)
-        return x if self.transformer is None else self.transformer(x, tokens, mask)
+        return x if self.transformer is None else self.transformer(x, *next(captions), mask)
 
 
 class UNet(nn.Module):
@@ -106,24 +110,32 @@ class UNet(nn.Module):
                 self.grow.append(Upsample(w, width))
         self.out = nn.Sequential(ChannelNorm(width), nn.SiLU(), zero_(nn.Conv2d(width, channels, 3, padding=1)))
 
+    def prepare(self, condition: Condition) -> Condition:
+        """The condition with the keys and values of every cross-attention, which do not depend on x_t and t."""
+        blocks = [m for m in self.modules() if isinstance(m, TransformerBlock)]
+        return replace(condition, prepared=[b.cross_attention.keys_values(condition.tokens) for b in blocks])
+
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        if condition.prepared is None:
+            condition = self.prepare(condition)
+        assert condition.prepared is not None
+        captions, mask = iter(condition.prepared), condition.mask
         embedding = self.time(sinusoid(1000 * t, self.time_width)) + self.pooled(condition.pooled * self.pooled_scale)
         embedding = self.activation(embedding)
-        tokens, mask = condition.tokens, condition.mask
         x = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         kept = [x]
         for i, levels in enumerate(self.down):
             for level in levels:  # type: ignore[attr-defined]
-                x = level(x, embedding, tokens, mask)
+                x = level(x, embedding, captions, mask)
                 kept.append(x)
             if i < len(self.shrink):
                 x = self.shrink[i](x)
                 kept.append(x)
         for level in self.middle:
-            x = level(x, embedding, tokens, mask)
+            x = level(x, embedding, captions, mask)
         for i, levels in enumerate(self.up):
             for level in levels:  # type: ignore[attr-defined]
-                x = level(torch.cat([x, kept.pop()], dim=1), embedding, tokens, mask)
+                x = level(torch.cat([x, kept.pop()], dim=1), embedding, captions, mask)
             if i < len(self.grow):
                 x = self.grow[i](x)
         out: Tensor = self.out(x).float()

@@ -35,18 +35,18 @@ def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int 
     return path
 
 
-def save_table(images: Mapping[float, Pixels], captions: Sequence[str], path: Path, zoom: int = 2) -> Path:
-    """A row a caption, a column a scale: the same noise under rising guidance."""
-    scales = list(images)
+def save_table(images: Mapping[str, Pixels], captions: Sequence[str], path: Path, zoom: int = 2) -> Path:
+    """A row a caption, a column a case (named by its label): the same noise under rising guidance."""
+    labels = list(images)
     h, w = next(iter(images.values())).shape[-2:]
     zoom = max(1, zoom * 64 // w)
     left, top, cell = 150, 18, w * zoom + 4
-    sheet = Image.new("RGB", (left + cell * len(scales), top + (h * zoom + 4) * len(captions)), "white")
+    sheet = Image.new("RGB", (left + cell * len(labels), top + (h * zoom + 4) * len(captions)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
-    for c, scale in enumerate(scales):
-        draw.text((left + c * cell + 4, 2), f"w = {scale:g}", fill="black", font=font)
+    for c, label in enumerate(labels):
+        draw.text((left + c * cell + 4, 2), label, fill="black", font=font)
         for r in range(len(captions)):
-            sheet.paste(_picture(images[scale][r], zoom), (left + c * cell, top + r * (h * zoom + 4)))
+            sheet.paste(_picture(images[label][r], zoom), (left + c * cell, top + r * (h * zoom + 4)))
     for r, caption in enumerate(captions):
         text = "\n".join(textwrap.wrap(caption, 24)[:7])
         draw.multiline_text((4, top + r * (h * zoom + 4) + 4), text, fill="black", font=font)
@@ -61,14 +61,20 @@ def _picture(pixels: np.ndarray, zoom: int) -> Image.Image:
 
 
 def plot_sweep(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> Path:
-    """FID against CLIP score, a point a scale; where attributes are known, their accuracy over the scale beside it."""
+    """FID against CLIP score, a point a scale and a line for each guider and EMA length; where attributes are known,
+    their accuracy over the scale beside it."""
     accuracies = [k for k in ("accuracy", "single_object_accuracy") if k in rows[0]]
     figure, axes = plt.subplots(1, 2 if accuracies else 1, figsize=(10 if accuracies else 5.5, 4.2), squeeze=False)
     ax = axes[0][0]
-    rows = sorted(rows, key=lambda r: float(r["scale"]))
-    ax.plot([r["clip_score"] for r in rows], [r["fid"] for r in rows], "o-", color="#2b6cb0")
-    for r in rows:
-        ax.annotate(f"w = {r['scale']:g}", (r["clip_score"], r["fid"]), textcoords="offset points", xytext=(6, 5))
+    lines: dict[str, list[Mapping[str, Any]]] = {}
+    for r in sorted(rows, key=lambda r: float(r["scale"])):
+        lines.setdefault(r["guider"] + (f", EMA {r['ema']:g}" if r["ema"] else ""), []).append(r)
+    for name, line in lines.items():
+        ax.plot([r["clip_score"] for r in line], [r["fid"] for r in line], "o-", label=name)
+        for r in line:
+            ax.annotate(f"w = {r['scale']:g}", (r["clip_score"], r["fid"]), textcoords="offset points", xytext=(6, 5))
+    if len(lines) > 1:
+        ax.legend()
     ax.set(
         xlabel="CLIP score (100 cos, higher is better)",
         ylabel=f"FID (n = {rows[0]['n']}, lower is better)",
@@ -76,10 +82,10 @@ def plot_sweep(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> Pat
     )
     ax.margins(0.15)
     if accuracies:
-        for key, colour in zip(accuracies, ("#2f855a", "#c05621"), strict=False):
-            axes[0][1].plot(
-                [r["scale"] for r in rows], [r[key] for r in rows], "o-", label=key.replace("_", " "), color=colour
-            )
+        for name, line in lines.items():
+            for key in accuracies:
+                label = key.replace("_", " ") + (f", {name}" if len(lines) > 1 else "")
+                axes[0][1].plot([r["scale"] for r in line], [r[key] for r in line], "o-", label=label)
         axes[0][1].set(
             xlabel="guidance scale w", ylabel="share of captions obeyed", ylim=(0, 1), title="Attributes all right"
         )

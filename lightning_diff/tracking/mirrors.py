@@ -90,7 +90,7 @@ class Mirror:
         )
         values: dict[str, Any] = {"sweep/table": table}
         for column in columns:
-            if column not in ("guider", "scale", "n"):
+            if column not in ("guider", "ema", "scale", "n"):
                 values[f"sweep/{column}"] = wandb.plot.line(
                     table, "scale", column, title=f"{column} over guidance scale"
                 )

@@ -20,6 +20,7 @@ from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import WholeCheckpoints, read_checkpoint
 from .modules.base import Trained
+from .posthoc import Snapshots
 from .signals import STOP
 
 LAST = Path("checkpoints") / "last.ckpt"
@@ -124,6 +125,7 @@ def fit(
         Meters(record, t.log_every, t.batch, mirror),
         ProgressBar(console, title, t.batch),
         *extra(),
+        *([Snapshots(folder, t.ema_every)] if t.ema_every else []),
         Checkpoint(last, t.checkpoint_every),
     ]
     trainer = make_trainer(t, folder, callbacks)

@@ -1,70 +1,239 @@
-"""The one convention (law 3): guided = uncond + w (cond - uncond)."""
+"""The one convention (law 3), guided = uncond + w (cond - uncond), and every guider against its paper's formula in float64."""
 
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from lightning_diff.diffusion.denoiser import conditional, guided
-from lightning_diff.diffusion.path import SCHEDULES, Path
+from lightning_diff.diffusion.guidance import Guider, dynamic_threshold
+from lightning_diff.diffusion.path import Moment, Path, Prediction
+from lightning_diff.diffusion.schedules import ENDS_IN_NOISE, SCHEDULES
 
-LEGAL = [(s, p) for s in SCHEDULES for p in ("eps", "v", "x0", "flow") if (s, p) != ("flow", "eps")]
-B = 5
-
-
-class Caption(NamedTuple):
-    by: Tensor
-
-    @staticmethod
-    def cat(a: Any, b: Any) -> Any:
-        return Caption(torch.cat([a.by, b.by]))
+LEGAL = [
+    (s, p) for s in SCHEDULES for p in ("eps", "v", "x0", "flow", "edm") if not (s in ENDS_IN_NOISE and p == "eps")
+]
+B, SHAPE = 5, (2, 4, 4)
 
 
-class Network:
-    """Some function of all that it is given; it notes how many rows each call had."""
+class TwoNets:
+    """Two functions of all that they are given; what is asked is noted."""
 
-    def __init__(self) -> None:
-        self.rows: list[int] = []
+    def __init__(self, path: Path) -> None:
+        self.path, self.asked = path, ""
 
-    def __call__(self, x: Tensor, t: Tensor, c: Caption) -> Tensor:
-        self.rows.append(len(x))
-        return (x * c.by).sin() + t[:, None, None, None] * c.by
+    def _says(self, phase: float, x_t: Tensor, m: Moment) -> Prediction:
+        return self.path.read((x_t + phase).sin() * (1 + phase) + 0.1 * m.t, x_t, m)
+
+    def good(self, x_t: Tensor, m: Moment) -> Prediction:
+        self.asked += "g"
+        return self._says(0.5, x_t, m)
+
+    def bad(self, x_t: Tensor, m: Moment) -> Prediction:
+        self.asked += "b"
+        return self._says(0.2, x_t, m)
+
+    def both(self, x_t: Tensor, m: Moment) -> tuple[Prediction, Prediction]:
+        self.asked += "2"
+        return self._says(0.5, x_t, m), self._says(0.2, x_t, m)
 
 
-def case() -> tuple[Tensor, Tensor, Caption, Caption]:
-    g = torch.Generator().manual_seed(2)
-    x = torch.randn(B, 2, 3, 3, generator=g, dtype=torch.float64)
-    t = torch.rand(B, generator=g, dtype=torch.float64) * 0.9 + 0.05
-    cond, uncond = (Caption(torch.randn(B, 1, 1, 1, generator=g, dtype=torch.float64)) for _ in range(2))
-    return x, t, cond, uncond
+def case(path: Path, t: float = 0.6) -> tuple[Tensor, Moment, Prediction, Prediction]:
+    x = torch.randn(B, *SHAPE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    m = path.at(t)
+    c, u = TwoNets(path).both(x, m)
+    return x, m, c, u
+
+
+def run(guider: Guider, path: Path, w: float, t: float = 0.6) -> tuple[Prediction, str]:
+    nets = TwoNets(path)
+    x, m, _, _ = case(path, t)
+    return guider.guided(nets, path, w)(x, m), nets.asked
+
+
+def close(a: Tensor, b: Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("schedule, prediction", LEGAL)
 @pytest.mark.parametrize("w", [0, 0.5, 1, 1.5, 3.0, 8.0])
-def test_guided_is_uncond_plus_w_times_the_difference(schedule: str, prediction: str, w: float) -> None:
+@pytest.mark.parametrize("kind", ["cfg", "auto"])
+def test_guided_is_uncond_plus_w_times_the_difference(schedule: str, prediction: str, w: float, kind: str) -> None:
     """Of x_0 and of eps alike, whatever the network's parameterisation."""
-    x, t, cond, uncond = case()
-    path, network = Path(schedule, prediction), Network()
-    c, u = (conditional(network, path, k)(x, t) for k in (cond, uncond))
-    found = guided(network, path, cond, uncond, w)(x, t)
+    path = Path(schedule, prediction)
+    x, m, c, u = case(path)
+    found, _ = run(Guider(kind), path, w)
     for mine, a, b in ((found.x_0, c.x_0, u.x_0), (found.eps, c.eps, u.eps)):
-        torch.testing.assert_close(mine, b + w * (a - b), rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(path.noised(found.x_0, found.eps, t), x, rtol=0, atol=1e-10)
+        close(mine, b + w * (a - b))
+    close(path.noised(found.x_0, found.eps, m), x)
 
 
-@pytest.mark.parametrize("w, rows", [(1, [B]), (1.0, [B]), (0, [B]), (0.0, [B]), (3.0, [2 * B]), (0.5, [2 * B])])
-def test_no_guidance_costs_nothing(w: float, rows: list[int]) -> None:
-    x, t, cond, uncond = case()
-    network = Network()
-    guided(network, Path("cosine", "v"), cond, uncond, w)(x, t)
-    assert network.rows == rows
+@pytest.mark.parametrize("w, asked", [(1, "g"), (1.0, "g"), (0, "b"), (3.0, "2"), (0.5, "2")])
+def test_no_guidance_costs_nothing(w: float, asked: str) -> None:
+    assert run(Guider(), Path("cosine", "v"), w)[1] == asked
 
 
-def test_w_one_is_the_caption_alone_and_w_zero_is_none() -> None:
-    x, t, cond, uncond = case()
-    path, network = Path("cosine", "v"), Network()
-    for w, condition, other in ((1.0, cond, uncond), (0.0, uncond, cond)):
-        found = guided(network, path, cond, uncond, w)(x, t)
-        assert torch.equal(found.x_0, conditional(network, path, condition)(x, t).x_0)
-        assert not torch.allclose(found.x_0, conditional(network, path, other)(x, t).x_0)
+ONE_IS_COND = [
+    Guider("cfg"),
+    Guider("auto"),
+    Guider("apg", apg_norm=0.1, apg_momentum=-0.5),
+    Guider("cfg_zero"),
+    Guider("cfg", rescale=0.7),
+    Guider("cfg", schedule="linear"),
+    Guider("cfg", schedule="cosine"),
+]
+
+
+@pytest.mark.parametrize("guider", ONE_IS_COND, ids=str)
+@pytest.mark.parametrize("path", [Path("flow", "flow"), Path("cosine", "eps"), Path("edm", "edm")], ids=str)
+def test_w_one_is_the_caption_alone(guider: Guider, path: Path) -> None:
+    _, _, c, _ = case(path)
+    found, asked = run(guider, path, 1.0)
+    assert torch.equal(found.x_0, c.x_0) and torch.equal(found.eps, c.eps) and asked == "g"
+
+
+@pytest.mark.parametrize("kind", ["cfg", "auto", "apg", "cfg_zero", "cfgpp"])
+def test_outside_of_the_interval_there_is_no_guidance_and_no_second_pass(kind: str) -> None:
+    """The limits are sigma / alpha: low is left out, high is in (Kynkaanniemi et al. 2024, eq. 6)."""
+    path = Path("cosine", "v")
+    here = path.at(0.6).ratio
+    _, _, c, _ = case(path)
+    for low, high, inside in (
+        (0.0, here, True),
+        (here, 99.0, False),
+        (0.0, 0.99 * here, False),
+        (0.5 * here, 99.0, True),
+    ):
+        found, asked = run(Guider(kind, interval=(low, high)), path, 0.7)
+        assert asked == ("2" if inside else "g")
+        assert torch.equal(found.x_0, c.x_0) is not inside
+
+
+def test_weight_schedules_grow_towards_the_picture_and_keep_the_mean() -> None:
+    path, t = Path("flow", "flow"), [(i + 0.5) / 1000 for i in range(1000)]
+    for schedule in ("constant", "linear", "cosine"):
+        w = [Guider(schedule=schedule).weight(3.0, path.at(x)) for x in t]
+        assert math.isclose(sum(w) / len(w), 3.0, rel_tol=1e-6)
+        assert all(a >= b for a, b in pairwise(w))
+    assert Guider(schedule="linear").weight(3.0, path.at(0.25)) == 1 + 2 * 1.5
+    assert math.isclose(Guider(schedule="cosine").weight(3.0, path.at(0.25)), 1 + 2 * (1 + math.sqrt(0.5)))
+
+
+def reference(kind: str, c: Tensor, u: Tensor, w: float) -> Tensor:
+    """The papers' formulas, one sample at a time. `c`, `u`: x_0 [C, H, W] (velocities for cfg_zero)."""
+    if kind == "cfg_zero":
+        s = float((c * u).sum() / (u * u).sum())
+        return s * u + w * (c - s * u)
+    d = c - u
+    if kind == "apg_norm":
+        d = d * min(1.0, 1.5 / float(d.norm()))
+    unit = c / c.norm()
+    along = float((d * unit).sum()) * unit
+    return c + (w - 1) * (d - along + (0.3 if kind == "apg" else 0.0) * along)
+
+
+@pytest.mark.parametrize("path", [Path("flow", "flow"), Path("cosine", "eps"), Path("edm", "edm")], ids=str)
+@pytest.mark.parametrize("w", [0.5, 3.0, 8.0])
+def test_the_papers_formulas(path: Path, w: float) -> None:
+    x, m, c, u = case(path)
+
+    def each(kind: str, f: Callable[[Prediction], Tensor]) -> Tensor:
+        return torch.stack([reference(kind, a, b, w) for a, b in zip(f(c), f(u), strict=True)])
+
+    found, _ = run(Guider("apg", apg_eta=0.3), path, w)
+    close(found.x_0, each("apg", lambda p: p.x_0))
+    close(path.noised(found.x_0, found.eps, m), x)
+    found, _ = run(Guider("apg", apg_norm=1.5), path, w)
+    close(found.x_0, each("apg_norm", lambda p: p.x_0))
+    found, _ = run(Guider("cfg_zero"), path, w)
+    close(found.eps - found.x_0, each("cfg_zero", lambda p: p.eps - p.x_0))
+    close(path.noised(found.x_0, found.eps, m), x)
+
+
+def test_apg_that_keeps_everything_is_cfg() -> None:
+    path = Path("flow", "v")
+    close(run(Guider("apg", apg_eta=1.0), path, 4.0)[0].x_0, run(Guider(), path, 4.0)[0].x_0)
+
+
+def test_apg_remembers_the_steps_of_its_own_generation_alone() -> None:
+    """difference + momentum * (the running difference before)."""
+    path = Path("flow", "v")
+    x, m, c, u = case(path)
+    d, beta = c.x_0 - u.x_0, -0.5
+    guider = Guider("apg", apg_eta=1.0, apg_momentum=beta)
+    denoise = guider.guided(TwoNets(path), path, 4.0)
+    close(denoise(x, m).x_0, c.x_0 + 3 * d)
+    close(denoise(x, m).x_0, c.x_0 + 3 * (d + beta * d))
+    close(denoise(x, m).x_0, c.x_0 + 3 * (d + beta * (d + beta * d)))
+    close(guider.guided(TwoNets(path), path, 4.0)(x, m).x_0, c.x_0 + 3 * d)
+
+
+def test_cfg_zero_of_parallel_answers_is_the_caption() -> None:
+    """With cond = k uncond the projection is cond itself, whatever w."""
+    path = Path("flow", "flow")
+    x, m, _, _ = case(path)
+    velocity = x.sin()
+
+    class Parallel(TwoNets):
+        def both(self, x_t: Tensor, m: Moment) -> tuple[Prediction, Prediction]:
+            return path.read(2 * velocity, x_t, m), path.read(velocity, x_t, m)
+
+    found = Guider("cfg_zero").guided(Parallel(path), path, 7.0)(x, m)
+    close(found.eps - found.x_0, 2 * velocity)
+
+
+@pytest.mark.parametrize("schedule", ["flow", "linear", "edm"])
+def test_zero_init_does_not_move_the_picture(schedule: str) -> None:
+    """Above the limit nothing is asked, and the straight path's Euler step stays where it is."""
+    path = Path(schedule, "v")
+    x, m, _, _ = case(path)
+    found, asked = run(Guider("cfg_zero", zero_above=0.5 * m.ratio), path, 4.0)
+    assert asked == ""
+    close(found.eps, found.x_0)
+    close(path.noised(found.x_0, found.eps, m), x)
+    assert run(Guider("cfg_zero", zero_above=2 * m.ratio), path, 4.0)[1] == "2"
+
+
+def test_cfgpp_noises_again_with_the_unconditional_answer() -> None:
+    path = Path("cosine", "eps")
+    _, _, c, u = case(path)
+    found, _ = run(Guider("cfgpp"), path, 0.6)
+    close(found.x_0, u.x_0 + 0.6 * (c.x_0 - u.x_0))
+    assert torch.equal(found.eps, u.eps)
+    assert run(Guider("cfgpp"), path, 1.0)[1] == "2"
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.7, 1.0])
+def test_rescale_gives_back_the_captions_spread(phi: float) -> None:
+    """Lin et al. 2023, eq. 15 and 16, on x_0."""
+    path = Path("flow", "flow")
+    x, m, c, u = case(path)
+    found, _ = run(Guider(rescale=phi), path, 5.0)
+    g = u.x_0 + 5 * (c.x_0 - u.x_0)
+    for mine, raw, cond in zip(found.x_0, g, c.x_0, strict=True):
+        close(mine, phi * raw * (cond.std() / raw.std()) + (1 - phi) * raw)
+    close(path.noised(found.x_0, found.eps, m), x)
+
+
+def test_dynamic_threshold_is_imagens() -> None:
+    x = torch.randn(3, 2, 8, 8, dtype=torch.float64) * torch.tensor([0.1, 1.0, 5.0])[:, None, None, None]
+    out = dynamic_threshold(x, 0.9, 1.0)
+    for mine, raw in zip(out, x, strict=True):
+        s = max(1.0, float(torch.quantile(raw.abs().flatten().float(), 0.9)))
+        close(mine, raw.clamp(-s, s) / s if s > 1 else raw)
+    assert torch.equal(out[0], x[0]) and out.abs().max() <= 1
+
+
+def test_the_corrections_compose() -> None:
+    """Rescale, then the threshold, on any rule; the result lies on the path."""
+    path: Any = Path("flow", "flow")
+    x, m, c, _ = case(path)
+    for kind in ("cfg", "apg", "cfg_zero", "auto"):
+        raw, _ = run(Guider(kind), path, 6.0)
+        found, _ = run(Guider(kind, rescale=0.5, threshold=(0.9, 0.3)), path, 6.0)
+        ratio = (c.x_0.flatten(1).std(1) / raw.x_0.flatten(1).std(1))[:, None, None, None]
+        close(found.x_0, dynamic_threshold(raw.x_0 * (0.5 * ratio + 0.5), 0.9, 0.3))
+        close(path.noised(found.x_0, found.eps, m), x)

@@ -5,12 +5,15 @@ from itertools import product
 
 import pytest
 import torch
+from diffusers import DDPMScheduler
+from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
-from lightning_diff.diffusion.path import SCHEDULES, Path, times
+from lightning_diff.diffusion.path import Path
+from lightning_diff.diffusion.schedules import ENDS_IN_NOISE, SCHEDULES
 
-PREDICTIONS = ("eps", "v", "x0", "flow")
-LEGAL = [(s, p) for s, p in product(SCHEDULES, PREDICTIONS) if (s, p) != ("flow", "eps")]
-T = torch.cat([torch.tensor([1e-3, 0.999], dtype=torch.float64), torch.linspace(0.01, 0.99, 30, dtype=torch.float64)])
+PREDICTIONS = ("eps", "v", "x0", "flow", "edm")
+LEGAL = [(s, p) for s, p in product(SCHEDULES, PREDICTIONS) if not (s in ENDS_IN_NOISE and p == "eps")]
+T = torch.cat([torch.tensor([1e-2, 0.999], dtype=torch.float64), torch.linspace(0.02, 0.99, 30, dtype=torch.float64)])
 
 
 def pair(n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -21,9 +24,11 @@ def pair(n: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("schedule, prediction", LEGAL)
 def test_reading_the_target_recovers_picture_and_noise(schedule: str, prediction: str) -> None:
-    path = Path(schedule, prediction)
-    x_0, eps = pair(len(T))
-    found = path.read(path.target(x_0, eps, T), path.noised(x_0, eps, T), T)
+    path = Path(schedule, prediction, data_std=0.7)
+    t = T if schedule != "edm" else T.clamp(min=0.2)  # sigma = 80 t^7 is 1e-12 at 0.01
+    x_0, eps = pair(len(t))
+    m = path.at(t)
+    found = path.read(path.target(x_0, eps, m), path.noised(x_0, eps, m), m)
     torch.testing.assert_close(found.x_0, x_0, rtol=0, atol=1e-9)
     torch.testing.assert_close(found.eps, eps, rtol=0, atol=1e-9)
 
@@ -32,10 +37,24 @@ def test_reading_the_target_recovers_picture_and_noise(schedule: str, prediction
 def test_any_output_is_read_as_a_pair_that_lies_on_the_path(schedule: str, prediction: str) -> None:
     """x_t = alpha x_0 + sigma eps holds of every prediction, right or wrong, and `target` gives the output back."""
     path = Path(schedule, prediction)
-    output, x_t = pair(len(T))
-    found = path.read(output, x_t, T)
-    torch.testing.assert_close(path.noised(found.x_0, found.eps, T), x_t, rtol=0, atol=1e-9)
-    torch.testing.assert_close(path.target(found.x_0, found.eps, T), output, rtol=0, atol=1e-9)
+    t = T if schedule != "edm" else T.clamp(min=0.2)
+    output, x_t = pair(len(t))
+    m = path.at(t)
+    found = path.read(output, x_t, m)
+    torch.testing.assert_close(path.noised(found.x_0, found.eps, m), x_t, rtol=0, atol=1e-7)
+    torch.testing.assert_close(path.target(found.x_0, found.eps, m), output, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("schedule, prediction", LEGAL)
+def test_one_moment_of_a_batch_is_read_as_each_of_its_rows(schedule: str, prediction: str) -> None:
+    """Sampling computes with three numbers, training with three tensors: the same mathematics."""
+    path = Path(schedule, prediction)
+    output, x_t = pair(3)
+    one, each = path.at(0.6), path.at(torch.full((3,), 0.6, dtype=torch.float64))
+    a, b = path.read(output, x_t, one), path.read(output, x_t, each)
+    torch.testing.assert_close(a.x_0, b.x_0, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(a.eps, b.eps, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(path.from_x_0(a.x_0, x_t, one).eps, a.eps, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("schedule, prediction", LEGAL)
@@ -43,8 +62,8 @@ def test_the_start_of_sampling_can_be_read(schedule: str, prediction: str) -> No
     """t = 1 exactly, in the float32 of sampling."""
     path = Path(schedule, prediction)
     x_0, eps = (a.float() for a in pair(4))
-    t = torch.ones(4)
-    found = path.read(path.target(x_0, eps, t), path.noised(x_0, eps, t), t)
+    m = path.at(1.0)
+    found = path.read(path.target(x_0, eps, m), path.noised(x_0, eps, m), m)
     torch.testing.assert_close(found.x_0, x_0, rtol=0, atol=1e-3)
     torch.testing.assert_close(found.eps, eps, rtol=0, atol=1e-4)
 
@@ -52,18 +71,33 @@ def test_the_start_of_sampling_can_be_read(schedule: str, prediction: str) -> No
 def test_the_views_are_what_they_are_called() -> None:
     x_0, eps = pair(len(T))
     for schedule in SCHEDULES:
-        alpha, sigma = Path(schedule).at(T)
-        says = {p: Path(schedule, p).target(x_0, eps, T) for p in PREDICTIONS}
+        m = Path(schedule).at(T)
+        says = {p: Path(schedule, p).target(x_0, eps, m) for p in PREDICTIONS}
         assert torch.equal(says["eps"], eps) and torch.equal(says["x0"], x_0)
         assert torch.equal(says["flow"], eps - x_0)
-        torch.testing.assert_close(says["v"], alpha * eps - sigma * x_0)
+        torch.testing.assert_close(says["v"], m.alpha * eps - m.sigma * x_0)
+        if schedule not in ("flow", "edm"):  # variance preserving
+            torch.testing.assert_close(says["edm"], -says["v"])
+
+
+def test_edm_is_the_preconditioning_of_the_paper() -> None:
+    """Karras et al. 2022, table 1: D(x) = c_skip x + c_out F(c_in x)."""
+    s, x_t = 0.5, pair(len(T))[0]
+    path = Path("edm", "edm", data_std=s)
+    m = path.at(T.clamp(min=0.2))
+    output = pair(len(T))[1]
+    c_skip = s**2 / (m.sigma**2 + s**2)
+    c_out = m.sigma * s / (m.sigma**2 + s**2).sqrt()
+    torch.testing.assert_close(path.read(output, x_t, m).x_0, c_skip * x_t + c_out * output)
+    torch.testing.assert_close(path.scaled(x_t, m), x_t / (m.sigma**2 + s**2).sqrt())
 
 
 def test_flow_prediction_is_the_velocity_of_the_straight_path() -> None:
     x_0, eps = pair(len(T))
     path, h = Path("flow", "flow"), 1e-4
-    velocity = (path.noised(x_0, eps, T + h) - path.noised(x_0, eps, T - h)) / (2 * h)
-    torch.testing.assert_close(velocity, path.target(x_0, eps, T), rtol=0, atol=1e-8)
+    t = T.clamp(max=0.99)
+    velocity = (path.noised(x_0, eps, path.at(t + h)) - path.noised(x_0, eps, path.at(t - h))) / (2 * h)
+    torch.testing.assert_close(velocity, path.target(x_0, eps, path.at(t)), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -71,31 +105,38 @@ def test_a_schedule_goes_from_picture_to_noise(schedule: str) -> None:
     t = torch.linspace(0, 1, 1001, dtype=torch.float64)
     alpha, sigma = SCHEDULES[schedule](t)
     assert alpha[0] == 1 and sigma[0] == 0
-    assert bool((alpha.diff() < 0).all() and (sigma.diff() > 0).all())
-    assert sigma[-1] == pytest.approx(1, abs=1e-4)
+    assert bool((sigma / alpha).diff().gt(0).all())
     if schedule == "flow":
-        assert alpha[-1] == 0 and sigma[-1] == 1
         assert torch.equal(alpha + sigma, torch.ones_like(t))
-    else:  # variance preserving, and never quite zero signal: that is what makes eps legal there
+    elif schedule != "edm":
         torch.testing.assert_close(alpha**2 + sigma**2, torch.ones_like(t))
-        assert 2 * math.log(alpha[-1] / sigma[-1]) == pytest.approx(-10, abs=0.1)
+    ratio = sigma[-1] / alpha[-1]
+    assert bool(ratio.isinf() if schedule in ENDS_IN_NOISE else ratio > 14)
 
 
-def test_linear_is_the_integral_of_its_betas() -> None:
-    """alpha^2 = exp(-integral of beta), beta from 0.1 to 20."""
-    t = torch.linspace(0, 1, 20001, dtype=torch.float64)
-    alpha, _ = SCHEDULES["linear"](t)
-    integral = torch.cumulative_trapezoid(0.1 + 19.9 * t, t)
-    torch.testing.assert_close(alpha[1:].square(), torch.exp(-integral), rtol=1e-6, atol=0)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_time_of_is_the_inverse(schedule: str) -> None:
+    path = Path(schedule)
+    t = torch.linspace(0.01, 0.999, 50, dtype=torch.float64)
+    alpha, sigma = SCHEDULES[schedule](t)
+    torch.testing.assert_close(path.time_of(sigma / alpha), t, rtol=0, atol=1e-6)
+    assert math.isclose(float(path.time_of(torch.tensor(1e30))), 1.0)
 
 
-def test_times_lie_inside_and_follow_their_density() -> None:
-    u = torch.tensor([2**-33, 1e-6, 0.025, 0.25, 0.5, 0.75, 0.975, 1 - 2**-24])
-    for density in ("uniform", "logit_normal"):
-        t = times(density, u)
-        assert t.dtype == torch.float32 and bool(((t > 0) & (t < 1)).all()) and bool((t.diff() > 0).all())
-    assert torch.equal(times("uniform", u), u)
-    t = times("logit_normal", u)
-    assert t[4] == 0.5
-    z = torch.distributions.Normal(0.0, 1.0).icdf(u[2:7].double())
-    torch.testing.assert_close(torch.logit(t[2:7].double()), z, rtol=0, atol=1e-5)
+@pytest.mark.parametrize("name", ["linear", "scaled_linear"])
+@pytest.mark.parametrize("zero", [False, True])
+def test_the_schedules_of_1000_steps_are_diffusers(name: str, zero: bool) -> None:
+    """At t = (i + 1) / 1000, to what float32 products can say."""
+    low, high = {"linear": (1e-4, 0.02), "scaled_linear": (0.00085, 0.012)}[name]
+    betas = DDPMScheduler(1000, low, high, name).betas.double()
+    exact = (  # the betas themselves in float64, and their product
+        torch.linspace(low, high, 1000, dtype=torch.float64)
+        if name == "linear"
+        else torch.linspace(low**0.5, high**0.5, 1000, dtype=torch.float64) ** 2
+    )
+    torch.testing.assert_close(betas, exact, rtol=1e-6, atol=0)
+    if zero:
+        exact = rescale_zero_terminal_snr(exact)
+    alpha, sigma = SCHEDULES[name + "_zero" * zero](torch.arange(1, 1001, dtype=torch.float64) / 1000)
+    torch.testing.assert_close(alpha**2, torch.cumprod(1 - exact, 0), rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(sigma**2, 1 - torch.cumprod(1 - exact, 0), rtol=1e-6, atol=0)

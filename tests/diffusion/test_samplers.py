@@ -1,133 +1,169 @@
-"""Laws of the samplers, on data N(m, s^2 I), of which the best denoiser and the probability flow are known in closed form.
-
-At every t, x_t is normal with mean alpha m and variance v = alpha^2 s^2 + sigma^2, and the flow keeps (x_t - mean) / std.
-"""
+"""Laws of the samplers, on a mixture of normals whose denoiser and probability flow are known in closed form."""
 
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
+from mixture import MEAN, SHAPE, STD, Exact, cdf, draw, flow_end
 from torch import Tensor
 
 from lightning_diff.diffusion import noise
 from lightning_diff.diffusion.denoiser import conditional
-from lightning_diff.diffusion.path import SCHEDULES, Path
-from lightning_diff.diffusion.samplers import sample, trajectory
+from lightning_diff.diffusion.grids import GRIDS, time_grid
+from lightning_diff.diffusion.path import Moment, Path
+from lightning_diff.diffusion.samplers import EVALUATIONS, SAMPLERS, sample, start, trajectory
+from lightning_diff.diffusion.schedules import ENDS_IN_NOISE, SCHEDULES
 
-M, S = 0.7, 0.4
-SHAPE = (1, 2, 2)
-LEGAL = [(s, p) for s in SCHEDULES for p in ("eps", "v", "x0", "flow") if (s, p) != ("flow", "eps")]
-SEEDS = torch.arange(2048) + 10
-ORDERS = [
-    ("flow", "euler", 1),
-    ("flow", "heun", 2),
-    ("cosine", "euler", 1),
-    ("cosine", "heun", 2),
-    ("linear", "euler", 1),
+LEGAL = [
+    (s, p) for s in SCHEDULES for p in ("eps", "v", "x0", "flow", "edm") if not (s in ENDS_IN_NOISE and p == "eps")
 ]
+SEEDS = torch.arange(2048) + 10
+FEW = SEEDS[:64]
+DETERMINISTIC = {"ddim": 1, "euler": 1, "heun": 2, "midpoint": 2, "dpmpp_2m": 2, "unipc": 2}
+SMOOTH = {"flow": "uniform", "cosine": "uniform", "edm": "karras", "linear": "karras"}  # a grid that suits the path
 
 
-class Exact:
-    """The network that has learned N(M, S^2) perfectly, in the path's parameterisation. It notes the rows of each call."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: list[int] = []
-
-    def __call__(self, x_t: Tensor, t: Tensor, condition: Any) -> Tensor:
-        self.rows.append(len(x_t))
-        alpha, sigma = self.path.at(t)
-        v = alpha**2 * S**2 + sigma**2
-        x_0 = (alpha * S**2 * x_t + sigma**2 * M) / v
-        return self.path.target(x_0, sigma * (x_t - alpha * M) / v, t)
-
-
-def draw(name: str, path: Path, steps: int, seeds: Tensor = SEEDS, eta: float = 0.0) -> Tensor:
-    return sample(name, conditional(Exact(path), path, None), path, seeds, SHAPE, steps, eta)
-
-
-def flow_end(path: Path, seeds: Tensor = SEEDS) -> Tensor:
-    """Where the probability flow takes the samplers' x_1, exactly (float64)."""
-    alpha, sigma = path.at(torch.ones(1, dtype=torch.float64))
-    x_1 = noise.normal(seeds, SHAPE, 0, noise.START).double() * sigma
-    return M + S * (x_1 - alpha * M) / (alpha**2 * S**2 + sigma**2).sqrt()
-
-
-def error(name: str, path: Path, steps: int) -> float:
-    return float((draw(name, path, steps, SEEDS[:64]) - flow_end(path, SEEDS[:64])).abs().max())
+def error(name: str, path: Path, steps: int, kind: str) -> float:
+    return float((draw(name, path, steps, FEW, kind=kind) - flow_end(path, FEW)).square().mean().sqrt())
 
 
 @pytest.mark.parametrize("schedule, prediction", LEGAL)
-@pytest.mark.parametrize("name, steps, atol", [("ddim", 400, 0.02), ("euler", 400, 0.02), ("heun", 100, 0.01)])
-def test_probability_flow_ends_where_it_should(
-    schedule: str, prediction: str, name: str, steps: int, atol: float
-) -> None:
-    path, seeds = Path(schedule, prediction), SEEDS[:64]
-    x = draw(name, path, steps, seeds)
-    torch.testing.assert_close(x.double(), flow_end(path, seeds), rtol=0, atol=atol)
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_the_probability_flow_ends_where_it_should(schedule: str, prediction: str, name: str) -> None:
+    path = Path(schedule, prediction)
+    x = draw(name, path, 128, FEW)
+    torch.testing.assert_close(x, flow_end(path, FEW), rtol=0, atol=0.12)
+    assert (x - flow_end(path, FEW)).square().mean().sqrt() < 0.025
+
+
+@pytest.mark.parametrize("schedule", SMOOTH)
+@pytest.mark.parametrize("name, order", DETERMINISTIC.items())
+def test_order_of_convergence(schedule: str, name: str, order: int) -> None:
+    """Four times the steps, 4^order times less error (as a mean; multistep methods begin and end with order 1)."""
+    path = Path(schedule, "v")
+    coarse, fine = (error(name, path, steps, SMOOTH[schedule]) for steps in (16, 64))
+    assert 4 ** (order - 0.45) < coarse / fine, (coarse, fine)
+    assert order == 2 or coarse / fine < 4**1.25
+
+
+def test_second_order_pays() -> None:
+    """At equal evaluations of the network."""
+    for schedule, kind in SMOOTH.items():
+        path = Path(schedule, "v")
+        once = error("euler", path, 32, kind)
+        for name in ("heun", "midpoint", "dpmpp_2m", "unipc"):
+            assert error(name, path, 32 // EVALUATIONS.get(name, 1), kind) < 0.55 * once, (schedule, name)
+
+
+def test_straight_coordinates_beat_the_papers_at_few_steps() -> None:
+    for schedule in ("cosine", "linear", "edm"):
+        path = Path(schedule, "v")
+        assert error("heun", path, 8, "karras") < 0.5 * error("heun_karras", path, 8, "karras")
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("name, eta", [("ddpm", 0.0), ("ddim", 0.6), ("ddim", 0.0), ("euler", 0.0), ("heun", 0.0)])
-def test_mean_and_std(schedule: str, name: str, eta: float) -> None:
-    x = draw(name, Path(schedule, "v"), 200, SEEDS, eta)
-    n = x.numel()
-    assert abs(float(x.mean()) - M) < 5 * S / n**0.5 + 0.006
-    assert abs(float(x.std()) - S) < 5 * S / (2 * n) ** 0.5 + 0.006
+@pytest.mark.parametrize(
+    "name, eta", [("ddpm", 0.0), ("ddim", 0.6), ("euler_ancestral", 0.0), ("dpmpp_2m_sde", 0.0), ("heun", 0.0)]
+)
+def test_the_distribution_is_the_datas(schedule: str, name: str, eta: float) -> None:
+    """Kolmogorov and Smirnov's distance of 8,192 numbers, of which 99.99 % of honest draws stay below 0.0246; the rest is
+    the steps' own error."""
+    path = Path(schedule, "v")
+    kind = "uniform" if path.ends_in_noise else "karras"
+    x = draw(name, path, 150, SEEDS, eta, kind).flatten().sort().values
+    expected = cdf(x, Moment(0.0, 1.0, 0.0))
+    found = torch.arange(1, len(x) + 1) / len(x)
+    assert (expected - found).abs().max() < 0.035
+    assert abs(float(x.mean()) - MEAN) < 5 * STD / len(x) ** 0.5 + 0.015
+    assert abs(float(x.std()) - STD) < 5 * STD / len(x) ** 0.5 + 0.015
 
 
 @pytest.mark.parametrize("schedule, prediction", LEGAL)
 def test_euler_is_ddim_without_fresh_noise(schedule: str, prediction: str) -> None:
     path = Path(schedule, prediction)
     for steps in (1, 3, 20):
-        a, b = draw("euler", path, steps, SEEDS[:64]), draw("ddim", path, steps, SEEDS[:64])
-        torch.testing.assert_close(a, b, rtol=0, atol=2e-5)
+        torch.testing.assert_close(draw("euler", path, steps, FEW), draw("ddim", path, steps, FEW))
 
 
 def test_ddim_with_eta_one_is_ddpm() -> None:
     path = Path("cosine", "eps")
-    assert torch.equal(draw("ddim", path, 10, SEEDS[:8], eta=1.0), draw("ddpm", path, 10, SEEDS[:8]))
-    assert not torch.allclose(draw("ddim", path, 10, SEEDS[:8], eta=0.5), draw("ddpm", path, 10, SEEDS[:8]), atol=1e-2)
+    assert torch.equal(draw("ddim", path, 10, FEW, eta=1.0), draw("ddpm", path, 10, FEW))
+    assert not torch.allclose(draw("ddim", path, 10, FEW, eta=0.5), draw("ddpm", path, 10, FEW), atol=1e-2)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
 def test_a_ddim_step_is_the_papers(schedule: str, eta: float) -> None:
     """Song et al. 2021, equations 12 and 16, with abar = alpha^2."""
-    path, seeds = Path(schedule, "eps"), SEEDS[:4]
-    x, p = next(iter(trajectory("ddim", conditional(Exact(path), path, None), path, seeds, SHAPE, 3, eta)))
-    abar_t, abar_s = (SCHEDULES[schedule](torch.tensor(t).double())[0] ** 2 for t in (1.0, 2 / 3))
-    sigma = eta * ((1 - abar_s) / (1 - abar_t)).sqrt() * (1 - abar_t / abar_s).sqrt()
-    z = noise.normal(seeds, SHAPE, 0, noise.STEP)
-    expected = abar_s.sqrt() * p.x_0 + (1 - abar_s - sigma**2).sqrt() * p.eps + sigma * z
-    torch.testing.assert_close(x.double(), expected.double(), rtol=0, atol=1e-5)
+    path, x = Path(schedule, "eps"), start(Path(schedule), FEW, SHAPE).double()
+    grid = time_grid(path, 3)
+    x, p = next(iter(trajectory("ddim", conditional(Exact(path), path, None), path, grid, x, FEW, eta)))
+    abar_t, abar_s = (grid[i].alpha ** 2 for i in (0, 1))
+    sigma = eta * ((1 - abar_s) / (1 - abar_t)) ** 0.5 * (1 - abar_t / abar_s) ** 0.5
+    z = noise.normal(FEW, SHAPE, 0, noise.STEP)
+    expected = abar_s**0.5 * p.x_0 + (1 - abar_s - sigma**2) ** 0.5 * p.eps + sigma * z
+    torch.testing.assert_close(x, expected)
 
 
-@pytest.mark.parametrize("schedule, name, order", ORDERS)
-def test_order_of_convergence(schedule: str, name: str, order: float) -> None:
-    """Twice the steps, a half or a quarter of the error. (Linear's sigma begins as sqrt(t), so tau(t) is not smooth at
-    t = 0, and Heun falls short of order 2 there.)"""
-    path = Path(schedule, "v")
-    errors = [error(name, path, steps) for steps in (16, 32, 64)]
-    for coarse, fine in pairwise(errors):
-        assert 2**order * 0.8 < coarse / fine < 2**order * 1.25, errors
-
-
-@pytest.mark.parametrize("name, calls", [("ddpm", 5), ("ddim", 5), ("euler", 5), ("heun", 9)])
-def test_a_sampler_spends_the_evaluations_that_it_says(name: str, calls: int) -> None:
-    path = Path("cosine", "v")
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_spends_the_evaluations_that_it_says(name: str) -> None:
+    path = Path("linear", "v")
     network = Exact(path)
-    said = list(trajectory(name, conditional(network, path, None), path, SEEDS[:3], SHAPE, 5))
+    x = start(path, SEEDS[:3], SHAPE)
+    said = list(trajectory(name, conditional(network, path, None), path, time_grid(path, 5), x, SEEDS[:3]))
+    calls = 5 * EVALUATIONS.get(name, 1) - name.startswith("heun")
     assert len(said) == 5 and network.rows == [3] * calls
     assert said[-1][1].x_0.shape == (3, *SHAPE)
 
 
-@pytest.mark.parametrize("name", ["ddpm", "ddim", "euler", "heun"])
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_a_sample_does_not_depend_on_its_batch(name: str) -> None:
-    path, seeds = Path("cosine", "v"), torch.tensor([5, 77, 3, 2**33, 0, 9])
-    whole = draw(name, path, 6, seeds, eta=0.5)
-    alone = torch.cat([draw(name, path, 6, s[None], eta=0.5) for s in seeds])
-    torch.testing.assert_close(draw(name, path, 6, seeds.flip(0), eta=0.5).flip(0), whole, rtol=0, atol=1e-5)
-    torch.testing.assert_close(alone, whole, rtol=0, atol=1e-5)
+    path, seeds = Path("linear", "v"), torch.tensor([5, 77, 3, 2**33, 0, 9])
+
+    def make(seeds: Tensor) -> Tensor:
+        return draw(name, path, 6, seeds, eta=0.5, dtype=torch.float32)
+
+    whole = make(seeds)
+    torch.testing.assert_close(make(seeds.flip(0)).flip(0), whole, rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.cat([make(s[None]) for s in seeds]), whole, rtol=0, atol=1e-5)
     assert len(whole.flatten(1).unique(dim=0)) == len(seeds)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_one_step_and_two_are_finite(name: str, schedule: str) -> None:
+    """The first step's lambda is -inf where alpha(1) = 0, the last one's is +inf everywhere."""
+    path = Path(schedule, "v")
+    if name == "heun_karras" and path.ends_in_noise:
+        return  # refused by the config: sigma / alpha is infinite at t = 1
+    for steps in (1, 2, 3, 4):
+        assert bool(draw(name, path, steps, FEW).isfinite().all())
+
+
+@pytest.mark.parametrize("kind", GRIDS)
+def test_a_grid_goes_from_noise_to_picture(kind: str) -> None:
+    for schedule in SCHEDULES:
+        path = Path(schedule)
+        if kind in ("karras", "exponential") and path.ends_in_noise:
+            continue
+        for steps in (1, 2, 7, 1000):
+            grid = time_grid(path, steps, kind)
+            assert len(grid) == steps + 1 and grid[0].t == 1 and grid[-1] == (0.0, 1.0, 0.0)
+            assert all(a.t > b.t for a, b in pairwise(grid)), (schedule, steps)
+
+
+def test_karras_grid_on_edms_path_is_the_papers() -> None:
+    """Karras et al. 2022, eq. 5, with sigma from 80 to that of t = 1/1000; on this path it is uniform in t."""
+    path = Path("edm", "edm")
+    grid = time_grid(path, 18, "karras")
+    low, high = 80 * 1e-3**7, 80.0
+    expected = [(high ** (1 / 7) + i / 17 * (low ** (1 / 7) - high ** (1 / 7))) ** 7 for i in range(18)]
+    torch.testing.assert_close(torch.tensor([m.sigma for m in grid[:-1]]), torch.tensor(expected), rtol=1e-6, atol=0)
+
+
+def test_sample_is_the_end_of_its_trajectory() -> None:
+    path: Any = Path("flow", "flow")
+    denoise, grid, x = conditional(Exact(path), path, None), time_grid(path, 4), start(path, FEW, SHAPE)
+    *_, (last, _) = trajectory("heun", denoise, path, grid, x, FEW)
+    assert torch.equal(sample("heun", denoise, path, grid, x, FEW), last)

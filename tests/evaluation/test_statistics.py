@@ -6,7 +6,7 @@ import torch
 
 from lightning_diff.evaluation.parts import correct, psnr, recall_at_1
 from lightning_diff.evaluation.statistics import clip_scores, frechet_distance
-from lightning_diff.evaluation.sweep import accuracies, best_row, sweep
+from lightning_diff.evaluation.sweep import Case, accuracies, best_row, sweep
 from lightning_diff.nets.attributes import AttributeClassifier
 
 
@@ -63,12 +63,13 @@ def test_an_attribute_that_the_caption_does_not_state_cannot_be_wrong() -> None:
 
 
 def test_a_row_with_a_known_passport_is_not_computed_again() -> None:
-    def generate(scale: float) -> torch.Tensor:
+    def generate(case: Case) -> torch.Tensor:
         raise AssertionError("asked for pictures")
 
     known = {"scale": 2.0, "fid": 1.0, "passport": {"scale": 2.0}}
-    rows = list(sweep([2.0], generate, [], {}, None, lambda w: {"scale": w}, lambda p: known))  # type: ignore[arg-type]
-    assert rows == [(known, None)]
+    case = Case("cfg", 0.0, 2.0)
+    rows = list(sweep([case], generate, [], {}, None, lambda c: {"scale": c.scale}, lambda c, p: known))  # type: ignore[arg-type]
+    assert rows == [(case, known, None)]
 
 
 def test_best_row() -> None:

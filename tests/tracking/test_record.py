@@ -35,7 +35,7 @@ def test_one_wandb_run_a_folder(tmp_path: Path) -> None:
 
 def test_offline_run_is_written_and_a_disabled_one_is_not(tmp_path: Path) -> None:
     rows = [
-        {"guider": "cfg", "scale": w, "n": 4, "fid": 1.0 + w, "clip_score": 20.0, "passport": {"w": w}}
+        {"guider": "cfg", "ema": 0.0, "scale": w, "n": 4, "fid": 1.0 + w, "clip_score": 20.0, "passport": {"w": w}}
         for w in (1.0, 3.0)
     ]
     mirror = Mirror(Tracking(), tmp_path, {"seed": 0}, "diffusion")

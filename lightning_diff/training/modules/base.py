@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...config import Training
 from ..ema import Ema
+from ..posthoc import PowerEma
 
 
 def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
@@ -29,12 +30,13 @@ class Trained(pl.LightningModule):
         self.training_config, self.seed = training, seed
         self.meters: dict[str, Tensor] = {}
         self.ema = Ema(self.net, training.ema)
+        self.posthoc = PowerEma(self.net) if training.ema_every else None
         self.run_net = torch.compile(self.net) if training.compile else self.net
 
     def configure_optimizers(self) -> Any:
         c = self.training_config
-        wide = [p for p in self.net.parameters() if p.requires_grad and p.ndim > 1]
-        narrow = [p for p in self.net.parameters() if p.requires_grad and p.ndim <= 1]
+        wide = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
+        narrow = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": wide, "weight_decay": c.weight_decay}, {"params": narrow, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=c.learning_rate, betas=(0.9, 0.99), fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: learning_rate_factor(n, c.warmup, c.steps))
@@ -51,12 +53,18 @@ class Trained(pl.LightningModule):
         """The average follows at once, before any callback can save a checkpoint without it."""
         super().optimizer_step(*arguments, **options)
         self.ema.update(self.global_step + 1)
+        if self.posthoc is not None:
+            self.posthoc.update(self.global_step + 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ema"] = self.ema.state()
+        if self.posthoc is not None:
+            checkpoint["posthoc"] = self.posthoc.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.ema.load(checkpoint["ema"])
+        if self.posthoc is not None:
+            self.posthoc.load(checkpoint["posthoc"])
 
     def averaged(self) -> nn.Module:
         """The net with the averaged weights in it: what is measured and kept."""

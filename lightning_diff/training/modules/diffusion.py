@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...config import Objective, Training
 from ...diffusion import noise
-from ...diffusion.path import Path, times
+from ...diffusion.objective import loss_weight, times, training_noise, uniforms
+from ...diffusion.path import Path
+from ...nets.layers import sinusoid, zero_
 from ...nets.unet import Condition, UNet
 from .base import Trained
+
+
+class Uncertainty(nn.Module):
+    """u(t), one number for each time: the loss becomes loss / exp(u) + u, so that every time counts alike however large
+    its error is (Karras et al. 2024, "EDM2", eq. 21). It begins as 0 and is not part of the net."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.width = width
+        self.linear = zero_(nn.Linear(width, 1))
+
+    def forward(self, t: Tensor) -> Tensor:
+        """t [B] -> [B]."""
+        return self.linear(sinusoid(10 * t, self.width))[:, 0]
 
 
 class DiffusionModule(Trained):
@@ -25,26 +40,32 @@ class DiffusionModule(Trained):
     def __init__(self, net: UNet, training: Training, seed: int, objective: Objective, null: Condition) -> None:
         super().__init__(net, training, seed)
         self.objective, self.null = objective, null
-        self.path = Path(objective.schedule, objective.prediction)
+        self.path = Path(objective.schedule, objective.prediction, objective.data_std)
+        self.uncertainty = Uncertainty() if objective.uncertainty else None
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        rows = batch["positions"]
+        rows, o = batch["positions"], self.objective
         shape = tuple(batch["mean"].shape[1:])
         x_0 = batch["mean"].float() + batch["std"].float() * noise.normal(rows, shape, self.seed, noise.POSTERIOR)
-        eps = noise.normal(rows, shape, self.seed, noise.NOISE)
-        t = times(self.objective.times, noise.uniform(rows, self.seed, noise.TIME))
-        keep = noise.uniform(rows, self.seed, noise.DROPOUT) >= self.objective.caption_dropout
+        eps = training_noise(rows, shape, self.seed, o.offset_noise)
+        u = uniforms(rows, self.seed, self.training_config.batch, o.stratified)
+        m = self.path.at(times(self.path, o.times, u, o.times_mean, o.times_std, o.shift))
+        keep = noise.uniform(rows, self.seed, noise.DROPOUT) >= o.caption_dropout
         given = Condition(batch["tokens"].float(), batch["mask"], batch["pooled"].float())
         condition = given.where(keep, self.null.to(self.device).expand(len(rows)))
-        output = self.run_net(self.path.noised(x_0, eps, t), t, condition)
-        each = F.mse_loss(output, self.path.target(x_0, eps, t), reduction="none").mean(dim=(1, 2, 3))
-        loss = each.mean()
+        x_t = self.path.noised(x_0, eps, m)
+        output = self.run_net(self.path.scaled(x_t, m), m.t, condition)
+        square = (output - self.path.target(x_0, eps, m)).square()
+        each = (square * loss_weight(self.path, m, o.weight, o.weight_value)).mean(dim=(1, 2, 3))
         dropped = ~keep
         self.meter(
-            loss=loss,
+            loss=each.mean(),
             loss_conditional=(each * keep).sum() / keep.sum().clamp(min=1),
             loss_unconditional=torch.where(
                 dropped.any(), (each * dropped).sum() / dropped.sum().clamp(min=1), torch.nan
             ),
         )
-        return loss
+        if self.uncertainty is not None:
+            log_variance = self.uncertainty(m.t)
+            each = each * (-log_variance).exp() + log_variance
+        return each.mean()

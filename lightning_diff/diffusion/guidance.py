@@ -1,0 +1,149 @@
+"""Guidance: two answers to one question, and how far to go from the one through the other.
+
+One convention (law 3): guided = uncond + w (cond - uncond); w = 1 is no guidance, w = 0 unconditional. All of it is
+said of x_0, so that it does not depend on the network's parameterisation. The parts compose: a weight that may change
+with the noise level, a rule that combines the two answers, corrections of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .denoiser import Denoiser
+from .path import Moment, Path, Prediction
+
+Combine = Callable[[Prediction, Prediction, Tensor, Moment, float], Prediction]
+
+
+class Branches(Protocol):
+    """The two answers: `good` is the one with the caption, `bad` the one to go away from (without the caption, or of a
+    worse network). `both` asks for the two of them at once."""
+
+    def good(self, x_t: Tensor, m: Moment) -> Prediction: ...
+
+    def bad(self, x_t: Tensor, m: Moment) -> Prediction: ...
+
+    def both(self, x_t: Tensor, m: Moment) -> tuple[Prediction, Prediction]: ...
+
+
+@dataclass(frozen=True)
+class Guider:
+    """How to guide. The fields are those of the config, where they are explained."""
+
+    kind: str = "cfg"
+    interval: tuple[float, float] = (0.0, math.inf)
+    schedule: str = "constant"
+    rescale: float = 0.0
+    threshold: tuple[float, float] | None = None
+    apg_eta: float = 0.0
+    apg_norm: float = math.inf
+    apg_momentum: float = 0.0
+    zero_above: float = math.inf
+
+    @property
+    def name(self) -> str:
+        """The rule and the parts that are switched on, as apg+interval+rescale."""
+        parts = [
+            self.kind,
+            *(["interval"] if self.interval != (0.0, math.inf) else []),
+            *([self.schedule] if self.schedule != "constant" else []),
+            *(["rescale"] if self.rescale else []),
+            *(["threshold"] if self.threshold else []),
+            *(["zero"] if self.zero_above < math.inf else []),
+        ]
+        return "+".join(parts)
+
+    def weight(self, w: float, m: Moment) -> float:
+        """w at this moment: 1 outside of interval = (low, high] in sigma / alpha (Kynkaanniemi et al. 2024); the
+        schedules grow towards the picture and keep the mean over t of w - 1 (Wang et al. 2024)."""
+        low, high = self.interval
+        if not low < m.ratio <= high:
+            return 1.0
+        growth = {"constant": 1.0, "linear": 2 * (1 - m.t), "cosine": 1 + math.cos(math.pi * m.t)}[self.schedule]
+        return 1 + (w - 1) * growth
+
+    def guided(self, branches: Branches, path: Path, w: float) -> Denoiser:
+        """The guided denoiser of one generation (it may remember the steps before). Where w is 1 the other branch is
+        not asked, where a linear rule has w = 0 it alone is."""
+        combine = _rule(self, path)
+
+        def denoise(x_t: Tensor, m: Moment) -> Prediction:
+            if m.ratio > self.zero_above:
+                return path.read(torch.zeros_like(x_t), x_t, m, "flow")
+            at = self.weight(w, m)
+            if at == 1 and self.kind != "cfgpp":
+                return self._corrected(branches.good(x_t, m), None, x_t, m, path)
+            if at == 0 and self.kind in ("cfg", "auto"):
+                return self._corrected(branches.bad(x_t, m), None, x_t, m, path)
+            if at == 1 and not self.interval[0] < m.ratio <= self.interval[1]:
+                return branches.good(x_t, m)
+            good, bad = branches.both(x_t, m)
+            return self._corrected(combine(good, bad, x_t, m, at), good, x_t, m, path)
+
+        return denoise
+
+    def _corrected(self, p: Prediction, good: Prediction | None, x_t: Tensor, m: Moment, path: Path) -> Prediction:
+        x_0 = p.x_0
+        if self.rescale and good is not None:
+            ratio = _std(good.x_0) / _std(x_0)
+            x_0 = x_0 * (self.rescale * ratio + 1 - self.rescale)
+        if self.threshold is not None:
+            x_0 = dynamic_threshold(x_0, *self.threshold)
+        return p if x_0 is p.x_0 else path.from_x_0(x_0, x_t, m)
+
+
+def _std(x: Tensor) -> Tensor:
+    return x.flatten(1).std(dim=1)[:, None, None, None]
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).flatten(1).sum(dim=1)[:, None, None, None]
+
+
+def dynamic_threshold(x_0: Tensor, quantile: float, bound: float) -> Tensor:
+    """A sample whose quantile s of |x_0| is beyond the bound is clipped to s and scaled by bound / s (Saharia et al.
+    2022, section 2.3; there the data, and so the bound, is 1)."""
+    s = torch.quantile(x_0.flatten(1).abs().float(), quantile, dim=1).to(x_0.dtype)[:, None, None, None]
+    s = s.clamp(min=bound)
+    return torch.where(s > bound, x_0.clamp(-s, s) * (bound / s), x_0)
+
+
+def _cfg(c: Prediction, u: Prediction, x_t: Tensor, m: Moment, w: float) -> Prediction:
+    """Ho & Salimans 2022, eq. 6 (their w is ours minus 1); autoguidance has the same rule (Karras et al. 2024, eq. 3)."""
+    return Prediction(torch.lerp(u.x_0, c.x_0, w), torch.lerp(u.eps, c.eps, w))
+
+
+def _cfgpp(c: Prediction, u: Prediction, x_t: Tensor, m: Moment, w: float) -> Prediction:
+    """CFG++ (Chung et al. 2024, algorithm 2): the guided x_0 of w in [0, 1] is noised again with the unconditional eps."""
+    return Prediction(torch.lerp(u.x_0, c.x_0, w), u.eps)
+
+
+def _rule(g: Guider, path: Path) -> Combine:
+    memory: list[Tensor] = []
+
+    def apg(c: Prediction, u: Prediction, x_t: Tensor, m: Moment, w: float) -> Prediction:
+        """Adaptive projected guidance (Sadat et al. 2024, algorithm 1)."""
+        difference = c.x_0 - u.x_0
+        if g.apg_momentum:
+            if memory:
+                difference = difference + g.apg_momentum * memory.pop()
+            memory.append(difference)
+        if g.apg_norm < math.inf:
+            difference = difference * (g.apg_norm / _dot(difference, difference).sqrt()).clamp(max=1)
+        along = _dot(difference, c.x_0) / _dot(c.x_0, c.x_0) * c.x_0
+        return path.from_x_0(c.x_0 + (w - 1) * (difference - (1 - g.apg_eta) * along), x_t, m)
+
+    def cfg_zero(c: Prediction, u: Prediction, x_t: Tensor, m: Moment, w: float) -> Prediction:
+        """CFG-Zero* (Fan et al. 2025, eq. 11) on the velocity eps - x_0: the unconditional one is scaled to fit."""
+        cond, uncond = c.eps - c.x_0, u.eps - u.x_0
+        uncond = uncond * (_dot(cond, uncond) / _dot(uncond, uncond))
+        return path.read(torch.lerp(uncond, cond, w), x_t, m, "flow")
+
+    rules: dict[str, Combine] = {"cfg": _cfg, "auto": _cfg, "cfgpp": _cfgpp, "apg": apg, "cfg_zero": cfg_zero}
+    return rules[g.kind]
