@@ -1,0 +1,1 @@
+"""Weights of other projects: opened, and written so that they open them."""
