@@ -12,6 +12,7 @@ from typing import Any
 
 from .config import Config, ConfigError
 
+FOLDERS = ("autoencoder.weights", "init_from")  # keys that take a diffusers folder as well
 EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
 
 
@@ -68,37 +69,15 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
-    t, u = c.training, c.unet
+    t = c.training
     ranks = t.devices * t.nodes
-    latent = c.data.image_size // 2 ** len(c.autoencoder.widths)
-    shrink = 2 ** max(0, len(u.widths) - 1)
     yield from _diffusion_combinations(c)
     yield (
         c.name is not None and (".." in c.name or c.name.startswith("/")),
         f"name={c.name}: a name of a folder in outputs={c.outputs}, not a path out of it",
     )
     yield t.batch % ranks != 0, f"training.batch={t.batch}: must be a multiple of devices x nodes = {ranks}"
-    yield (
-        len(u.widths) != len(u.attention) or not u.widths,
-        f"unet.attention={u.attention}: needs one value for each of unet.widths={u.widths}",
-    )
-    yield (
-        any(w < 8 or w % 8 for w in u.widths),
-        f"unet.widths={u.widths}: widths must be positive multiples of 8",
-    )
-    yield (
-        any(a and w % u.head_width for w, a in zip(u.widths, u.attention, strict=False)),
-        f"unet.head_width={u.head_width}: must divide the widths that attend, {u.widths}",
-    )
-    yield (
-        not c.autoencoder.widths or any(w < 8 or w % 8 for w in c.autoencoder.widths),
-        f"autoencoder.widths={c.autoencoder.widths}: widths must be positive multiples of 8",
-    )
-    yield (
-        latent < 1 or latent % shrink != 0,
-        f"unet.widths={u.widths}: {len(u.widths)} resolutions do not fit a latent of {latent} x {latent}; "
-        "use fewer, or a larger data.image_size",
-    )
+    yield from _net_combinations(c)
     yield (
         c.data.image_size % c.text.patch_size != 0,
         f"text.patch_size={c.text.patch_size}: must divide data.image_size={c.data.image_size}",
@@ -141,10 +120,18 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         ("evaluation.inception_weights", c.evaluation.inception_weights),
         ("init_from", c.init_from),
     ):
-        missing = path not in (None, "auto") and not Path(str(path)).is_file()
-        yield missing, f"{name}={path}: no such file"
-        if name != "evaluation.inception_weights" and path not in (None, "auto"):
-            yield not _is_safetensors(Path(str(path))), f"{name}={path}: not a safetensors file"
+        if path in (None, "auto"):
+            continue
+        place = Path(str(path))
+        if name in FOLDERS and place.is_dir():
+            yield (
+                not [*place.glob("config.json"), *place.glob("*/config.json")],
+                f"{name}={path}: not a diffusers folder (no config.json in it)",
+            )
+            continue
+        yield not place.is_file(), f"{name}={path}: no such file"
+        if name != "evaluation.inception_weights":
+            yield not _is_safetensors(place), f"{name}={path}: not a safetensors file"
     if c.data.kind == "shards" and c.data.source:
         source = c.data.source
         yield (
@@ -154,6 +141,47 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         yield "{" not in source and not Path(source).exists(), f"data.source={source}: no such file or folder"
     if c.data.kind == "folder" and c.data.source:
         yield not Path(c.data.source).is_dir(), f"data.source={c.data.source}: no such folder"
+
+
+def _net_combinations(c: Config) -> Iterator[tuple[bool, str]]:
+    u, a = c.unet, c.autoencoder
+    levels = u.attention if u.kind == "small" else u.depth
+    key = "attention" if u.kind == "small" else "depth"
+    yield (
+        len(u.widths) != len(levels) or not u.widths,
+        f"unet.{key}={levels}: needs one value for each of unet.widths={u.widths}",
+    )
+    ignored = {
+        "unet.attention": u.kind == "ldm" and bool(u.attention),
+        **{f"unet.{k}": u.kind == "small" and bool(getattr(u, k)) for k in ("depth", "heads", "pooled", "masked")},
+        "unet.groups": u.kind == "small" and u.groups != 32,
+        "autoencoder.groups": a.kind == "small" and a.groups != 32,
+    }
+    for name, wrong in ignored.items():
+        part = name.split(".")[0]
+        yield wrong, f"{name}: would be ignored by {part}.kind={getattr(c, part).kind}"
+    attending = [w for w, on in zip(u.widths, levels, strict=False) if on]
+    for name, widths, groups in (("unet", u.widths, u.groups), ("autoencoder", a.widths, a.groups)):
+        step = 8 if getattr(c, name).kind == "small" else groups
+        yield (
+            not widths or any(w < step or w % step for w in widths),
+            f"{name}.widths={widths}: widths must be positive multiples of {step}",
+        )
+    yield (
+        u.heads > 0 and any(w % u.heads for w in attending),
+        f"unet.heads={u.heads}: must divide the widths that attend, {attending}",
+    )
+    yield (
+        u.heads == 0 and any(w % u.head_width for w in attending),
+        f"unet.head_width={u.head_width}: must divide the widths that attend, {attending}",
+    )
+    latent = c.data.image_size // 2 ** (len(a.widths) - (a.kind == "ldm"))
+    shrink = 2 ** max(0, len(u.widths) - 1)
+    yield (
+        latent < 1 or latent % shrink != 0,
+        f"unet.widths={u.widths}: {len(u.widths)} resolutions do not fit a latent of {latent} x {latent}; "
+        "use fewer, or a larger data.image_size",
+    )
 
 
 def _diffusion_combinations(c: Config) -> Iterator[tuple[bool, str]]:
@@ -172,6 +200,7 @@ def _diffusion_combinations(c: Config) -> Iterator[tuple[bool, str]]:
     )
     yield s.name == "heun_karras" and pure, f"sampler.name=heun_karras {why}; use heun, which is better there"
     ignored = [
+        ("data.hold_out", not c.data.hold_out, c.data.kind in ("still_life", "digits"), "data=still_life or digits"),
         ("objective.weight_value", o.weight_value is not None, o.weight in ("min_snr", "soft_min_snr", "snr_power"),
          "objective.weight=min_snr, soft_min_snr or snr_power"),
         ("objective.times_mean", o.times_mean is not None, o.times in ("logit_normal", "lognormal"),

@@ -29,7 +29,8 @@ def listed(*default: Any) -> Any:
 @dataclass
 class Data:
     """The captioned pictures. `seed` draws other pictures of the same world; `train` and `test` are counts of made
-    pictures (a world), or how many of a folder's are kept for testing (`test`; 0 keeps none)."""
+    pictures (a world), or how many of a folder's are kept for testing (`test`; 0 keeps none). `hold_out` keeps what a
+    made test picture shows out of training; a judge that has never seen it would mark it down, so judges know all."""
 
     kind: str = one_of("still_life", "still_life", "digits", "folder", "shards")
     source: str | None = None
@@ -37,17 +38,21 @@ class Data:
     train: int = at_least(16384, 1)
     test: int = at_least(2048, 0)
     seed: int = at_least(0, 0)
+    hold_out: bool = True
     shard_size: int = at_least(4096, 1)
 
 
 @dataclass
 class Autoencoder:
-    """The first stage. `weights`: auto (shipped, else trained for this data), or a safetensors file."""
+    """The first stage: ours (small), or latent diffusion's (ldm). `weights`: auto (shipped, else trained for this data),
+    a safetensors file, or a diffusers folder. `groups` of its norms belong to ldm."""
 
+    kind: str = one_of("small", "small", "ldm")
     weights: str = "auto"
     widths: list[int] = listed(32, 96)
     latent_channels: int = at_least(4, 1)
     blocks: int = at_least(2, 1)
+    groups: int = at_least(32, 1)
     kl_weight: float = at_least(1e-4, 0)
 
 
@@ -70,12 +75,22 @@ class Text:
 
 @dataclass
 class UNet:
-    """The denoising network."""
+    """The denoising network: ours (small; `attention` says which resolutions attend), or Stable Diffusion's (ldm).
 
+    Of ldm: `depth` transformer layers at each resolution, `heads` of each (0: as many as `head_width` makes), `pooled`
+    (the pooled caption and the size are added to the time, as in XL), `masked` (padding is not attended to), `groups`.
+    """
+
+    kind: str = one_of("small", "small", "ldm")
     widths: list[int] = listed(64, 128)
     blocks: int = at_least(1, 1)
     attention: list[bool] = listed(False, True)
     head_width: int = at_least(32, 8)
+    depth: list[int] = listed()
+    heads: int = at_least(0, 0)
+    pooled: bool = False
+    masked: bool = False
+    groups: int = at_least(32, 1)
 
 
 @dataclass
@@ -157,7 +172,8 @@ class Guidance:
 @dataclass
 class Training:
     """Of any of the trainings; `batch` is the global batch, over all ranks. Every `ema_every` steps (0: never) two averages
-    are written down, from which any length of EMA can be made afterwards."""
+    are written down, from which any length of EMA can be made afterwards. `checkpointing` computes the net's blocks again
+    in the backward pass instead of keeping them: less memory, a third more work."""
 
     steps: int = at_least(1000, 1)
     batch: int = at_least(64, 1)
@@ -173,6 +189,7 @@ class Training:
     nodes: int = at_least(1, 1)
     workers: int = at_least(0, 0)
     compile: bool = False
+    checkpointing: bool = False
     log_every: int = at_least(20, 1)
     checkpoint_every: int = at_least(500, 1)
     sample_every: int = at_least(0, 0)
@@ -208,8 +225,8 @@ class Tracking:
 class Config:
     """The whole of a run. `name` is the folder in `outputs`; without one it follows from the command's overrides.
 
-    `init_from` is a weights file to start from. `part_steps` is the share of their own experiments' steps that frozen
-    parts get when they have to be trained first.
+    `init_from` is where to start from: a weights file, a diffusers folder, or a single-file checkpoint. `part_steps` is
+    the share of their own experiments' steps that frozen parts get when they have to be trained first.
     """
 
     task: str = one_of("diffusion", "diffusion", "autoencoder", "contrastive", "attributes")

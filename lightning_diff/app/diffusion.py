@@ -15,13 +15,13 @@ from ..data.shards import identity
 from ..data.worlds import WORLDS
 from ..diffusion.path import Path as DiffusionPath
 from ..generation.text_to_image import TextToImage, guider_of
-from ..nets.unet import UNet
 from ..nets.weights import file_hash, load_into, read_passport, save_weights
 from ..training.modules.diffusion import DiffusionModule
 from ..training.posthoc import last_snapshot, reconstruct
-from ..training.trainer import fit, on_gpu
+from ..training.trainer import LAST, fit, on_gpu
 from .compose import WEIGHTS
 from .features import cached_features
+from .nets import build, start_from, unet_net
 from .parts import PARTS, load_part, place_part
 from .run import Run, console, first_rank, say
 from .train import parameters, pictures, wait_for
@@ -48,17 +48,6 @@ def train_diffusion(run: Run) -> None:
         sweep_run(run)
 
 
-def _unet_arguments(config: Config, autoencoder: Any, tower: Any) -> dict[str, Any]:
-    with torch.no_grad():
-        null = tower.condition([""])
-    return {
-        "channels": autoencoder.latent_channels,
-        "token_width": null.tokens.shape[-1],
-        "pooled_width": null.pooled.shape[-1],
-        **asdict(config.unet),
-    }
-
-
 def _train(run: Run) -> None:
     config, folder = run.config, run.folder
     device = "cuda" if on_gpu(config.training) else "cpu"
@@ -69,8 +58,11 @@ def _train(run: Run) -> None:
     assert train_set is not None
     features = cached_features(train_set, autoencoder, tower, hashes, Path(config.cache))
     torch.manual_seed(config.seed)
-    arguments = _unet_arguments(config, autoencoder, tower)
-    net = UNet(**arguments)
+    arguments = unet_net(config, autoencoder, tower)
+    net: Any = build({"part": "unet", "net": arguments})
+    net.checkpointing = config.training.checkpointing
+    if config.init_from and not (folder / LAST).is_file():
+        start_from(net, Path(config.init_from))
     with torch.no_grad():
         null = tower.condition([""]).to(torch.device("cpu"))
     module = DiffusionModule(net, config.training, config.seed, config.objective, null)
@@ -91,19 +83,19 @@ def _train(run: Run) -> None:
         run.record.write("weights", config.training.steps, path=WEIGHTS)
 
 
-def _load_net(config: Config, folder: Path, source: str) -> UNet:
+def _load_net(config: Config, folder: Path, source: str) -> Any:
     """`source`: a weights file, or ema:LENGTH@STEP of this run's post-hoc averages. Raises ConfigError."""
     wanted = re.fullmatch(EMA_GUIDE, source)
     path = folder / WEIGHTS if wanted else Path(source)
     passport = read_passport(path)
     if passport.get("part") != "unet":
         raise ConfigError(f"{path}: its passport says {passport.get('part')!r}, not 'unet'")
-    net = UNet(**passport["net"])
+    net: Any = build(passport)
     load_into(net, path)
     if wanted:
         net.load_state_dict(reconstruct(folder, float(wanted[1]), int(wanted[2])), strict=False)
     device = "cuda" if on_gpu(config.training) else "cpu"
-    return net.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
+    return net.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
 
 
 def load_model(config: Config, folder: Path, ema: float = 0.0) -> TextToImage:

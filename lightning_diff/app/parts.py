@@ -8,16 +8,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from ..config import Config, ConfigError
 from ..data.shards import digest, identity
 from ..data.worlds import WORLDS
-from ..nets.attributes import AttributeClassifier
-from ..nets.autoencoder import Autoencoder
 from ..nets.text import Tower
-from ..nets.weights import load_into, read_passport, read_state, save_weights
+from ..nets.weights import has_passport, load_into, read_passport, read_state, save_weights
 from .compose import SHIPPED, WEIGHTS, compose_config
+from .nets import autoencoder_net, build, start_from
 from .run import say
 
 PARTS = "parts"
@@ -29,17 +26,6 @@ NAMES = {
     "judge": "judging tower",
     "attributes": "attribute classifier",
 }
-
-
-def build(passport: dict[str, Any]) -> nn.Module:
-    """The net that a passport describes, with random weights."""
-    nets: dict[str, Any] = {
-        "autoencoder": lambda net: Autoencoder(**net),
-        "text": Tower,
-        "judge": Tower,
-        "attributes": lambda net: AttributeClassifier(**net),
-    }
-    return nets[passport["part"]](passport["net"])
 
 
 def load_part(path: Path) -> Any:
@@ -67,8 +53,7 @@ def find_part(part: str, config: Config) -> Path:
 def _same_net(part: str, config: Config, passport: dict[str, Any]) -> bool:
     if part != "autoencoder":
         return True
-    a = config.autoencoder
-    return passport["net"] == {"widths": a.widths, "latent_channels": a.latent_channels, "blocks": a.blocks}
+    return passport["net"] == autoencoder_net(config.autoencoder)
 
 
 def _trained(part: str, config: Config, data: str) -> Path:
@@ -89,7 +74,7 @@ def part_config(part: str, config: Config) -> Config:
     recipe = compose_config([f"experiment={EXPERIMENTS[part]}"])
     data = config.data
     if data.kind in WORLDS:
-        data = replace(data, seed=recipe.data.seed + data.seed)
+        data = replace(data, seed=recipe.data.seed + data.seed, hold_out=part in ("autoencoder", "text"))
     relative = SHIPPED / WORLDS[0] / PARTS / f"{part}.safetensors"
     fits = part == "autoencoder" and relative.is_file() and _same_net(part, config, read_passport(relative))
     t = recipe.training
@@ -115,7 +100,8 @@ def part_config(part: str, config: Config) -> Config:
 
 def place_part(part: str, config: Config, folder: Path) -> Path:
     """The run's own copy of a part (a link where the file system allows), so that the run folder is enough to sample
-    from it. Weights of an open_clip model are given a passport. Raises ConfigError when the file is not that part."""
+    from it. Weights of an open_clip model and of other autoencoders are given a passport. Raises ConfigError when the
+    file is not that part."""
     placed = folder / PARTS / f"{part}.safetensors"
     if placed.is_file():
         return placed
@@ -128,6 +114,11 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
             _open_clip_state(config.text.model, source),
             {"part": part, "net": {"open_clip": config.text.model}, "data": str(source.name)},
         )
+    elif part == "autoencoder" and (source.is_dir() or not has_passport(source)):
+        passport = {"part": part, "net": autoencoder_net(config.autoencoder), "data": source.name}
+        net = build(passport)
+        start_from(net, source)
+        save_weights(partial, net.state_dict(), passport)
     else:
         found = read_passport(source).get("part")
         if found != part and {found, part} != {"text", "judge"}:

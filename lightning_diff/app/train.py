@@ -17,15 +17,15 @@ from ..data.index import build_index
 from ..data.shards import identity, prepare
 from ..data.worlds import WORLDS, get_world
 from ..nets.attributes import AttributeClassifier
-from ..nets.autoencoder import Autoencoder
 from ..nets.text import Tokenizer, Tower
 from ..nets.weights import save_weights
 from ..training.modules.attributes import AttributesModule
 from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import Trained
 from ..training.modules.contrastive import ContrastiveModule
-from ..training.trainer import fit, on_gpu
+from ..training.trainer import LAST, fit, on_gpu
 from .compose import WEIGHTS
+from .nets import autoencoder_net, build, start_from
 from .run import Run, console, first_rank, say
 
 
@@ -66,6 +66,8 @@ def train_part(run: Run) -> None:
     part, description, module = _module(config, train_set)
     size = sum(p.numel() for p in module.net.parameters())
     say(f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {len(train_set)} pictures, in {run.folder}")
+    if config.init_from and not (run.folder / LAST).is_file():
+        start_from(module.net, Path(config.init_from))
     fit(module, train_set, config, run.folder, run.record, console, run.mirror.train, str(config.name or config.task))
     if not first_rank():
         wait_for(path)
@@ -92,9 +94,9 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], T
     """(the part's name, what builds its net again, its LightningModule)."""
     t, seed = config.training, config.seed
     if config.task == "autoencoder":
-        a = config.autoencoder
-        net: dict[str, Any] = {"widths": list(a.widths), "latent_channels": a.latent_channels, "blocks": a.blocks}
-        return "autoencoder", net, AutoencoderModule(Autoencoder(**net), t, seed, a.kl_weight)  # type: ignore[arg-type]
+        net = autoencoder_net(config.autoencoder)
+        built = build({"part": "autoencoder", "net": net})
+        return "autoencoder", net, AutoencoderModule(built, t, seed, config.autoencoder.kl_weight)  # type: ignore[arg-type]
     if config.task == "attributes":
         net = {"heads": {name: len(values) for name, values in get_world(config.data.kind).attributes.items()}}
         return "attributes", net, AttributesModule(AttributeClassifier(**net), t, seed)

@@ -95,6 +95,8 @@ def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[s
         "seed": data.seed,
         "per": data.shard_size,
     }
+    if not data.hold_out:
+        recipe["hold_out"] = False
     if data.kind == "folder":
         recipe.pop("train"), recipe.pop("seed")
     folder = cache / "data" / f"{data.kind}-{digest(recipe)}"
@@ -123,8 +125,11 @@ def _splits(data: Data) -> Iterator[tuple[str, Iterable[Sample], int]]:
         yield from folder_samples(Path(data.source), data.image_size, data.test)
         return
     world = get_world(data.kind)
-    for split, count in (("train", data.train), ("test", data.test)):
-        yield split, (world.sample(split, data.seed, i, data.image_size) for i in range(count)), count
+    for split, drawn, count in (
+        ("train", "train" if data.hold_out else "all", data.train),
+        ("test", "test", data.test),
+    ):
+        yield split, (world.sample(drawn, data.seed, i, data.image_size) for i in range(count)), count
 
 
 def _counted(samples: Iterable[Sample], split: str, total: int, progress: Progress | None) -> Iterator[Sample]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -23,6 +25,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
     if mask is not None:
         scores = scores + torch.where(mask, 0.0, -torch.inf).to(scores.dtype)  # cheaper backward than a masked fill
     return scores.softmax(-1).to(v.dtype) @ v
+
+
+def run(module: nn.Module, again: bool, *inputs: Any) -> Tensor:
+    """The module's output; with `again` it is computed a second time in the backward pass instead of being kept."""
+    if again and torch.is_grad_enabled():
+        return checkpoint(module, *inputs, use_reentrant=False)  # type: ignore[return-value]
+    return module(*inputs)
 
 
 def zero_(module: nn.Module) -> nn.Module:

@@ -114,6 +114,7 @@ class LatentDiffusionAutoencoder(LatentSpace):
         self, widths: Sequence[int] = (128, 256, 512, 512), latent_channels: int = 4, blocks: int = 2, groups: int = 32
     ) -> None:
         super().__init__(2 ** (len(widths) - 1), latent_channels)
+        self.blocks = blocks
         self.encoder = Encoder(widths, latent_channels, blocks, groups)
         self.decoder = Decoder(widths, latent_channels, blocks, groups)
         self.quant_conv = nn.Conv2d(2 * latent_channels, 2 * latent_channels, 1)

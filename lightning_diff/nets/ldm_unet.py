@@ -12,9 +12,8 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from .layers import attend, sinusoid
+from .layers import attend, run, sinusoid
 from .unet import Condition
 
 
@@ -175,7 +174,7 @@ class LatentDiffusionUNet(nn.Module):
     the picture's size to the time, as XL does; the size is said to be what the latent's is, uncropped.
 
     `time_offset` turns t into the number that the net is shown, 1000 t + time_offset: -1 for weights that were trained
-    on steps 0 to 999 (t = 1 is the last one).
+    on steps 0 to 999 (t = 1 is the last one). `checkpointing`, set afterwards, trades time for memory.
     """
 
     def __init__(
@@ -191,12 +190,12 @@ class LatentDiffusionUNet(nn.Module):
         time_offset: float = -1.0,
         pixels_per_latent: int = 8,
         masked: bool = False,
-        checkpointing: bool = False,
         groups: int = 32,
     ) -> None:
         super().__init__()
         self.time_offset, self.pixels = time_offset, pixels_per_latent
-        self.masked, self.checkpointing = masked, checkpointing
+        self.blocks, self.depth = blocks, list(depth)
+        self.masked, self.checkpointing = masked, False
         first, last, e = widths[0], len(widths) - 1, 4 * widths[0]
         self.width = first
         many = [(heads or w // head_width) if d else 0 for w, d in zip(widths, depth, strict=True)]
@@ -293,7 +292,4 @@ class LatentDiffusionUNet(nn.Module):
         return list(blocks)  # type: ignore[arg-type]
 
     def _run(self, module: nn.Module, *inputs: object) -> Tensor:
-        """The module, or with `checkpointing` its recomputation in the backward pass instead of its memory."""
-        if self.checkpointing and torch.is_grad_enabled():
-            return checkpoint(module, *inputs, use_reentrant=False)  # type: ignore[return-value]
-        return module(*inputs)
+        return run(module, self.checkpointing, *inputs)

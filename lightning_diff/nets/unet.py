@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from .layers import ChannelNorm, ResidualBlock, TransformerBlock, Upsample, sinusoid, zero_
+from .layers import ChannelNorm, ResidualBlock, TransformerBlock, Upsample, run, sinusoid, zero_
 
 
 @dataclass
@@ -51,16 +51,17 @@ class Level(nn.Module):
         self.residual = ResidualBlock(inputs, outputs, embedding, ChannelNorm)
         self.transformer = TransformerBlock(outputs, heads, context) if heads else None
 
-    def forward(self, x: Tensor, embedding: Tensor, captions: Iterator[tuple[Tensor, Tensor]], mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, caption: tuple[Tensor, Tensor] | None, mask: Tensor) -> Tensor:
         x = self.residual(x, embedding)
-        return x if self.transformer is None else self.transformer(x, *next(captions), mask)
+        return x if self.transformer is None or caption is None else self.transformer(x, *caption, mask)
 
 
 class UNet(nn.Module):
     """x_t [B, C, H, W], t [B] in [0, 1], Condition -> [B, C, H, W].
 
     `widths` are the channels of each resolution, `blocks` how many residual blocks each has on the way down (one more
-    on the way up), `attention` which resolutions attend to themselves and to the caption.
+    on the way up), `attention` which resolutions attend to themselves and to the caption. `checkpointing`, set
+    afterwards, trades time for memory.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         e = 4 * widths[0]
+        self.checkpointing = False
         self.time_width = widths[0]
         self.time = nn.Sequential(nn.Linear(widths[0], e), nn.SiLU(), nn.Linear(e, e))
         self.pooled = nn.Linear(pooled_width, e)
@@ -122,20 +124,25 @@ class UNet(nn.Module):
         captions, mask = iter(condition.prepared), condition.mask
         embedding = self.time(sinusoid(1000 * t, self.time_width)) + self.pooled(condition.pooled * self.pooled_scale)
         embedding = self.activation(embedding)
+
+        def through(level: Level, x: Tensor) -> Tensor:
+            caption = next(captions) if level.transformer is not None else None
+            return run(level, self.checkpointing, x, embedding, caption, mask)
+
         x = self.conv_in(x.contiguous(memory_format=torch.channels_last))
         kept = [x]
         for i, levels in enumerate(self.down):
             for level in levels:  # type: ignore[attr-defined]
-                x = level(x, embedding, captions, mask)
+                x = through(level, x)
                 kept.append(x)
             if i < len(self.shrink):
                 x = self.shrink[i](x)
                 kept.append(x)
         for level in self.middle:
-            x = level(x, embedding, captions, mask)
+            x = through(level, x)  # type: ignore[arg-type]
         for i, levels in enumerate(self.up):
             for level in levels:  # type: ignore[attr-defined]
-                x = level(torch.cat([x, kept.pop()], dim=1), embedding, captions, mask)
+                x = through(level, torch.cat([x, kept.pop()], dim=1))
             if i < len(self.grow):
                 x = self.grow[i](x)
         out: Tensor = self.out(x).float()

@@ -35,6 +35,15 @@ def save_weights(path: Path, state: Mapping[str, Tensor], passport: Mapping[str,
     partial.replace(path)
 
 
+def has_passport(path: Path) -> bool:
+    """Whether this project made the file. Raises ConfigError if it is not a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as f:
+            return "passport" in (f.metadata() or {})
+    except Exception as e:
+        raise ConfigError(f"{path}: not a safetensors file ({type(e).__name__})") from e
+
+
 def read_passport(path: Path) -> dict[str, Any]:
     """What made these weights. Raises ConfigError if the file has none."""
     try:

@@ -113,10 +113,6 @@ def fit(
     if last.is_file():
         begin = int(read_checkpoint(last)["global_step"])
         console.print(f"{title}: continuing at step {begin} of {t.steps}", highlight=False)
-    elif config.init_from:
-        from ..nets.weights import load_into
-
-        load_into(module.net, Path(config.init_from))
     if begin >= t.steps:
         module.on_load_checkpoint(checkpoint := read_checkpoint(last))
         module.load_state_dict(checkpoint["state_dict"])

@@ -62,6 +62,13 @@ def test_held_out_contents_of_digits_are_only_in_test() -> None:
     assert len(test & singles) == 4 and len(test & pairs) == 20  # a tenth of each
 
 
+def test_judges_know_all_contents_and_none_of_the_tests_pictures() -> None:
+    known = {digits.page("all", 0, i)[0] for i in range(3000)}
+    assert {digits.page("test", 0, i)[0] for i in range(500)} < known
+    assert any(still_life.scene("all", 0, i)[0].held_out() for i in range(200))
+    assert get_world("digits").sample("all", 0, 3, 16).key.startswith("all-")
+
+
 def test_splits_share_no_handwriting() -> None:
     train, test = ({p.tobytes() for pool in digits._handwriting()[split] for p in pool} for split in SPLITS)
     assert not train & test

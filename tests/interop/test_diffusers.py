@@ -119,7 +119,8 @@ def test_gradients_are_the_same(name: str) -> None:
     """Of a loss on the output, for every parameter under its own name."""
     peer = peer_unet(name)
     arguments = unet_arguments(dict(peer.config))
-    ours = LatentDiffusionUNet(**arguments, checkpointing=True)
+    ours = LatentDiffusionUNet(**arguments)
+    ours.checkpointing = True
     ours.load_state_dict(from_diffusers(peer.state_dict()))
     g = torch.Generator().manual_seed(1)
     tokens, x, pooled = (

@@ -26,7 +26,8 @@ class Sample:
 @dataclass(frozen=True)
 class World:
     """`attributes` maps each head of the attribute classifier to its values; `sample` is called with (split, seed,
-    index, image_size). `unsaid` are the heads that a caption may leave out of a picture that has them."""
+    index, image_size), split being train, test, or all (the contents of both, with what else belongs to train).
+    `unsaid` are the heads that a caption may leave out of a picture that has them."""
 
     name: str
     version: int

@@ -29,7 +29,7 @@ TEMPLATES = {
 LAYOUTS = tuple(TEMPLATES)
 CORNERS = 4  # the first so many layouts hold one digit, the others two
 ATTRIBUTES = {"count": ("one", "two"), "layout": LAYOUTS, "first_digit": WORDS, "second_digit": WORDS}
-SPLITS = {"train": 0, "test": 1}
+SPLITS = {"train": 0, "test": 1, "all": 2}
 # With so few contents a hash seldom hits a tenth. This salt holds out 4 of 40 singles, one in each corner, and 20 of
 # 200 pairs with every digit among them; it was chosen for these counts alone.
 SALT = 1687
@@ -67,7 +67,7 @@ def page(split: str, seed: int, index: int) -> tuple[Page, np.random.Generator]:
     layouts = (0, CORNERS) if count == 1 else (CORNERS, len(LAYOUTS))
     while True:
         drawn = Page(int(rng.integers(*layouts)), tuple(int(d) for d in rng.integers(10, size=count)))
-        if drawn.held_out() == (split == "test"):
+        if split == "all" or drawn.held_out() == (split == "test"):
             return drawn, rng
 
 
@@ -111,7 +111,7 @@ def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
     picture = Image.new("RGB", (image_size, image_size))
     side = round(image_size * 28 / 64)
     for digit, frame in zip(drawn.digits, FRAMES[layout], strict=True):
-        pool = _handwriting()[split][digit]
+        pool = _handwriting()["test" if split == "test" else "train"][digit]
         ink = Image.fromarray(pool[int(rng.integers(len(pool)))]).resize((side, side), Image.Resampling.BICUBIC)
         x, y = (round(rng.uniform(*span) * image_size / CANVAS) for span in frame)
         picture.paste((255, 255, 255), (x, y), ink)  # as ink: overlapping frames do not blot each other out

@@ -32,7 +32,7 @@ ATTRIBUTES = {
     "second_colour": COLOURS,
     "second_size": SIZES,
 }
-SPLITS = {"train": 0, "test": 1}
+SPLITS = {"train": 0, "test": 1, "all": 2}
 SUPERSAMPLING = 4
 
 
@@ -75,7 +75,7 @@ def scene(split: str, seed: int, index: int) -> tuple[Scene, np.random.Generator
     """The scene and the generator that goes on to draw its details. Contents of the other split are drawn again."""
     rng = np.random.default_rng([seed, SPLITS[split], index])
     drawn = _draw_scene(rng)
-    while drawn.held_out() != (split == "test"):
+    while split != "all" and drawn.held_out() != (split == "test"):
         drawn = _draw_scene(rng)
     return drawn, rng
 

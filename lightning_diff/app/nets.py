@@ -1,0 +1,88 @@
+"""Which nets a config means, and which a passport describes; weights to start them from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import Autoencoder as AutoencoderConfig
+from ..config import Config, ConfigError
+from ..interop.diffusers import autoencoder_state, unet_state
+from ..nets.attributes import AttributeClassifier
+from ..nets.autoencoder import Autoencoder
+from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder
+from ..nets.ldm_unet import LatentDiffusionUNet
+from ..nets.text import Tower
+from ..nets.unet import UNet
+from ..nets.weights import has_passport, load_into
+
+KINDS: dict[tuple[str, str], Any] = {
+    ("unet", "small"): UNet,
+    ("unet", "ldm"): LatentDiffusionUNet,
+    ("autoencoder", "small"): Autoencoder,
+    ("autoencoder", "ldm"): LatentDiffusionAutoencoder,
+}
+
+
+def build(passport: dict[str, Any]) -> nn.Module:
+    """The net that a passport describes, with random weights."""
+    part, net = passport["part"], dict(passport["net"])
+    if part in ("text", "judge"):
+        return Tower(net)
+    if part == "attributes":
+        return AttributeClassifier(**net)
+    return KINDS[part, net.pop("kind", "small")](**net)
+
+
+def autoencoder_net(a: AutoencoderConfig) -> dict[str, Any]:
+    """The autoencoder that the config means, as a passport describes it."""
+    net: dict[str, Any] = {"widths": list(a.widths), "latent_channels": a.latent_channels, "blocks": a.blocks}
+    return net if a.kind == "small" else {"kind": a.kind, "groups": a.groups, **net}
+
+
+def unet_net(config: Config, autoencoder: Any, tower: Any) -> dict[str, Any]:
+    """The UNet that the config means, between this autoencoder's latents and this tower's captions."""
+    u = config.unet
+    with torch.no_grad():
+        null = tower.condition([""])
+    net = {"channels": autoencoder.latent_channels, "token_width": null.tokens.shape[-1], "widths": list(u.widths)}
+    net |= {"blocks": u.blocks, "head_width": u.head_width}
+    pooled = null.pooled.shape[-1]
+    if u.kind == "small":
+        return {**net, "pooled_width": pooled, "attention": list(u.attention)}
+    counted = config.objective.schedule.startswith(("linear", "scaled_linear"))  # steps 0..999
+    return {
+        **net,
+        "kind": u.kind,
+        "depth": list(u.depth),
+        "heads": u.heads,
+        "pooled_width": pooled if u.pooled else 0,
+        "time_offset": -1.0 if counted else 0.0,
+        "pixels_per_latent": autoencoder.factor,
+        "masked": u.masked,
+        "groups": u.groups,
+    }
+
+
+def start_from(net: nn.Module, path: Path) -> None:
+    """Load weights of this project, of a diffusers folder, or of a single-file checkpoint. Raises ConfigError when they
+    are not of this net."""
+    if path.is_file() and has_passport(path):
+        load_into(net, path)
+        return
+    if isinstance(net, LatentDiffusionUNet):
+        state = unet_state(path, net.blocks, net.depth)
+    elif isinstance(net, LatentDiffusionAutoencoder):
+        state = autoencoder_state(path, len(net.encoder.down_blocks), net.blocks)
+    else:
+        raise ConfigError(f"{path}: weights without a passport fit unet.kind=ldm and autoencoder.kind=ldm alone")
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as e:
+        first = str(e).strip().splitlines()[1].strip() if "\n" in str(e) else str(e)
+        raise ConfigError(
+            f"{path}: not weights of this architecture; choose its shape, unet=sd15, sd21 or sdxl, autoencoder=sd: {first}"
+        ) from e
