@@ -148,6 +148,31 @@ def sample_command() -> None:
     )
 
 
+def export_command() -> None:
+    """export.py: a run for diffusers and for those who read single files."""
+    formats = ("diffusers", "single_file")
+
+    def work(words: Words, overrides: list[str]) -> None:
+        if words["format"] not in formats:
+            hint = nearest(words["format"], list(formats))
+            raise ConfigError(f"format={words['format']}: must be one of {', '.join(formats)}; {hint}")
+        for name, what in (("run", "which run to export, run=outputs/NAME"), ("out", "where to write, out=PATH")):
+            if not words[name]:
+                raise ConfigError(f"{name}=: say {what}")
+        run = finished(Path(words["run"]))
+        config = load_config(run / "config.yaml", overrides)
+        from .export import export
+
+        export(config, run, words["format"], Path(words["out"]))
+
+    _plain_command(
+        "python export.py run=outputs/NAME format=diffusers|single_file out=PATH [sampler=ddim ...]\n"
+        "A run of unet.kind=ldm as a folder for StableDiffusionPipeline.from_pretrained, or as a single-file checkpoint.",
+        {"run": "", "format": "diffusers", "out": ""},
+        work,
+    )
+
+
 def prepare_command() -> None:
     """prepare.py: pictures and captions to WebDataset shards."""
 

@@ -194,7 +194,8 @@ class LatentDiffusionUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.time_offset, self.pixels = time_offset, pixels_per_latent
-        self.blocks, self.depth = blocks, list(depth)
+        self.blocks, self.depth, self.token_width = blocks, list(depth), token_width
+        self.heads, self.head_width = heads, head_width
         self.masked, self.checkpointing = masked, False
         first, last, e = widths[0], len(widths) - 1, 4 * widths[0]
         self.width = first
@@ -234,6 +235,10 @@ class LatentDiffusionUNet(nn.Module):
             self.up_blocks.append(block)
         self.conv_norm_out = nn.GroupNorm(groups, first, eps=1e-5)
         self.conv_out = nn.Conv2d(first, channels, 3, padding=1)
+
+    def heads_of(self, widths: Sequence[int]) -> list[int]:
+        """How many heads each width has."""
+        return [self.heads or max(1, w // self.head_width) for w in widths]
 
     def prepare(self, condition: Condition) -> Condition:
         """The condition with the keys and values of every cross-attention, which do not depend on x_t and t."""

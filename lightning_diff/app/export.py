@@ -1,0 +1,24 @@
+"""export.py: a run as a diffusers folder or as a single file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..config import Config, ConfigError
+from ..interop.export import check_exportable, export_pipeline, export_single_file, scheduler_config
+from .diffusion import load_model
+from .run import say
+
+
+def export(config: Config, folder: Path, form: str, out: Path) -> None:
+    """Writes `out`. Raises ConfigError when the run's nets are not of latent diffusion's architecture."""
+    if out.exists():
+        raise ConfigError(f"out={out}: it is there already; give another name")
+    model = load_model(config, folder)
+    check_exportable(model.net, model.autoencoder)
+    if form == "single_file":
+        export_single_file(out, model.net, model.autoencoder, model.tower)
+    else:
+        scheduler = scheduler_config(config.objective.schedule, config.objective.prediction, config.sampler)
+        export_pipeline(out, model.net, model.autoencoder, model.tower, scheduler, config.data.image_size)
+    say(f"{folder} as {form} in {out}")

@@ -1,0 +1,260 @@
+"""A run in the forms that others open: a folder for diffusers' StableDiffusionPipeline, or a single-file checkpoint.
+
+Both need the architecture of latent diffusion (unet.kind=ldm, autoencoder.kind=ldm) without a mask over the caption's
+padding, which that pipeline does not know. Nothing of diffusers is imported: the files are written as it writes them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..config import ConfigError, Sampler
+from ..nets.autoencoder import LatentSpace
+from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder
+from ..nets.ldm_unet import LatentDiffusionUNet
+from ..nets.text import END, START, Tower
+from .diffusers import FILE, UNET_PREFIX, VAE_PREFIX
+from .names import RESNET, VAE_BLOCK, to_diffusers, to_ldm, unet_table, vae_table
+
+BETAS = {"linear": (1e-4, 0.02), "scaled_linear": (0.00085, 0.012)}
+PREDICTIONS = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": True}),
+    "ddpm": ("DDPMScheduler", {"clip_sample": False}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler_ancestral": ("EulerAncestralDiscreteScheduler", {}),
+    "heun_karras": ("HeunDiscreteScheduler", {}),
+    "dpmpp_2m": ("DPMSolverMultistepScheduler", {}),
+    "dpmpp_2m_sde": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+    "unipc": ("UniPCMultistepScheduler", {"final_sigmas_type": "zero"}),
+}
+TEXT_PREFIX = "cond_stage_model.transformer."
+
+
+def check_exportable(net: nn.Module, autoencoder: nn.Module) -> None:
+    """Raises ConfigError for nets that other projects do not have."""
+    if not isinstance(net, LatentDiffusionUNet) or not isinstance(autoencoder, LatentDiffusionAutoencoder):
+        raise ConfigError("export: only unet.kind=ldm with autoencoder.kind=ldm; train with unet=ldm_tiny, sd15, ...")
+    if net.masked:
+        raise ConfigError("export: unet.masked=true; StableDiffusionPipeline attends to the padding; train without")
+
+
+def scheduler_config(schedule: str, prediction: str, sampler: Sampler) -> dict[str, Any]:
+    """diffusers' scheduler of the same samples. Raises ConfigError where it has none."""
+    base = schedule.removesuffix("_zero")
+    if base not in BETAS or prediction not in PREDICTIONS or sampler.grid != "uniform":
+        raise ConfigError(
+            f"export: StableDiffusionPipeline has no scheduler for objective.schedule={schedule}, "
+            f"prediction={prediction}, sampler.grid={sampler.grid}; it has linear and scaled_linear, eps, v and x0"
+        )
+    name, more = SCHEDULERS.get(sampler.name, SCHEDULERS["ddim"])
+    low, high = BETAS[base]
+    common = {
+        "_class_name": name,
+        "num_train_timesteps": 1000,
+        "beta_start": low,
+        "beta_end": high,
+        "beta_schedule": base,
+        "prediction_type": PREDICTIONS[prediction],
+        "timestep_spacing": "trailing",
+        "steps_offset": 0,
+    }
+    return {**common, **({"rescale_betas_zero_snr": True} if schedule != base else {}), **more}
+
+
+def unet_config(net: LatentDiffusionUNet, token_width: int, side: int) -> dict[str, Any]:
+    """UNet2DConditionModel's config of this net."""
+    widths = [block.resnets[-1].conv1.out_channels for block in net.down_blocks]  # type: ignore[union-attr, index]
+    cross = [bool(d) for d in net.depth]
+    pooled = net.add_embedding.linear_1.in_features if net.pooled else None
+    return {
+        "_class_name": "UNet2DConditionModel",
+        "in_channels": net.conv_in.in_channels,
+        "out_channels": net.conv_out.out_channels,
+        "sample_size": side,
+        "block_out_channels": widths,
+        "layers_per_block": net.blocks,
+        "down_block_types": ["CrossAttnDownBlock2D" if c else "DownBlock2D" for c in cross],
+        "up_block_types": ["CrossAttnUpBlock2D" if c else "UpBlock2D" for c in reversed(cross)],
+        "mid_block_type": "UNetMidBlock2DCrossAttn" if any(cross) else "UNetMidBlock2D",
+        "attention_head_dim": net.heads_of(widths),  # diffusers' name for the number of heads
+        "cross_attention_dim": token_width,
+        "transformer_layers_per_block": [max(1, d) for d in net.depth],
+        "use_linear_projection": True,
+        "norm_num_groups": net.conv_norm_out.num_groups,
+        "addition_embed_type": "text_time" if pooled else None,
+        "addition_time_embed_dim": 256 if pooled else None,
+        "projection_class_embeddings_input_dim": pooled,
+    }
+
+
+def autoencoder_config(net: LatentDiffusionAutoencoder, size: int) -> dict[str, Any]:
+    """AutoencoderKL's config; the latent's shift and scale are in the weights (see `folded`)."""
+    widths = [level.resnets[-1].conv1.out_channels for level in net.encoder.down_blocks]  # type: ignore[union-attr, index]
+    return {
+        "_class_name": "AutoencoderKL",
+        "in_channels": 3,
+        "out_channels": 3,
+        "sample_size": size,
+        "block_out_channels": widths,
+        "layers_per_block": net.blocks,
+        "down_block_types": ["DownEncoderBlock2D"] * len(widths),
+        "up_block_types": ["UpDecoderBlock2D"] * len(widths),
+        "latent_channels": net.latent_channels,
+        "norm_num_groups": net.encoder.conv_norm_out.num_groups,
+        "scaling_factor": 1.0,
+    }
+
+
+def folded(net: LatentSpace) -> dict[str, Tensor]:
+    """The autoencoder's parameters with its shift and scale inside of quant_conv and post_quant_conv, which are affine:
+    encode gives (raw - shift) / scale, decode takes z scale + shift."""
+    state = {n: t.clone() for n, t in net.state_dict().items()}
+    shift, scale = state.pop("shift"), state.pop("scale")
+    c = len(shift)
+    state["quant_conv.weight"][:c] /= scale[:, None, None, None]
+    state["quant_conv.bias"][:c] = (state["quant_conv.bias"][:c] - shift) / scale
+    state["quant_conv.bias"][c:] -= 2 * scale.log()  # the log variance moves as a whole
+    weight = state["post_quant_conv.weight"]
+    state["post_quant_conv.bias"] += (weight[:, :, 0, 0] * shift).sum(1)
+    state["post_quant_conv.weight"] = weight * scale[None, :, None, None]
+    return state
+
+
+def text_encoder(tower: Tower) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """CLIPTextModel's config and parameters. A tower with a vocabulary of its own gets all 49,408 word vectors: those
+    that it lacks are that of its unknown word; its padding is one more token, <pad>."""
+    state = tower.model.state_dict()
+    table = state["token_embedding.weight"]
+    if tower.tokenizer.vocabulary is not None:
+        whole = table[1].repeat(END + 2, 1)
+        whole[torch.tensor(tower.tokenizer.vocabulary)] = table[2:]
+        whole[END + 1] = table[0]
+        table = whole
+    width = table.shape[1]
+    out = {
+        "embeddings.token_embedding.weight": table,
+        "embeddings.position_embedding.weight": state["positional_embedding"],
+        "final_layer_norm.weight": state["ln_final.weight"],
+        "final_layer_norm.bias": state["ln_final.bias"],
+    }
+    inner = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}
+    inner |= {"attn.out_proj": "self_attn.out_proj"}
+    layers = 0
+    for name, tensor in state.items():
+        if not name.startswith("transformer.resblocks."):
+            continue
+        n, rest = name.removeprefix("transformer.resblocks.").split(".", 1)
+        layers = max(layers, int(n) + 1)
+        module, kind = rest.rsplit(".", 1)
+        place = f"encoder.layers.{n}."
+        if module == "attn":  # in_proj_weight, in_proj_bias
+            for part, piece in zip("qkv", tensor.chunk(3), strict=True):
+                out[f"{place}self_attn.{part}_proj.{kind.removeprefix('in_proj_')}"] = piece
+        else:
+            out[f"{place}{inner[module]}.{kind}"] = tensor
+    text = tower.config.get("text", {})
+    quick = bool(tower.config.get("quick_gelu")) or "quickgelu" in str(tower.config.get("open_clip", ""))
+    config = {
+        "architectures": ["CLIPTextModel"],
+        "model_type": "clip_text_model",
+        "vocab_size": len(table),
+        "hidden_size": width,
+        "intermediate_size": state["transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
+        "num_hidden_layers": layers,
+        "num_attention_heads": text.get("heads") or tower.model.transformer.resblocks[0].attn.num_heads,
+        "max_position_embeddings": state["positional_embedding"].shape[0],
+        "hidden_act": "quick_gelu" if quick else "gelu",
+        "projection_dim": state["text_projection"].shape[1],
+        "bos_token_id": START,
+        "eos_token_id": END,
+        "pad_token_id": END + 1 if tower.tokenizer.vocabulary is not None else 0,
+    }
+    return config, {f"text_model.{n}": t for n, t in out.items()}
+
+
+def write_tokenizer(tower: Tower, folder: Path) -> None:
+    """CLIPTokenizer's files, from open_clip's byte pairs."""
+    bpe = SimpleTokenizer(context_length=tower.tokenizer.context_length)
+    marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocabulary = {marks.get(word, word): n for word, n in bpe.encoder.items()}
+    pad = "!"
+    if tower.tokenizer.vocabulary is not None:
+        pad = "<pad>"
+        vocabulary[pad] = END + 1
+    merges = sorted(bpe.bpe_ranks, key=bpe.bpe_ranks.__getitem__)
+    special = {"bos_token": marks["<start_of_text>"], "eos_token": marks["<end_of_text>"], "pad_token": pad}
+    special["unk_token"] = marks["<end_of_text>"]
+    folder.mkdir(parents=True)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n", "utf-8")
+    (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    length = tower.tokenizer.context_length
+    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, **special}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+def _component(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor], file: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config, indent=2))
+    save_file({n: t.detach().cpu().contiguous() for n, t in state.items()}, folder / file, metadata={"format": "pt"})
+
+
+def export_pipeline(
+    out: Path, net: Any, autoencoder: Any, tower: Tower, scheduler: Mapping[str, Any], image_size: int
+) -> None:
+    """A folder that StableDiffusionPipeline.from_pretrained opens, whole or not at all. Raises ConfigError."""
+    check_exportable(net, autoencoder)
+    if out.exists():
+        raise ConfigError(f"out={out}: it is there already; give another name")
+    partial = out.with_name(f"{out.name}.{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    text_config, text_state = text_encoder(tower)
+    side = image_size // autoencoder.factor
+    _component(partial / "unet", unet_config(net, net.token_width, side), to_diffusers(net.state_dict()), FILE)
+    _component(partial / "vae", autoencoder_config(autoencoder, image_size), to_diffusers(folded(autoencoder)), FILE)
+    _component(partial / "text_encoder", text_config, text_state, "model.safetensors")
+    write_tokenizer(tower, partial / "tokenizer")
+    (partial / "scheduler").mkdir()
+    (partial / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler, indent=2))
+    index: dict[str, Any] = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": "0.30.0",
+        "requires_safety_checker": False,
+        "scheduler": ["diffusers", scheduler["_class_name"]],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    index |= {name: [None, None] for name in ("feature_extractor", "image_encoder", "safety_checker")}
+    (partial / "model_index.json").write_text(json.dumps(index, indent=2))
+    partial.rename(out)
+
+
+def export_single_file(out: Path, net: Any, autoencoder: Any, tower: Tower) -> None:
+    """One safetensors file under LDM's names, as Stable Diffusion 1.x is shared. Raises ConfigError."""
+    check_exportable(net, autoencoder)
+    vae = to_ldm(
+        to_diffusers(folded(autoencoder)),
+        vae_table(len(autoencoder.encoder.down_blocks), autoencoder.blocks),
+        VAE_BLOCK,
+    )
+    unet = to_ldm(to_diffusers(net.state_dict(), convolutions=True), unet_table(net.blocks, net.depth), RESNET)
+    state = {UNET_PREFIX + n: t for n, t in unet.items()}
+    state |= {VAE_PREFIX + n: t[:, :, None, None] if ".attn_1." in n and t.ndim == 2 else t for n, t in vae.items()}
+    state |= {TEXT_PREFIX + n: t for n, t in text_encoder(tower)[1].items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f"{out.name}.{os.getpid()}")
+    save_file({n: t.detach().cpu().contiguous() for n, t in state.items()}, partial, metadata={"format": "pt"})
+    partial.replace(out)
