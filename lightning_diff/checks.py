@@ -107,6 +107,10 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         f"task=attributes on data.kind={c.data.kind}: only made worlds (still_life, digits) know their attributes",
     )
     yield (
+        t.lora > 0 and (c.unet.kind != "ldm" or c.init_from is None or c.task != "diffusion"),
+        f"training.lora={t.lora}: adapters are trained on weights of unet.kind=ldm that init_from= names",
+    )
+    yield (
         t.accelerator == "cpu" and c.training.compile,
         "training.compile=true on training.accelerator=cpu: measured slower than eager there; leave it false",
     )

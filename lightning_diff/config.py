@@ -173,7 +173,8 @@ class Guidance:
 class Training:
     """Of any of the trainings; `batch` is the global batch, over all ranks. Every `ema_every` steps (0: never) two averages
     are written down, from which any length of EMA can be made afterwards. `checkpointing` computes the net's blocks again
-    in the backward pass instead of keeping them: less memory, a third more work."""
+    in the backward pass instead of keeping them: less memory, a third more work. `lora` > 0 trains adapters of that rank
+    on the attention of unet.kind=ldm alone, from the weights of init_from."""
 
     steps: int = at_least(1000, 1)
     batch: int = at_least(64, 1)
@@ -190,6 +191,7 @@ class Training:
     workers: int = at_least(0, 0)
     compile: bool = False
     checkpointing: bool = False
+    lora: int = at_least(0, 0)
     log_every: int = at_least(20, 1)
     checkpoint_every: int = at_least(500, 1)
     sample_every: int = at_least(0, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 from ..checks import EMA_GUIDE
 from ..config import Config, ConfigError
@@ -15,6 +16,7 @@ from ..data.shards import identity
 from ..data.worlds import WORLDS
 from ..diffusion.path import Path as DiffusionPath
 from ..generation.text_to_image import TextToImage, guider_of
+from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.weights import file_hash, load_into, read_passport, save_weights
 from ..training.modules.diffusion import DiffusionModule
 from ..training.posthoc import last_snapshot, reconstruct
@@ -63,6 +65,8 @@ def _train(run: Run) -> None:
     net.checkpointing = config.training.checkpointing
     if config.init_from and not (folder / LAST).is_file():
         start_from(net, Path(config.init_from))
+    if config.training.lora:
+        add_lora(net, config.training.lora)
     with torch.no_grad():
         null = tower.condition([""]).to(torch.device("cpu"))
     module = DiffusionModule(net, config.training, config.seed, config.objective, null)
@@ -79,7 +83,10 @@ def _train(run: Run) -> None:
             "parts": hashes,
             "torch": torch.__version__,
         }
-        save_weights(folder / WEIGHTS, module.averaged().state_dict(), passport)
+        state = merged_state(module.averaged())
+        if config.training.lora:
+            save_file(adapters(net), folder / "lora.safetensors", metadata={"format": "pt"})
+        save_weights(folder / WEIGHTS, state, passport)
         run.record.write("weights", config.training.steps, path=WEIGHTS)
 
 

@@ -12,7 +12,7 @@ from rich.progress import track
 from ..data.cache import cached_arrays
 from ..data.dataset import Arrays, Pictures
 from ..data.decode import to_unit
-from ..nets.autoencoder import Autoencoder
+from ..nets.autoencoder import LatentSpace
 from ..nets.text import Tower
 from .run import console, first_rank
 
@@ -20,7 +20,7 @@ BLOCK = 256
 
 
 def cached_features(
-    train: Pictures, autoencoder: Autoencoder, tower: Tower, hashes: Mapping[str, str], cache: Path
+    train: Pictures, autoencoder: LatentSpace, tower: Tower, hashes: Mapping[str, str], cache: Path
 ) -> Arrays:
     """mean and std of each picture's posterior, tokens, mask and pooled of each caption; float16 but for the mask.
 
@@ -46,7 +46,7 @@ def _blocks(train: Pictures, what: str) -> Iterator[int]:
 
 
 @torch.no_grad()
-def _latents(train: Pictures, net: Autoencoder) -> Iterator[dict[str, np.ndarray]]:
+def _latents(train: Pictures, net: LatentSpace) -> Iterator[dict[str, np.ndarray]]:
     for start in _blocks(train, "latents"):
         images = train.range(start, start + BLOCK).images
         p = net.encode(to_unit(images).to(net.shift.device))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..data.dataset import Pictures
 from ..data.decode import to_pixels, to_unit
 from ..nets.attributes import AttributeClassifier
-from ..nets.autoencoder import Autoencoder
+from ..nets.autoencoder import LatentSpace
 from ..nets.text import Tower
 
 BATCH = 256
@@ -53,7 +53,7 @@ def recall_at_1(images: Tensor, texts: Tensor, of: int = 256) -> float:
 
 
 @torch.no_grad()
-def fit_latent_scale(net: Autoencoder, train: Pictures, count: int = 2048) -> None:
+def fit_latent_scale(net: LatentSpace, train: Pictures, count: int = 2048) -> None:
     """Set shift and scale so that latents of the training pictures have mean 0 and std 1 per channel."""
     means, variances = [], []
     for start in range(0, min(count, len(train)), BATCH):
@@ -81,7 +81,7 @@ def distinct(captions: Sequence[str], labels: Mapping[str, Tensor], unsaid: Sequ
 def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequence[str] = ()) -> dict[str, Any]:
     """The part's own metrics on held-out pictures. An autoencoder's latent scale is set first."""
     device = next(net.parameters()).device
-    if isinstance(net, Autoencoder):
+    if isinstance(net, LatentSpace):
         fit_latent_scale(net, train)
     values: dict[str, list[Tensor]] = {}
     captions: list[str] = []
@@ -92,7 +92,7 @@ def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequenc
         captions += batch.captions
         for name, column in batch.labels.items():
             labels.setdefault(name, []).append(column)
-        if isinstance(net, Autoencoder):
+        if isinstance(net, LatentSpace):
             rebuilt = to_pixels(net.decode(net.encode(to_unit(images)).mean))
             values.setdefault("a", []).append(images.cpu())
             values.setdefault("b", []).append(rebuilt.cpu())
@@ -104,7 +104,7 @@ def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequenc
         elif isinstance(net, AttributeClassifier):
             values.setdefault("a", []).append(correct(net, images, batch.labels).float())
     joined = {name: torch.cat(v) for name, v in values.items()}
-    if isinstance(net, Autoencoder):
+    if isinstance(net, LatentSpace):
         return {"psnr": round(psnr(joined["a"], joined["b"]), 3), "n": len(held_out)}
     if isinstance(net, Tower):
         rows = distinct(captions, {name: torch.cat(columns) for name, columns in labels.items()}, unsaid)

@@ -15,7 +15,7 @@ from ..diffusion.grids import time_grid
 from ..diffusion.guidance import Branches, Guider
 from ..diffusion.path import Moment, Path
 from ..diffusion.samplers import sample, start, trajectory
-from ..nets.autoencoder import Autoencoder
+from ..nets.autoencoder import LatentSpace
 from ..nets.text import Tower
 from ..nets.unet import Condition, UNet
 
@@ -43,7 +43,7 @@ class TextToImage:
 
     net: UNet
     path: Path
-    autoencoder: Autoencoder
+    autoencoder: LatentSpace
     tower: Tower
     sampler: Sampler
     guider: Guider

@@ -11,8 +11,8 @@ class Ema:
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.names = [n for n, _ in net.named_parameters()]
-        self.live = [p for _, p in net.named_parameters()]
+        trained = [(n, p) for n, p in net.named_parameters() if p.requires_grad]
+        self.names, self.live = [n for n, _ in trained], [p for _, p in trained]
         self.mean: list[Tensor] = []
         self.loaded: dict[str, Tensor] | None = None
 

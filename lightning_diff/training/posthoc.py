@@ -34,7 +34,7 @@ class PowerEma:
     """The two averages; after step t (from 1) each forgets (1 - 1/t)^(gamma + 1) (EDM2, eq. 127)."""
 
     def __init__(self, net: nn.Module) -> None:
-        self.live = dict(net.named_parameters())
+        self.live = {n: p for n, p in net.named_parameters() if p.requires_grad}
         self.means: dict[str, list[Tensor]] = {}
         self.loaded: dict[str, Tensor] = {}
 

@@ -7,9 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file
 
 from lightning_diff.app.compose import CONF, compose_config, load_config
 from lightning_diff.app.evaluate import evaluate
+from lightning_diff.app.export import export
 from lightning_diff.app.prepare import prepare_data
 from lightning_diff.app.sample import sample
 from lightning_diff.app.train import train
@@ -62,19 +66,67 @@ def test_a_finished_run_is_evaluated_and_sampled_again(tmp_path: Path) -> None:
         load_config(folder / "config.yaml", ["guidance.scalez=3"])
 
 
-@pytest.mark.parametrize("objective", ["eps", "v", "x0"])
-@pytest.mark.parametrize("sampler", ["ddpm", "heun"])
-def test_every_objective_with_samplers(objective: str, sampler: str, tmp_path: Path) -> None:
-    more = [
-        f"objective={objective}",
-        f"sampler={sampler}",
-        "sampler.steps=2",
-        "guidance.scales=[2]",
-        "training.steps=1",
-    ]
+OPTIONS = [  # every part of the mathematics that a config reaches, two or three at a time
+    "objective=eps sampler=ddpm",
+    "objective=v sampler=heun objective.weight=min_snr guidance=interval",
+    "objective=x0 sampler=ddim sampler.eta=0.5 objective.weight=snr_power guidance=rescale",
+    "objective=edm sampler=heun_karras sampler.grid=karras objective.weight=edm objective.uncertainty=true",
+    "objective=stable_diffusion sampler=dpmpp_2m sampler.grid=exponential objective.offset_noise=0.1 guidance=apg",
+    "objective=v_zero sampler=dpmpp_2m_sde objective.weight=soft_min_snr guidance=growing",
+    "objective=flow sampler=unipc sampler.grid=shifted objective.times=cosine objective.stratified=true guidance=cfg_zero",
+    "objective=flow sampler=midpoint objective.shift=3 guidance.threshold=[0.99,3] guidance.zero_above=9",
+    "objective=v sampler=euler_ancestral objective.times=lognormal guidance=cfgpp training.checkpointing=true",
+]
+
+
+@pytest.mark.parametrize("words", OPTIONS)
+def test_options_train_and_draw(words: str, tmp_path: Path) -> None:
+    more = [*words.split(), "sampler.steps=3", "guidance.scales=[0.7]", "training.steps=2"]
     folder = tmp_path / "run"
     train(compose_config(short("base", tmp_path, *more)), folder)
     assert (folder / "sweep.csv").read_text().count("\n") == 2
+    assert all(row["loss"] == row["loss"] for row in Record(folder).curve())  # not NaN
+
+
+def test_ema_lengths_and_a_worse_network(tmp_path: Path) -> None:
+    """Post-hoc EMA is swept by evaluate, and is what autoguidance goes away from."""
+    folder = tmp_path / "base"
+    train(compose_config(short("base", tmp_path, "training.ema_every=1", "evaluation.enabled=false")), folder)
+    evaluate(load_config(folder / "config.yaml", ["evaluation.enabled=true", "evaluation.ema=[0,0.1,0.2]"]), folder)
+    guide = ["evaluation.enabled=true", "guidance=auto", "guidance.guide=ema:0.05@2", "guidance.scales=[2]"]
+    evaluate(load_config(folder / "config.yaml", guide), folder)
+    rows = Record(folder).read("sweep")
+    assert [(r["guider"], r["ema"], r["scale"]) for r in rows] == [
+        *[("cfg", ema, w) for ema in (0.0, 0.1, 0.2) for w in (1.0, 3.0)],
+        ("auto", 0.0, 2.0),
+    ]
+    assert len({json.dumps(r["passport"]) for r in rows}) == 7
+    with pytest.raises(ConfigError, match="no averages of step 7"):
+        evaluate(load_config(folder / "config.yaml", [*guide[:2], "guidance.guide=ema:0.05@7"]), folder)
+
+
+def test_latent_diffusions_nets_from_training_to_export_to_adapters(tmp_path: Path) -> None:
+    nets = ["unet=ldm_tiny", "autoencoder=ldm_tiny", "objective=v_zero", "sampler=ddim", "sampler.steps=2"]
+    folder = tmp_path / "ldm"
+    train(compose_config(short("base", tmp_path, *nets)), folder)
+    export(load_config(folder / "config.yaml"), folder, "diffusers", tmp_path / "peer")
+    export(load_config(folder / "config.yaml"), folder, "single_file", tmp_path / "peer.safetensors")
+    with pytest.raises(ConfigError, match="it is there already"):
+        export(load_config(folder / "config.yaml"), folder, "diffusers", tmp_path / "peer")
+    pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "peer")
+    pipe.set_progress_bar_config(disable=True)
+    assert pipe("a large green avocado", num_inference_steps=2, height=64, width=64).images[0].size == (64, 64)
+    for source in ("peer", "peer.safetensors"):
+        place = tmp_path / source
+        tuned = [*nets, f"init_from={place}", f"autoencoder.weights={place}", "training.lora=2", "training.steps=2"]
+        again = tmp_path / f"tuned-{place.suffix}"
+        train(compose_config(short("base", tmp_path, *tuned, "evaluation.enabled=false")), again)
+        assert (
+            len(load_file(again / "lora.safetensors")) == 2 * 4 * 8
+        )  # A and B; four transformers; q, k, v, out, twice
+        before, after = (load_file(f / "weights.safetensors") for f in (folder, again))
+        moved = {n for n in before if not torch.allclose(before[n], after[n], rtol=1e-4, atol=1e-6)}
+        assert moved and all(".attn" in n for n in moved)
 
 
 def test_prepare_makes_shards_once(tmp_path: Path, pictures_folder: Path) -> None:

@@ -9,16 +9,16 @@ from ...config import Training
 from ...data.dataset import PictureBatch
 from ...data.decode import to_unit
 from ...diffusion import noise
-from ...nets.autoencoder import Autoencoder, kl_divergence, reconstruction_loss
+from ...nets.autoencoder import LatentSpace, kl_divergence, reconstruction_loss
 from .base import Trained
 
 
 class AutoencoderModule(Trained):
     """Reconstruction plus a little KL."""
 
-    net: Autoencoder
+    net: LatentSpace
 
-    def __init__(self, net: Autoencoder, training: Training, seed: int, kl_weight: float) -> None:
+    def __init__(self, net: LatentSpace, training: Training, seed: int, kl_weight: float) -> None:
         super().__init__(net, training, seed)
         self.kl_weight = kl_weight
 
