@@ -121,6 +121,7 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
     for name, path in (
         ("autoencoder.weights", c.autoencoder.weights),
         ("text.weights", c.text.weights),
+        ("autoencoder.lpips_weights", c.autoencoder.lpips_weights),
         ("evaluation.inception_weights", c.evaluation.inception_weights),
         ("init_from", c.init_from),
     ):
@@ -190,7 +191,7 @@ def _net_combinations(c: Config) -> Iterator[tuple[bool, str]]:
 
 def _diffusion_combinations(c: Config) -> Iterator[tuple[bool, str]]:
     """What the mathematics does not allow, and the keys that would be ignored."""
-    o, s, g = c.objective, c.sampler, c.guidance
+    o, s, g, a = c.objective, c.sampler, c.guidance, c.autoencoder
     pure = o.schedule == "flow" or o.schedule.endswith("_zero")
     why = f"on objective.schedule={o.schedule}: at t = 1 the path is pure noise (alpha = 0)"
     yield (
@@ -205,6 +206,8 @@ def _diffusion_combinations(c: Config) -> Iterator[tuple[bool, str]]:
     yield s.name == "heun_karras" and pure, f"sampler.name=heun_karras {why}; use heun, which is better there"
     ignored = [
         ("data.hold_out", not c.data.hold_out, c.data.kind in ("still_life", "digits"), "data=still_life or digits"),
+        ("autoencoder.lpips_weights", a.lpips_weights is not None, a.perceptual > 0, "autoencoder.perceptual > 0"),
+        ("autoencoder.adversarial_from", a.adversarial_from > 0, a.adversarial > 0, "autoencoder.adversarial > 0"),
         ("objective.weight_value", o.weight_value is not None, o.weight in ("min_snr", "soft_min_snr", "snr_power"),
          "objective.weight=min_snr, soft_min_snr or snr_power"),
         ("objective.times_mean", o.times_mean is not None, o.times in ("logit_normal", "lognormal"),

@@ -45,7 +45,10 @@ class Data:
 @dataclass
 class Autoencoder:
     """The first stage: ours (small), or latent diffusion's (ldm). `weights`: auto (shipped, else trained for this data),
-    a safetensors file, or a diffusers folder. `groups` of its norms belong to ldm."""
+    a safetensors file, or a diffusers folder. `groups` of its norms belong to ldm.
+
+    When it is trained: weights of the KL, of a perceptual distance (LPIPS where `lpips_weights` is a file of VGG-16, else
+    the hidden states of our tower), and of a discriminator from step `adversarial_from` on."""
 
     kind: str = one_of("small", "small", "ldm")
     weights: str = "auto"
@@ -54,6 +57,10 @@ class Autoencoder:
     blocks: int = at_least(2, 1)
     groups: int = at_least(32, 1)
     kl_weight: float = at_least(1e-4, 0)
+    perceptual: float = at_least(0.0, 0)
+    lpips_weights: str | None = None
+    adversarial: float = at_least(0.0, 0)
+    adversarial_from: int = at_least(0, 0)
 
 
 @dataclass

@@ -10,7 +10,8 @@ import torch
 
 from lightning_diff.app.compose import SHIPPED, compose_config, load_config
 from lightning_diff.app.diffusion import load_model
-from lightning_diff.app.parts import EXPERIMENTS, PARTS, find_part, load_part
+from lightning_diff.app.nets import load_part
+from lightning_diff.app.parts import EXPERIMENTS, PARTS, find_part
 from lightning_diff.app.prompts import shipped_run
 from lightning_diff.app.train import pictures
 from lightning_diff.config import Config

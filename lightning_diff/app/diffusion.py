@@ -23,8 +23,8 @@ from ..training.posthoc import last_snapshot, reconstruct
 from ..training.trainer import LAST, fit, on_gpu
 from .compose import WEIGHTS
 from .features import cached_features
-from .nets import build, start_from, unet_net
-from .parts import PARTS, load_part, place_part
+from .nets import build, load_part, start_from, unet_net
+from .parts import PARTS, place_part
 from .run import Run, console, first_rank, say
 from .train import parameters, pictures, wait_for
 

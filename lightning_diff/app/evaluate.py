@@ -27,7 +27,8 @@ from ..tracking.figures import plot_loss, plot_sweep, save_grid, save_table
 from ..training.trainer import on_gpu
 from .compose import WEIGHTS
 from .diffusion import load_model
-from .parts import PARTS, load_part, place_part
+from .nets import load_part
+from .parts import PARTS, place_part
 from .run import Run, console, say
 from .train import pictures
 

@@ -17,7 +17,7 @@ from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from ..nets.ldm_unet import LatentDiffusionUNet
 from ..nets.text import Tower
 from ..nets.unet import UNet
-from ..nets.weights import has_passport, load_into
+from ..nets.weights import has_passport, load_into, read_passport
 
 KINDS: dict[tuple[str, str], Any] = {
     ("unet", "small"): UNet,
@@ -35,6 +35,15 @@ def build(passport: dict[str, Any]) -> nn.Module:
     if part == "attributes":
         return AttributeClassifier(**net)
     return KINDS[part, net.pop("kind", "small")](**net)
+
+
+def load_part(path: Path) -> Any:
+    """The part in that file, frozen and in evaluation mode. Raises ConfigError."""
+    passport = read_passport(path)
+    net = build(passport)
+    load_into(net, path)
+    net.requires_grad_(False)
+    return net.eval()
 
 
 def autoencoder_net(a: AutoencoderConfig) -> dict[str, Any]:

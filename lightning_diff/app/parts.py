@@ -12,7 +12,7 @@ from ..config import Config, ConfigError
 from ..data.shards import digest, identity
 from ..data.worlds import WORLDS
 from ..nets.text import Tower
-from ..nets.weights import has_passport, load_into, read_passport, read_state, save_weights
+from ..nets.weights import has_passport, read_passport, read_state, save_weights
 from .compose import SHIPPED, WEIGHTS, compose_config
 from .nets import autoencoder_net, build, start_from
 from .run import say
@@ -26,15 +26,6 @@ NAMES = {
     "judge": "judging tower",
     "attributes": "attribute classifier",
 }
-
-
-def load_part(path: Path) -> Any:
-    """The part in that file, frozen and in evaluation mode. Raises ConfigError."""
-    passport = read_passport(path)
-    net = build(passport)
-    load_into(net, path)
-    net.requires_grad_(False)
-    return net.eval()
 
 
 def find_part(part: str, config: Config) -> Path:

@@ -17,6 +17,7 @@ from ..data.index import build_index
 from ..data.shards import identity, prepare
 from ..data.worlds import WORLDS, get_world
 from ..nets.attributes import AttributeClassifier
+from ..nets.perceptual import Lpips, TowerDistance
 from ..nets.text import Tokenizer, Tower
 from ..nets.weights import save_weights
 from ..training.modules.attributes import AttributesModule
@@ -24,9 +25,11 @@ from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import Trained
 from ..training.modules.contrastive import ContrastiveModule
 from ..training.trainer import LAST, fit, on_gpu
-from .compose import WEIGHTS
-from .nets import autoencoder_net, build, start_from
+from .compose import SHIPPED, WEIGHTS
+from .nets import autoencoder_net, build, load_part, start_from
 from .run import Run, console, first_rank, say
+
+SEEING = SHIPPED / WORLDS[0] / "parts" / "text.safetensors"  # whose picture half is the perceptual distance's net
 
 
 def train(config: Config, folder: Path) -> None:
@@ -96,7 +99,11 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], T
     if config.task == "autoencoder":
         net = autoencoder_net(config.autoencoder)
         built = build({"part": "autoencoder", "net": net})
-        return "autoencoder", net, AutoencoderModule(built, t, seed, config.autoencoder.kl_weight)  # type: ignore[arg-type]
+        a = config.autoencoder
+        perceptual: Any = None
+        if a.perceptual:
+            perceptual = Lpips(Path(a.lpips_weights)) if a.lpips_weights else TowerDistance(load_part(SEEING))
+        return "autoencoder", net, AutoencoderModule(built, t, seed, a, perceptual)  # type: ignore[arg-type]
     if config.task == "attributes":
         net = {"heads": {name: len(values) for name, values in get_world(config.data.kind).attributes.items()}}
         return "attributes", net, AttributesModule(AttributeClassifier(**net), t, seed)

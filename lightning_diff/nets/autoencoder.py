@@ -51,6 +51,10 @@ class LatentSpace(nn.Module):
         """Latent before shift and scale -> picture."""
         raise NotImplementedError
 
+    def last_layer(self) -> nn.Parameter:
+        """The weight by which the decoder's last convolution makes the picture."""
+        raise NotImplementedError
+
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Picture [B, 3, H, W] in [-1, 1] -> (mean, log variance) [B, C, h, w] before shift and scale."""
         mean, log_variance = self.encode_raw(x).float().chunk(2, dim=1)
@@ -92,6 +96,9 @@ class Autoencoder(LatentSpace):
 
     def decode_raw(self, z: Tensor) -> Tensor:
         return self.decoder(z)
+
+    def last_layer(self) -> nn.Parameter:
+        return self.decoder[-2].weight  # type: ignore[return-value]
 
 
 def reconstruction_loss(x: Tensor, y: Tensor) -> Tensor:

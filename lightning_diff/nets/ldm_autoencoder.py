@@ -125,3 +125,6 @@ class LatentDiffusionAutoencoder(LatentSpace):
 
     def decode_raw(self, z: Tensor) -> Tensor:
         return self.decoder(self.post_quant_conv(z.contiguous(memory_format=torch.channels_last)))
+
+    def last_layer(self) -> nn.Parameter:
+        return self.decoder.conv_out.weight  # type: ignore[return-value]

@@ -97,6 +97,17 @@ class Tower(nn.Module):
         out = self.model.forward_intermediates(text=ids, text_indices=1, normalize=True, normalize_intermediates=True)
         return Condition(out["text_intermediates"][-1].float(), mask, out["text_features"].float())
 
+    def image_layers(self, x: Tensor) -> list[Tensor]:
+        """Pictures [B, 3, H, W] in [-1, 1] -> each layer's hidden states of the picture, [B, C, h, w]."""
+        out = self.model.forward_intermediates(image=self._shown(x), intermediates_only=True)
+        return [h.float() for h in out["image_intermediates"]]
+
+    def _shown(self, x: Tensor) -> Tensor:
+        x = (x + 1) / 2
+        if x.shape[-1] != self.image_size:
+            x = F.interpolate(x, size=(self.image_size,) * 2, mode="bicubic", antialias=True).clamp(0, 1)
+        return (x - self.mean) / self.std
+
     def text_features(self, captions: Sequence[str]) -> Tensor:
         """[B, E], of unit length."""
         features: Tensor = self.model.encode_text(self.tokenizer(captions)[0].to(self.device), normalize=True)
@@ -104,8 +115,5 @@ class Tower(nn.Module):
 
     def image_features(self, x: Tensor, normalize: bool = True) -> Tensor:
         """Pictures [B, 3, H, W] in [-1, 1] -> [B, E]; resized (bicubic, antialiased) if the tower wants another size."""
-        x = (x + 1) / 2
-        if x.shape[-1] != self.image_size:
-            x = F.interpolate(x, size=(self.image_size,) * 2, mode="bicubic", antialias=True).clamp(0, 1)
-        features: Tensor = self.model.encode_image((x - self.mean) / self.std, normalize=normalize)
+        features: Tensor = self.model.encode_image(self._shown(x), normalize=normalize)
         return features.float()

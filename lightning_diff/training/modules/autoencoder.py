@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from ...config import Autoencoder as AutoencoderConfig
 from ...config import Training
 from ...data.dataset import PictureBatch
 from ...data.decode import to_unit
 from ...diffusion import noise
 from ...nets.autoencoder import LatentSpace, kl_divergence, reconstruction_loss
+from ..adversary import Adversary
 from .base import Trained
 
 
 class AutoencoderModule(Trained):
-    """Reconstruction plus a little KL."""
+    """Reconstruction and a little KL, and as the field does it (Rombach et al. 2022, appendix G) a perceptual distance
+    and, from some step on, a discriminator that must not tell rebuilt pictures from real ones."""
 
     net: LatentSpace
 
-    def __init__(self, net: LatentSpace, training: Training, seed: int, kl_weight: float) -> None:
+    def __init__(
+        self,
+        net: LatentSpace,
+        training: Training,
+        seed: int,
+        config: AutoencoderConfig,
+        perceptual: nn.Module | None = None,
+    ) -> None:
         super().__init__(net, training, seed)
-        self.kl_weight = kl_weight
+        self.config = config
+        self.frozen = [perceptual] if perceptual is not None else []  # in a list: not part of what is trained or saved
+        self.adversary: Adversary | None = None
+        if config.adversarial:
+            self.adversary = Adversary(config.adversarial, training.learning_rate, config.adversarial_from)
 
     def training_step(self, batch: PictureBatch, batch_idx: int) -> Tensor:
+        c = self.config
         x = to_unit(batch.images).contiguous(memory_format=torch.channels_last)
         mean, log_variance = self.net.moments(x)
         eps = noise.normal(batch.positions, tuple(mean.shape[1:]), self.seed, noise.POSTERIOR)
         y = self.net.decode_raw(mean + (0.5 * log_variance).exp() * eps)
         reconstruction, kl = reconstruction_loss(x, y), kl_divergence(mean, log_variance)
-        loss = reconstruction + self.kl_weight * kl
+        said: dict[str, Tensor] = {"kl": kl}
+        for net in self.frozen:
+            said["perceptual"] = net.to(x.device)(x, y.float())
+            reconstruction = reconstruction + c.perceptual * said["perceptual"]
+        loss = reconstruction + c.kl_weight * kl
+        if self.adversary is not None and self.global_step >= self.adversary.begin:
+            said["loss_discriminator"] = self.adversary.update(x, y)
+            adversarial, said["adversarial_weight"] = self.adversary.loss(reconstruction, y, self.net.last_layer())
+            loss = loss + adversarial
         error = (y.detach().float() - x).square().mean() / 4  # of values in [0, 1]
-        self.meter(loss=loss, kl=kl, psnr=-10 * error.log10())
+        self.meter(loss=loss, psnr=-10 * error.log10(), **said)
         return loss
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        if self.adversary is not None:
+            checkpoint["adversary"] = self.adversary.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        if self.adversary is not None:
+            self.adversary.load(checkpoint["adversary"])
