@@ -1,0 +1,19 @@
+"""The table of options and the schema say the same."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from lightning_diff.config import Guidance, Objective, Sampler
+
+TEXT = (Path(__file__).parent.parent / "docs" / "options.md").read_text()
+
+
+@pytest.mark.parametrize("group", [Objective, Sampler, Guidance])
+def test_every_choice_is_in_the_table(group: type) -> None:
+    for f in fields(group):
+        if f.name not in ("steps", "scale", "scales", "data_std", "name"):
+            assert f"`{f.name}`" in TEXT, f.name
+        for value in f.metadata.get("allowed", ()):
+            assert f"`{value}`" in TEXT, f"{f.name}={value}"
