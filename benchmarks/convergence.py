@@ -49,7 +49,7 @@ def main() -> None:
                 float((draw(name, path, n // cost, seeds, kind=kind) - end).square().mean().sqrt()) for n in budgets
             ]
             errors.setdefault(schedule, {})[name] = line
-            ax.loglog(budgets, line, "o-", label=name, markersize=3)
+            ax.loglog(budgets, line, "o-", label=name, markersize=3, color=f"C{NAMES.index(name)}")
             print(f"{schedule:14} {kind:8} {name:12} " + " ".join(f"{e:8.1e}" for e in line))
         ax.set(title=f"{schedule}, {kind} grid", xlabel="network evaluations")
         ax.grid(alpha=0.3)
