@@ -17,9 +17,11 @@ from ..data.worlds import WORLDS
 from ..diffusion.path import Path as DiffusionPath
 from ..generation.text_to_image import TextToImage, guider_of
 from ..nets.lora import adapters, add_lora, merged_state
+from ..nets.unet import Condition
 from ..nets.weights import file_hash, load_into, read_passport, save_weights
 from ..training.modules.diffusion import DiffusionModule
 from ..training.posthoc import last_snapshot, reconstruct
+from ..training.speed import training_flops
 from ..training.trainer import LAST, fit, on_gpu
 from .compose import WEIGHTS
 from .features import cached_features
@@ -70,6 +72,7 @@ def _train(run: Run) -> None:
     with torch.no_grad():
         null = tower.condition([""]).to(torch.device("cpu"))
     module = DiffusionModule(net, config.training, config.seed, config.objective, null)
+    module.flops = _flops(arguments, null, config.data.image_size // autoencoder.factor)
     say(f"UNet: {parameters(net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
     fit(module, features, config, folder, run.record, console, run.mirror.train, folder.name)
     if not first_rank():
@@ -88,6 +91,14 @@ def _train(run: Run) -> None:
             save_file(adapters(net), folder / "lora.safetensors", metadata={"format": "pt"})
         save_weights(folder / WEIGHTS, state, passport)
         run.record.write("weights", config.training.steps, path=WEIGHTS)
+
+
+def _flops(arguments: dict[str, Any], null: Condition, side: int) -> float:
+    meta = torch.device("meta")
+    x = torch.empty(1, arguments["channels"], side, side, device=meta)
+    return training_flops(
+        lambda: build({"part": "unet", "net": arguments}), x, torch.empty(1, device=meta), null.to(meta)
+    )
 
 
 def _load_net(config: Config, folder: Path, source: str) -> Any:

@@ -62,11 +62,18 @@ class TextToImage:
         """The times of the sampler's steps."""
         return time_grid(self.path, self.sampler.steps, self.sampler.grid, self.sampler.shift)
 
+    def _bf16(self) -> torch.autocast:
+        """bf16 where it pays: on GPUs, and on CPUs with instructions for it."""
+        fast = self.device.type != "cpu" or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+
     def _run(self, net: UNet, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        cpu = self.device.type == "cpu"
-        fast = not cpu or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
+        with self._bf16():
             return net(x, t, condition).float()
+
+    def _prepare(self, condition: Condition) -> Condition:
+        with self._bf16():
+            return self.net.prepare(condition)
 
     def _network(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         return self._run(self.net, x, t, condition)
@@ -80,7 +87,7 @@ class TextToImage:
             branches = WorseNetwork(self._network, lambda *a: self._run(worse, *a), self.path, condition)
         else:
             null = self.tower.condition([""]).expand(len(prompts))
-            branches = WithoutCaption(self._network, self.path, condition, null)
+            branches = WithoutCaption(self._network, self.path, condition, null, self._prepare)
         return self.guider.guided(branches, self.path, scale)
 
     @torch.no_grad()

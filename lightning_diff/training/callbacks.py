@@ -16,6 +16,7 @@ from torch import Tensor
 from ..tracking.record import Record
 from .modules.base import Trained
 from .signals import STOP, Interrupted
+from .speed import matmul_rate, peak_memory
 
 Log = Callable[[int, dict[str, float]], None]
 
@@ -51,13 +52,18 @@ class Meters(pl.Callback):
         self.record, self.every, self.batch, self.mirror = record, every, batch, mirror
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, Tensor] = {}
-        self.since, self.steps = time.perf_counter(), 0
+        self.since, self.steps, self.rate = time.perf_counter(), 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.since = time.perf_counter()
+        assert isinstance(module, Trained)
         if trainer.is_global_zero:
             how = {"world_size": trainer.world_size, "precision": str(trainer.precision)}
+            if module.flops:
+                kind = torch.bfloat16 if "bf16" in str(trainer.precision) else torch.float32
+                self.rate = matmul_rate(module.device, kind) * trainer.world_size
+                how |= {"gflops_per_sample": module.flops / 1e9, "matmul_tflops_per_second": self.rate / 1e12}
             self.record.write("start", trainer.global_step, **how)
+        self.since = time.perf_counter()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, Trained)
@@ -72,6 +78,9 @@ class Meters(pl.Callback):
             values = self._means(trainer)
             seconds = time.perf_counter() - self.since
             values["images_per_second"] = self.steps * self.batch / seconds
+            values["peak_memory_mib"] = peak_memory(module.device)
+            if self.rate:  # the share of the measured rate of matrix products
+                values["utilisation"] = values["images_per_second"] * module.flops / self.rate
             values["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
             self.sums, self.counts, self.steps, self.since = {}, {}, 0, time.perf_counter()
             if trainer.is_global_zero:

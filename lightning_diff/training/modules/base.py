@@ -29,6 +29,7 @@ class Trained(pl.LightningModule):
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.training_config, self.seed = training, seed
         self.meters: dict[str, Tensor] = {}
+        self.flops = 0.0  # of a training step of one sample, where it is known
         self.ema = Ema(self.net, training.ema)
         self.posthoc = PowerEma(self.net) if training.ema_every else None
         self.run_net = torch.compile(self.net) if training.compile else self.net

@@ -1,0 +1,40 @@
+"""What a run costs: its floating-point operations, the device's own rate to hold them against, its peak memory."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def training_flops(make: Callable[[], nn.Module], *inputs: Tensor | object) -> float:
+    """Operations of a training step of one sample: thrice those of the forward pass, counted on the meta device, where
+    nothing is computed. `make` builds the net, `inputs` are meta tensors of a batch of one."""
+    with torch.device("meta"):
+        net = make()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net(*inputs)
+    return 3.0 * counter.get_total_flops()
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype, size: int = 0) -> float:
+    """Operations a second of a square matrix product: the median of five, after one to warm up."""
+    size = size or (8192 if device.type == "cuda" else 1024)
+    a = torch.ones(size, size, device=device, dtype=dtype)
+    seconds = []
+    for _ in range(6):
+        begin = time.perf_counter()
+        (a @ a)[0, 0].item()  # waits for the device
+        seconds.append(time.perf_counter() - begin)
+    return 2 * size**3 / sorted(seconds[1:])[2]
+
+
+def peak_memory(device: torch.device) -> float:
+    """MiB that this process has held at most, on the GPU if it is there, else in all."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
