@@ -17,7 +17,7 @@ from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from ..nets.ldm_unet import LatentDiffusionUNet
 from ..nets.text import Tower
 from ..nets.unet import UNet
-from ..nets.weights import has_passport, load_into, read_passport
+from ..nets.weights import has_passport, load_into, load_state, read_passport
 
 KINDS: dict[tuple[str, str], Any] = {
     ("unet", "small"): UNet,
@@ -88,10 +88,4 @@ def start_from(net: nn.Module, path: Path) -> None:
         state = autoencoder_state(path, len(net.encoder.down_blocks), net.blocks)
     else:
         raise ConfigError(f"{path}: weights without a passport fit unet.kind=ldm and autoencoder.kind=ldm alone")
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as e:
-        first = str(e).strip().splitlines()[1].strip() if "\n" in str(e) else str(e)
-        raise ConfigError(
-            f"{path}: not weights of this architecture; choose its shape, unet=sd15, sd21 or sdxl, autoencoder=sd: {first}"
-        ) from e
+    load_state(net, state, path, "; choose its shape, unet=sd15, sd21 or sdxl, autoencoder=sd")

@@ -27,9 +27,10 @@ from ..training.modules.contrastive import ContrastiveModule
 from ..training.trainer import LAST, fit, on_gpu
 from .compose import SHIPPED, WEIGHTS
 from .nets import autoencoder_net, build, load_part, start_from
+from .parts import PARTS
 from .run import Run, console, first_rank, say
 
-SEEING = SHIPPED / WORLDS[0] / "parts" / "text.safetensors"  # whose picture half is the perceptual distance's net
+SEEING = SHIPPED / WORLDS[0] / PARTS / "text.safetensors"  # whose picture half is the perceptual distance's net
 
 
 def train(config: Config, folder: Path) -> None:

@@ -59,11 +59,14 @@ class Guider:
         ]
         return "+".join(parts)
 
+    def _inside(self, m: Moment) -> bool:
+        low, high = self.interval
+        return bool(low < m.ratio <= high)
+
     def weight(self, w: float, m: Moment) -> float:
         """w at this moment: 1 outside of interval = (low, high] in sigma / alpha (Kynkaanniemi et al. 2024); the
         schedules grow towards the picture and keep the mean over t of w - 1 (Wang et al. 2024)."""
-        low, high = self.interval
-        if not low < m.ratio <= high:
+        if not self._inside(m):
             return 1.0
         growth = {"constant": 1.0, "linear": 2 * (1 - m.t), "cosine": 1 + math.cos(math.pi * m.t)}[self.schedule]
         return 1 + (w - 1) * growth
@@ -77,12 +80,10 @@ class Guider:
             if m.ratio > self.zero_above:
                 return path.read(torch.zeros_like(x_t), x_t, m, "flow")
             at = self.weight(w, m)
-            if at == 1 and self.kind != "cfgpp":
+            if at == 1 and (self.kind != "cfgpp" or not self._inside(m)):
                 return self._corrected(branches.good(x_t, m), None, x_t, m, path)
             if at == 0 and self.kind in ("cfg", "auto"):
                 return self._corrected(branches.bad(x_t, m), None, x_t, m, path)
-            if at == 1 and not self.interval[0] < m.ratio <= self.interval[1]:
-                return branches.good(x_t, m)
             good, bad = branches.both(x_t, m)
             return self._corrected(combine(good, bad, x_t, m, at), good, x_t, m, path)
 

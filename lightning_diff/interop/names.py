@@ -54,8 +54,9 @@ def to_diffusers(state: Mapping[str, Tensor], convolutions: bool = False) -> Sta
     return out
 
 
-def _rename(state: Mapping[str, Tensor], table: Mapping[str, str], inner: Mapping[str, str]) -> State:
-    """Prefixes by the table (the longest that fits), then what is inside of them."""
+def from_ldm(state: Mapping[str, Tensor], table: Mapping[str, str], inner: Mapping[str, str]) -> State:
+    """A single file's parameters (without their common prefix) under diffusers' names: prefixes by the table (the
+    longest that fits), then what is inside of them."""
     out: State = {}
     prefixes = sorted(table, key=len, reverse=True)
     for name, tensor in state.items():
@@ -140,11 +141,6 @@ def vae_table(levels: int, blocks: int) -> dict[str, str]:
             if i + 1 < levels:
                 table[f"{half}.{way}.{theirs}.{way}sample"] = f"{half}.{way}_blocks.{i}.{way}samplers.0"
     return table
-
-
-def from_ldm(state: Mapping[str, Tensor], table: Mapping[str, str], inner: Mapping[str, str]) -> State:
-    """A single file's parameters (without their common prefix) under diffusers' names."""
-    return _rename(state, table, inner)
 
 
 def to_ldm(state: Mapping[str, Tensor], table: Mapping[str, str], inner: Mapping[str, str]) -> State:

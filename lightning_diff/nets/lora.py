@@ -23,7 +23,7 @@ class LoraLinear(nn.Module):
         outputs, inputs = base.weight.shape
         self.a = nn.Parameter(torch.empty(parts, rank, inputs))
         self.b = nn.Parameter(torch.zeros(parts, outputs // parts, rank))
-        nn.init.kaiming_uniform_(self.a[0] if parts == 1 else self.a.view(-1, inputs), a=math.sqrt(5))
+        nn.init.kaiming_uniform_(self.a.view(-1, inputs), a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
         low = F.linear(x, self.a.flatten(0, 1)).chunk(len(self.a), dim=-1)

@@ -67,11 +67,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 def load_into(net: nn.Module, path: Path) -> None:
     """Raises ConfigError when the weights are of another architecture."""
+    load_state(net, read_state(path), path)
+
+
+def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, hint: str = "") -> None:
+    """Raises ConfigError, with the hint how to mend it, when the state of that path is of another architecture."""
     try:
-        net.load_state_dict(read_state(path))
+        net.load_state_dict(state)
     except RuntimeError as e:
         first = str(e).strip().splitlines()[1].strip() if "\n" in str(e) else str(e)
-        raise ConfigError(f"{path}: not weights of this architecture: {first}") from e
+        raise ConfigError(f"{path}: not weights of this architecture{hint}: {first}") from e
 
 
 def file_hash(path: Path) -> str:

@@ -35,6 +35,7 @@ class PowerEma:
 
     def __init__(self, net: nn.Module) -> None:
         self.live = {n: p for n, p in net.named_parameters() if p.requires_grad}
+        self.gammas = [gamma_of(length) for length in LENGTHS]
         self.means: dict[str, list[Tensor]] = {}
         self.loaded: dict[str, Tensor] = {}
 
@@ -46,8 +47,8 @@ class PowerEma:
                     self.loaded.get(f"{name}/{n}", p).detach().clone().to(p) for n, p in self.live.items()
                 ]
         live = [p.detach() for p in self.live.values()]
-        for length, mean in self.means.items():
-            torch._foreach_lerp_(mean, live, 1 - (1 - 1 / step) ** (gamma_of(float(length)) + 1))
+        for gamma, mean in zip(self.gammas, self.means.values(), strict=True):
+            torch._foreach_lerp_(mean, live, 1 - (1 - 1 / step) ** (gamma + 1))
 
     def state(self) -> dict[str, Tensor]:
         if not self.means:
