@@ -12,7 +12,7 @@ from typing import Any
 
 from .config import Config, ConfigError
 
-FOLDERS = ("autoencoder.weights", "init_from")  # keys that take a diffusers folder as well
+FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that take a diffusers folder as well
 EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
 
 
@@ -46,6 +46,9 @@ def _check_values(node: Any, prefix: str = "") -> None:
             _check_values(value, name + ".")
             continue
         numbers = value if isinstance(value, list) else [value]
+        for n, part in enumerate(numbers):
+            if is_dataclass(part):
+                _check_values(part, f"{name}[{n}].")
         if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
             raise ConfigError(f"{name}={value}: must be a finite number")
         if "allowed" in rule and value not in rule["allowed"]:
@@ -86,10 +89,7 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         c.text.width % 32 != 0 or c.text.vision_width % 32 != 0,
         f"text.width={c.text.width}, text.vision_width={c.text.vision_width}: must be multiples of 32 (the head width)",
     )
-    yield (
-        c.text.model is not None and c.text.weights in ("auto", "shipped"),
-        f"text.model={c.text.model}: its weights must be a local file, text.weights=/path/to/model.safetensors",
-    )
+    yield from _text_combinations(c)
     yield (
         c.data.kind in ("folder", "shards") and not c.data.source,
         f"data.kind={c.data.kind}: say where the pictures are, data.source=PATH",
@@ -121,6 +121,7 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
     for name, path in (
         ("autoencoder.weights", c.autoencoder.weights),
         ("text.weights", c.text.weights),
+        *(("text.more", more.weights) for more in c.text.more),
         ("autoencoder.lpips_weights", c.autoencoder.lpips_weights),
         ("evaluation.inception_weights", c.evaluation.inception_weights),
         ("init_from", c.init_from),
@@ -146,6 +147,31 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         yield "{" not in source and not Path(source).exists(), f"data.source={source}: no such file or folder"
     if c.data.kind == "folder" and c.data.source:
         yield not Path(c.data.source).is_dir(), f"data.source={c.data.source}: no such folder"
+
+
+def _text_combinations(c: Config) -> Iterator[tuple[bool, str]]:
+    t = c.text
+    for name, tower in (("text", t), *((f"text.more[{i}]", more) for i, more in enumerate(t.more))):
+        given = tower.weights != "auto" or name != "text"
+        yield (
+            tower.model is not None and not given,
+            f"{name}.model={tower.model}: its weights must be a local file, {name}.weights=/path/to/model.safetensors",
+        )
+        yield (
+            tower.model is not None and given and Path(tower.weights).is_dir(),
+            f"{name}.model={tower.model}: would be ignored; {name}.weights={tower.weights} is a folder that says what it is",
+        )
+    for name, odd in (("join", t.join != "channels"), ("pooled", t.pooled != "all")):
+        yield odd and not t.more, f"text.{name}: would be ignored; it belongs to text.more=[...]"
+    reads = t.more or t.layer != 1 or not t.final_norm or t.null != "empty"
+    yield (
+        c.task != "diffusion" and bool(reads),
+        f"task={c.task}: text.more, layer, final_norm and null would be ignored; they say how a UNet reads a tower",
+    )
+    yield (
+        t.null == "learned" and c.training.lora > 0,
+        "text.null=learned with training.lora: adapters alone are trained; use text.null=empty or zeros",
+    )
 
 
 def _net_combinations(c: Config) -> Iterator[tuple[bool, str]]:

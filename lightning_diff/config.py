@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from omegaconf import MISSING
+
 
 class ConfigError(Exception):
     """What is wrong, where, and how to mend it, in one line."""
@@ -64,13 +66,32 @@ class Autoencoder:
 
 
 @dataclass
-class Text:
-    """A tower: ours, of this size, or with `model` any name that open_clip knows (its weights from a local file).
-    `role` says which: `text` conditions, `judge` scores. The judge is never the player."""
+class Reader:
+    """A tower that reads captions: `weights` is its file or its text_encoder folder of diffusers; with `model`, any name
+    that open_clip knows, it is a file of that. Tokens are read after the `layer`-th layer from the end, through the
+    final norm or not."""
 
-    role: str = one_of("text", "text", "judge")
-    weights: str = "auto"
+    weights: str = MISSING
     model: str | None = None
+    layer: int = at_least(1, 1)
+    final_norm: bool = True
+
+
+@dataclass
+class Text(Reader):
+    """The tower: ours, of this size, unless `weights` or `model` say another. `role`: `text` conditions, `judge` scores.
+    The judge is never the player.
+
+    `more` towers may read the same captions: `join` their tokens along the channels or one after the other; `pooled`
+    outputs of all or of the last. What stands for no caption is `null`: the empty one, zeros, or something learned.
+    """
+
+    weights: str = "auto"
+    role: str = one_of("text", "text", "judge")
+    more: list[Reader] = listed()
+    join: str = one_of("channels", "channels", "tokens")
+    pooled: str = one_of("all", "all", "last")
+    null: str = one_of("empty", "empty", "zeros", "learned")
     embedding: int = at_least(128, 8)
     context_length: int = between(32, 8, 77)
     width: int = at_least(128, 32)

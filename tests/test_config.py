@@ -16,6 +16,10 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
     ("text", "open_clip"): ["text.weights=lightning_diff/weights/still_life/parts/text.safetensors"],
+    ("text", "sdxl"): [
+        "text.weights=lightning_diff/weights/still_life/parts/text.safetensors",
+        "text.more=[{weights:lightning_diff/weights/still_life/parts/judge.safetensors}]",
+    ],
     ("text", "judge"): ["task=contrastive"],
     ("guidance", "auto"): ["guidance.guide=ema:0.05@500"],
     ("guidance", "cfgpp"): ["sampler=ddim"],
@@ -23,6 +27,15 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("evaluation", "inception"): ["evaluation.inception_weights=train.py"],
 }
 WRONG = [  # the command's words, and what the message must say
+    ("text.more=[{layer:2}]", "text.more[0].weights: "),
+    ("text.more=[{weights:nope.safetensors}]", "text.more=nope.safetensors: no such file"),
+    ("text.more=[{weights:train.py,layr:2}]", "layr: no such key; did you mean 'layer'?"),
+    ("text.more=[{weights:train.py,layer:0}]", "text.more[0].layer=0: must be at least 1"),
+    ("text.more=5", "text.more"),
+    ("text.join=tokens", "text.join: would be ignored; it belongs to text.more=[...]"),
+    ("text.weights=tests", "text.weights=tests: not a diffusers folder"),
+    ("text.null=learnt", "text.null=learnt: must be one of empty, zeros, learned; did you mean 'learned'?"),
+    ("text.layer=2 task=autoencoder", "task=autoencoder: text.more, layer"),
     ("training.stpes=5", "training.stpes: no such key; did you mean 'training.steps'?"),
     ("trainng.steps=5", "trainng: no such key; did you mean 'training'?"),
     ("objektive=eps", "objektive: no such key; did you mean 'objective'?"),

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..checks import check, keys, nearest
-from ..config import Config, ConfigError
+from ..config import Config, ConfigError, Reader
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PACKAGE_FOLDER = CONF.parent
@@ -43,7 +43,7 @@ def one_line(error: BaseException) -> str:
         key = found.group(1)
         first = next((str(e).splitlines()[0] for e in chain if "full_key" in str(e)), "")
         if re.search(r"Key '.*' (is )?not in", text):
-            return f"{key}: no such key; {nearest(key, list(keys(Config())))}"
+            return f"{key}: no such key; {nearest(key, [*keys(Config()), *keys(Reader())])}"
         return f"{key}: {first}"
     if found := re.search(r"Could not override '([^']+)'", text):
         return f"{found.group(1)}: no such key; {nearest(found.group(1), list(keys(Config())))}"

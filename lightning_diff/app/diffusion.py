@@ -25,7 +25,7 @@ from ..training.speed import training_flops
 from ..training.trainer import LAST, fit, on_gpu
 from .compose import WEIGHTS
 from .features import cached_features
-from .nets import build, load_part, start_from, unet_net
+from .nets import build, load_part, null_condition, start_from, unet_net
 from .parts import PARTS, place_part
 from .run import Run, console, first_rank, say
 from .train import parameters, pictures, wait_for
@@ -62,15 +62,16 @@ def _train(run: Run) -> None:
     assert train_set is not None
     features = cached_features(train_set, autoencoder, tower, hashes, Path(config.cache))
     torch.manual_seed(config.seed)
-    arguments = unet_net(config, autoencoder, tower)
+    null = null_condition(config.text.null, tower).to(torch.device("cpu"))
+    arguments = unet_net(config, autoencoder, null)
     net: Any = build({"part": "unet", "net": arguments})
+    if learned := getattr(net, "null", None):
+        learned.begin(null)
     net.checkpointing = config.training.checkpointing
     if config.init_from and not (folder / LAST).is_file():
         start_from(net, Path(config.init_from))
     if config.training.lora:
         add_lora(net, config.training.lora)
-    with torch.no_grad():
-        null = tower.condition([""]).to(torch.device("cpu"))
     module = DiffusionModule(net, config.training, config.seed, config.objective, null)
     module.flops = _flops(arguments, null, config.data.image_size // autoencoder.factor)
     say(f"UNet: {parameters(net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
@@ -129,4 +130,5 @@ def load_model(config: Config, folder: Path, ema: float = 0.0) -> TextToImage:
     )
     o, size = config.objective, config.data.image_size
     path = DiffusionPath(o.schedule, o.prediction, o.data_std)
-    return TextToImage(net, path, autoencoder, tower, config.sampler, guider_of(config.guidance), size, worse)
+    null = net.null() if hasattr(net, "null") else null_condition(config.text.null, tower)
+    return TextToImage(net, path, autoencoder, tower, null, config.sampler, guider_of(config.guidance), size, worse)

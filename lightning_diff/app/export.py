@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..config import Config, ConfigError
-from ..interop.export import check_exportable, export_pipeline, export_single_file, scheduler_config
+from ..interop.export import export_pipeline, export_single_file, exportable_tower, scheduler_config
 from .diffusion import load_model
 from .run import say
 
@@ -15,10 +15,10 @@ def export(config: Config, folder: Path, form: str, out: Path) -> None:
     if out.exists():
         raise ConfigError(f"out={out}: it is there already; give another name")
     model = load_model(config, folder)
-    check_exportable(model.net, model.autoencoder)
+    tower = exportable_tower(model.net, model.autoencoder, model.tower, config.text.null)
     if form == "single_file":
-        export_single_file(out, model.net, model.autoencoder, model.tower)
+        export_single_file(out, model.net, model.autoencoder, tower)
     else:
         scheduler = scheduler_config(config.objective.schedule, config.objective.prediction, config.sampler)
-        export_pipeline(out, model.net, model.autoencoder, model.tower, scheduler, config.data.image_size)
+        export_pipeline(out, model.net, model.autoencoder, tower, scheduler, config.data.image_size)
     say(f"{folder} as {form} in {out}")

@@ -13,14 +13,14 @@ from ..data.cache import cached_arrays
 from ..data.dataset import Arrays, Pictures
 from ..data.decode import to_unit
 from ..nets.autoencoder import LatentSpace
-from ..nets.text import Tower
+from ..nets.text import TextEncoder
 from .run import console, first_rank
 
 BLOCK = 256
 
 
 def cached_features(
-    train: Pictures, autoencoder: LatentSpace, tower: Tower, hashes: Mapping[str, str], cache: Path
+    train: Pictures, autoencoder: LatentSpace, tower: TextEncoder, hashes: Mapping[str, str], cache: Path
 ) -> Arrays:
     """mean and std of each picture's posterior, tokens, mask and pooled of each caption; float16 but for the mask.
 
@@ -54,7 +54,7 @@ def _latents(train: Pictures, net: LatentSpace) -> Iterator[dict[str, np.ndarray
 
 
 @torch.no_grad()
-def _conditions(train: Pictures, tower: Tower) -> Iterator[dict[str, np.ndarray]]:
+def _conditions(train: Pictures, tower: TextEncoder) -> Iterator[dict[str, np.ndarray]]:
     for start in _blocks(train, "captions"):
         c = tower.condition([train.reader.read(i)[1] for i in range(start, min(start + BLOCK, len(train)))])
         yield {

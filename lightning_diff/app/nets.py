@@ -15,8 +15,8 @@ from ..nets.attributes import AttributeClassifier
 from ..nets.autoencoder import Autoencoder
 from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from ..nets.ldm_unet import LatentDiffusionUNet
-from ..nets.text import Tower
-from ..nets.unet import UNet
+from ..nets.text import TextEncoder, Tower, Towers
+from ..nets.unet import Condition, NullCondition, UNet
 from ..nets.weights import has_passport, load_into, load_state, read_passport
 
 KINDS: dict[tuple[str, str], Any] = {
@@ -31,10 +31,16 @@ def build(passport: dict[str, Any]) -> nn.Module:
     """The net that a passport describes, with random weights."""
     part, net = passport["part"], dict(passport["net"])
     if part in ("text", "judge"):
+        if towers := net.pop("towers", None):
+            return Towers([Tower(t) for t in towers], **net)
         return Tower(net)
     if part == "attributes":
         return AttributeClassifier(**net)
-    return KINDS[part, net.pop("kind", "small")](**net)
+    learned = net.pop("null", None)
+    built: nn.Module = KINDS[part, net.pop("kind", "small")](**net)
+    if learned:
+        built.null = NullCondition(learned)
+    return built
 
 
 def load_part(path: Path) -> Any:
@@ -52,14 +58,23 @@ def autoencoder_net(a: AutoencoderConfig) -> dict[str, Any]:
     return net if a.kind == "small" else {"kind": a.kind, "groups": a.groups, **net}
 
 
-def unet_net(config: Config, autoencoder: Any, tower: Any) -> dict[str, Any]:
-    """The UNet that the config means, between this autoencoder's latents and this tower's captions."""
+@torch.no_grad()
+def null_condition(kind: str, tower: TextEncoder) -> Condition:
+    """What stands for no caption: the empty one, or zeros; a learned one begins as the empty one."""
+    empty = tower.condition([""])
+    if kind != "zeros":
+        return empty
+    return Condition(empty.tokens.zero_(), torch.ones_like(empty.mask), empty.pooled.zero_())
+
+
+def unet_net(config: Config, autoencoder: Any, null: Condition) -> dict[str, Any]:
+    """The UNet that the config means, between this autoencoder's latents and captions of the null condition's shape."""
     u = config.unet
-    with torch.no_grad():
-        null = tower.condition([""])
     net = {"channels": autoencoder.latent_channels, "token_width": null.tokens.shape[-1], "widths": list(u.widths)}
     net |= {"blocks": u.blocks, "head_width": u.head_width}
     pooled = null.pooled.shape[-1]
+    if config.text.null == "learned":
+        net["null"] = [*null.tokens.shape[1:], pooled]
     if u.kind == "small":
         return {**net, "pooled_width": pooled, "attention": list(u.attention)}
     counted = config.objective.schedule.startswith(("linear", "scaled_linear"))  # steps 0..999

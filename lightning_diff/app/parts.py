@@ -11,11 +11,11 @@ from typing import Any
 from ..config import Config, ConfigError
 from ..data.shards import digest, identity
 from ..data.worlds import WORLDS
-from ..nets.text import Tower
-from ..nets.weights import has_passport, read_passport, read_state, save_weights
+from ..nets.weights import has_passport, read_passport, save_weights
 from .compose import SHIPPED, WEIGHTS, compose_config
 from .nets import autoencoder_net, build, start_from
 from .run import say
+from .towers import reads_plainly, text_encoder
 
 PARTS = "parts"
 HEAD_START = 0.2  # the share of its steps that an autoencoder still needs when it starts from one of other pictures
@@ -99,12 +99,9 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
     source = find_part(part, config)
     placed.parent.mkdir(parents=True, exist_ok=True)
     partial = placed.with_name(f"{placed.name}.{os.getpid()}")
-    if part == "text" and config.text.model:
-        save_weights(
-            partial,
-            _open_clip_state(config.text.model, source),
-            {"part": part, "net": {"open_clip": config.text.model}, "data": str(source.name)},
-        )
+    if part == "text" and not reads_plainly(config.text, source):
+        towers = text_encoder(config.text, source)
+        save_weights(partial, towers.state_dict(), {"part": part, "net": towers.config, "data": source.name})
     elif part == "autoencoder" and (source.is_dir() or not has_passport(source)):
         passport = {"part": part, "net": autoencoder_net(config.autoencoder), "data": source.name}
         net = build(passport)
@@ -120,15 +117,3 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
             shutil.copyfile(source, partial)
     partial.replace(placed)
     return placed
-
-
-def _open_clip_state(name: str, source: Path) -> dict[str, Any]:
-    """A Tower's state from open_clip's own weights of that model. Raises ConfigError if they do not fit."""
-    tower = Tower({"open_clip": name})
-    try:
-        tower.model.load_state_dict(read_state(source))
-    except Exception as e:
-        raise ConfigError(
-            f"text.weights={source}: not safetensors weights of open_clip's {name} ({type(e).__name__})"
-        ) from e
-    return tower.state_dict()

@@ -17,7 +17,7 @@ def sample(config: Config, folder: Path, prompts: list[str], count: int, out: Pa
     """`count` pictures of each prompt, seeds config.seed and on: PNG files and one grid, in `out`."""
     model = load_model(config, folder)
     for prompt in prompts:
-        if unknown := model.tower.tokenizer.unknown(prompt):
+        if unknown := model.tower.unknown(prompt):
             say(f"{prompt!r}: never seen in training: {', '.join(dict.fromkeys(unknown))}")
     lines = [p for p in prompts for _ in range(count)]
     seeds = [config.seed + i for _ in prompts for i in range(count)]

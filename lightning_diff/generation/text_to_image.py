@@ -16,8 +16,8 @@ from ..diffusion.guidance import Branches, Guider
 from ..diffusion.path import Moment, Path
 from ..diffusion.samplers import sample, start, trajectory
 from ..nets.autoencoder import LatentSpace
-from ..nets.text import Tower
-from ..nets.unet import Condition, UNet
+from ..nets.text import TextEncoder
+from ..nets.unet import Condition, UNet, prepare
 
 
 def guider_of(g: Guidance) -> Guider:
@@ -39,12 +39,14 @@ def guider_of(g: Guidance) -> Guider:
 
 @dataclass
 class TextToImage:
-    """All parts on one device, in evaluation mode. `worse` is autoguidance's other network."""
+    """All parts on one device, in evaluation mode. `null` is the condition of no caption, of one row; `worse` is
+    autoguidance's other network."""
 
     net: UNet
     path: Path
     autoencoder: LatentSpace
-    tower: Tower
+    tower: TextEncoder
+    null: Condition
     sampler: Sampler
     guider: Guider
     image_size: int
@@ -73,7 +75,7 @@ class TextToImage:
 
     def _prepare(self, condition: Condition) -> Condition:
         with self._bf16():
-            return self.net.prepare(condition)
+            return prepare(self.net, condition)
 
     def _network(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         return self._run(self.net, x, t, condition)
@@ -86,7 +88,7 @@ class TextToImage:
             worse = self.worse
             branches = WorseNetwork(self._network, lambda *a: self._run(worse, *a), self.path, condition)
         else:
-            null = self.tower.condition([""]).expand(len(prompts))
+            null = self.null.expand(len(prompts))
             branches = WithoutCaption(self._network, self.path, condition, null, self._prepare)
         return self.guider.guided(branches, self.path, scale)
 

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -22,9 +20,10 @@ from ..config import ConfigError, Sampler
 from ..nets.autoencoder import LatentSpace
 from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from ..nets.ldm_unet import LatentDiffusionUNet
-from ..nets.text import END, START, Tower
+from ..nets.text import TextEncoder, Tower
 from .diffusers import FILE, UNET_PREFIX, VAE_PREFIX
 from .names import RESNET, VAE_BLOCK, to_diffusers, to_ldm, unet_table, vae_table
+from .text import text_encoder, write_tokenizer
 
 BETAS = {"linear": (1e-4, 0.02), "scaled_linear": (0.00085, 0.012)}
 PREDICTIONS = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
@@ -41,12 +40,23 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 TEXT_PREFIX = "cond_stage_model.transformer."
 
 
-def check_exportable(net: nn.Module, autoencoder: nn.Module) -> None:
-    """Raises ConfigError for nets that other projects do not have."""
+def exportable_tower(net: nn.Module, autoencoder: nn.Module, tower: TextEncoder, null: str) -> Tower:
+    """The one tower. Raises ConfigError for nets, towers and null conditions that StableDiffusionPipeline does not have."""
     if not isinstance(net, LatentDiffusionUNet) or not isinstance(autoencoder, LatentDiffusionAutoencoder):
         raise ConfigError("export: only unet.kind=ldm with autoencoder.kind=ldm; train with unet=ldm_tiny, sd15, ...")
+    if net.pooled:
+        raise ConfigError("export: unet.pooled=true; StableDiffusionPipeline adds no pooled caption; train without")
     if net.masked:
         raise ConfigError("export: unet.masked=true; StableDiffusionPipeline attends to the padding; train without")
+    if not isinstance(tower, Tower) or not tower.final_norm:
+        raise ConfigError(
+            "export: StableDiffusionPipeline reads one tower, through its final norm; train with such a one"
+        )
+    if null != "empty":
+        raise ConfigError(
+            f"export: text.null={null}; StableDiffusionPipeline asks for the empty caption; train with that"
+        )
+    return tower
 
 
 def scheduler_config(schedule: str, prediction: str, sampler: Sampler) -> dict[str, Any]:
@@ -131,79 +141,6 @@ def folded(net: LatentSpace) -> dict[str, Tensor]:
     return state
 
 
-def text_encoder(tower: Tower) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """CLIPTextModel's config and parameters. A tower with a vocabulary of its own gets all 49,408 word vectors: those
-    that it lacks are that of its unknown word; its padding is one more token, <pad>."""
-    state = tower.model.state_dict()
-    table = state["token_embedding.weight"]
-    if tower.tokenizer.vocabulary is not None:
-        whole = table[1].repeat(END + 2, 1)
-        whole[torch.tensor(tower.tokenizer.vocabulary)] = table[2:]
-        whole[END + 1] = table[0]
-        table = whole
-    width = table.shape[1]
-    out = {
-        "embeddings.token_embedding.weight": table,
-        "embeddings.position_embedding.weight": state["positional_embedding"],
-        "final_layer_norm.weight": state["ln_final.weight"],
-        "final_layer_norm.bias": state["ln_final.bias"],
-    }
-    inner = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2"}
-    inner |= {"attn.out_proj": "self_attn.out_proj"}
-    layers = 0
-    for name, tensor in state.items():
-        if not name.startswith("transformer.resblocks."):
-            continue
-        n, rest = name.removeprefix("transformer.resblocks.").split(".", 1)
-        layers = max(layers, int(n) + 1)
-        module, kind = rest.rsplit(".", 1)
-        place = f"encoder.layers.{n}."
-        if module == "attn":  # in_proj_weight, in_proj_bias
-            for part, piece in zip("qkv", tensor.chunk(3), strict=True):
-                out[f"{place}self_attn.{part}_proj.{kind.removeprefix('in_proj_')}"] = piece
-        else:
-            out[f"{place}{inner[module]}.{kind}"] = tensor
-    text = tower.config.get("text", {})
-    quick = bool(tower.config.get("quick_gelu")) or "quickgelu" in str(tower.config.get("open_clip", ""))
-    config = {
-        "architectures": ["CLIPTextModel"],
-        "model_type": "clip_text_model",
-        "vocab_size": len(table),
-        "hidden_size": width,
-        "intermediate_size": state["transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
-        "num_hidden_layers": layers,
-        "num_attention_heads": text.get("heads") or tower.model.transformer.resblocks[0].attn.num_heads,
-        "max_position_embeddings": state["positional_embedding"].shape[0],
-        "hidden_act": "quick_gelu" if quick else "gelu",
-        "projection_dim": state["text_projection"].shape[1],
-        "bos_token_id": START,
-        "eos_token_id": END,
-        "pad_token_id": END + 1 if tower.tokenizer.vocabulary is not None else 0,
-    }
-    return config, {f"text_model.{n}": t for n, t in out.items()}
-
-
-def write_tokenizer(tower: Tower, folder: Path) -> None:
-    """CLIPTokenizer's files, from open_clip's byte pairs."""
-    bpe = SimpleTokenizer(context_length=tower.tokenizer.context_length)
-    marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-    vocabulary = {marks.get(word, word): n for word, n in bpe.encoder.items()}
-    pad = "!"
-    if tower.tokenizer.vocabulary is not None:
-        pad = "<pad>"
-        vocabulary[pad] = END + 1
-    merges = sorted(bpe.bpe_ranks, key=bpe.bpe_ranks.__getitem__)
-    special = {"bos_token": marks["<start_of_text>"], "eos_token": marks["<end_of_text>"], "pad_token": pad}
-    special["unk_token"] = marks["<end_of_text>"]
-    folder.mkdir(parents=True)
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n", "utf-8")
-    (folder / "special_tokens_map.json").write_text(json.dumps(special))
-    length = tower.tokenizer.context_length
-    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, **special}
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
-
-
 def _component(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor], file: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2))
@@ -214,7 +151,6 @@ def export_pipeline(
     out: Path, net: Any, autoencoder: Any, tower: Tower, scheduler: Mapping[str, Any], image_size: int
 ) -> None:
     """A folder that StableDiffusionPipeline.from_pretrained opens, whole or not at all. Raises ConfigError."""
-    check_exportable(net, autoencoder)
     if out.exists():
         raise ConfigError(f"out={out}: it is there already; give another name")
     partial = out.with_name(f"{out.name}.{os.getpid()}")
@@ -244,7 +180,6 @@ def export_pipeline(
 
 def export_single_file(out: Path, net: Any, autoencoder: Any, tower: Tower) -> None:
     """One safetensors file under LDM's names, as Stable Diffusion 1.x is shared. Raises ConfigError."""
-    check_exportable(net, autoencoder)
     vae = to_ldm(
         to_diffusers(folded(autoencoder)),
         vae_table(len(autoencoder.encoder.down_blocks), autoencoder.blocks),

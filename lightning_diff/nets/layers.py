@@ -101,6 +101,18 @@ class Attention(nn.Module):
         return out
 
 
+class ReadsCaption(nn.Module):
+    """An attention to a caption's tokens, whose keys and values can be computed once for all steps."""
+
+    def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """source [B, M, K] -> keys and values [B, heads, M, D]."""
+        raise NotImplementedError
+
+
+class CaptionAttention(Attention, ReadsCaption):
+    """Attention to a caption."""
+
+
 def positions(height: int, width: int, device: torch.device) -> Tensor:
     """Fourier features of the places of a grid, [height * width, 16]: cos and sin of pi k x and pi k y, k = 1/2, 1, 2, 4."""
     axes = [(torch.arange(n, device=device) + 0.5) / n for n in (height, width)]
@@ -121,7 +133,7 @@ class TransformerBlock(nn.Module):
         self.position = nn.Linear(16, channels)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(3))
         self.self_attention = Attention(channels, heads)
-        self.cross_attention = Attention(channels, heads, context)
+        self.cross_attention = CaptionAttention(channels, heads, context)
         self.feed_forward = nn.Sequential(
             nn.Linear(channels, 2 * channels), nn.GELU(), zero_(nn.Linear(2 * channels, channels))
         )

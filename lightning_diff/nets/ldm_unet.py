@@ -7,14 +7,13 @@ queries, keys and values of a picture (`to_qkv`), one makes keys and values of a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import attend, run, sinusoid
-from .unet import Condition
+from .layers import ReadsCaption, attend, run, sinusoid
+from .unet import Condition, prepare
 
 
 class ResnetBlock(nn.Module):
@@ -54,8 +53,8 @@ class SelfAttention(nn.Module):
         return self.to_out[0](attend(q, k, v).transpose(1, 2).reshape(b, n, c))
 
 
-class CrossAttention(nn.Module):
-    """Attention to a caption's tokens, whose keys and values may have been computed before (`caption`)."""
+class CrossAttention(ReadsCaption):
+    """Attention to a caption's tokens."""
 
     def __init__(self, channels: int, heads: int, context: int) -> None:
         super().__init__()
@@ -64,10 +63,9 @@ class CrossAttention(nn.Module):
         self.to_kv = nn.Linear(context, 2 * channels, bias=False)
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
 
-    def caption(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """tokens [B, M, K] -> keys and values [B, heads, M, D]."""
-        b, m, _ = tokens.shape
-        k, v = self.to_kv(tokens).view(b, m, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+    def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        b, m, _ = source.shape
+        k, v = self.to_kv(source).view(b, m, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         return k, v
 
     def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -240,11 +238,6 @@ class LatentDiffusionUNet(nn.Module):
         """How many heads each width has."""
         return [self.heads or max(1, w // self.head_width) for w in widths]
 
-    def prepare(self, condition: Condition) -> Condition:
-        """The condition with the keys and values of every cross-attention, which do not depend on x_t and t."""
-        layers = [m for m in self.modules() if isinstance(m, CrossAttention)]
-        return replace(condition, prepared=[layer.caption(condition.tokens) for layer in layers])
-
     def embedding(self, t: Tensor, condition: Condition, height: int, width: int) -> Tensor:
         """[B, E] after its SiLU: the time, and for XL the pooled caption and the picture's size."""
         dtype = self.time_embedding.linear_1.weight.dtype
@@ -257,7 +250,7 @@ class LatentDiffusionUNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         if condition.prepared is None:
-            condition = self.prepare(condition)
+            condition = prepare(self, condition)
         assert condition.prepared is not None
         captions = iter(condition.prepared)
         mask = condition.mask if self.masked else None

@@ -18,16 +18,16 @@ START, END = 49406, 49407  # open_clip's BPE ids of <start_of_text> and <end_of_
 
 
 class Tokenizer:
-    """Captions -> ids [B, L] by open_clip's byte-pair vocabulary, padded with 0.
+    """Captions -> ids [B, L] by open_clip's byte-pair vocabulary, padded with `pad`.
 
     With `vocabulary`, a sorted list of the byte-pair ids in use, ids are the places in that list plus 2 (0 pads, 1
     stands for any id that the list lacks), so that a small tower does not carry 49,408 word vectors. The end of text
     keeps the highest id, by which open_clip finds it.
     """
 
-    def __init__(self, context_length: int, vocabulary: Sequence[int] | None = None) -> None:
+    def __init__(self, context_length: int, vocabulary: Sequence[int] | None = None, pad: int = 0) -> None:
         self.bpe = SimpleTokenizer(context_length=context_length)
-        self.context_length = context_length
+        self.context_length, self.pad = context_length, pad
         self.vocabulary = None if vocabulary is None else list(vocabulary)
         self.places = None
         if self.vocabulary is not None:
@@ -49,7 +49,7 @@ class Tokenizer:
         mask = torch.arange(ids.shape[1])[None] <= end[:, None]
         if self.places is not None:
             ids = self.places[ids]
-        return ids * mask, mask
+        return ids.where(mask, self.pad), mask
 
     def unknown(self, caption: str) -> list[str]:
         """The pieces of the caption that this vocabulary lacks."""
@@ -61,7 +61,11 @@ class Tokenizer:
 
 class Tower(nn.Module):
     """An open_clip model with its tokenizer and its normalisation of pictures. `config` describes all three; it is
-    plain data (strings, numbers, lists), so that a tower can be stored as safetensors and built again."""
+    plain data (strings, numbers, lists), so that a tower can be stored as safetensors and built again.
+
+    A caption's tokens are the hidden states after the `layer`-th layer from the end (1: the last), through the final
+    norm unless `final_norm` is False. `pad` is the id of the padding, where it is not 0.
+    """
 
     mean: Tensor
     std: Tensor
@@ -69,33 +73,44 @@ class Tower(nn.Module):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.config: dict[str, Any] = json.loads(json.dumps(dict(config)))
+        self.read_at(self.config.get("layer", 1), self.config.get("final_norm", True))
+        vocabulary, pad = self.config.get("vocabulary"), self.config.get("pad", 0)
         if name := self.config.get("open_clip"):
             self.model = open_clip.create_model(name, pretrained=None, load_weights=False)
             size = self.model.visual.image_size
             self.image_size = int(size[0] if isinstance(size, tuple | list) else size)
-            self.tokenizer = Tokenizer(self.model.context_length)
+            self.tokenizer = Tokenizer(self.model.context_length, pad=pad)
             mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
         else:
-            text = dict(self.config["text"], vocab_size=len(self.config["vocabulary"]) + 2)
-            self.model = open_clip.CLIP(self.config["embedding"], self.config["vision"], text)
+            words = END + 1 if vocabulary is None else len(vocabulary) + 2
+            text, quick = {"vocab_size": words, **self.config["text"]}, self.config.get("quick_gelu", False)
+            self.model = open_clip.CLIP(self.config["embedding"], self.config["vision"], text, quick_gelu=quick)
             self.image_size = self.config["vision"]["image_size"]
-            self.tokenizer = Tokenizer(text["context_length"], self.config["vocabulary"])
+            self.tokenizer = Tokenizer(text["context_length"], vocabulary, pad)
             mean = std = (0.5, 0.5, 0.5)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+
+    def read_at(self, layer: int, final_norm: bool) -> None:
+        """Say after which layer from the end a caption's tokens are read."""
+        self.layer, self.final_norm = layer, final_norm
+        self.config |= {"layer": layer, "final_norm": final_norm}
 
     @property
     def device(self) -> torch.device:
         return self.mean.device
 
     def condition(self, captions: Sequence[str]) -> Condition:
-        """Captions -> Condition: the last hidden state of each token, and the pooled output, of unit length."""
-        ids, mask = self.tokenizer(captions)
-        return self.condition_of_ids(ids.to(self.device), mask.to(self.device))
+        """Captions -> Condition: the hidden states of the tokens, and the projected state of the end of text."""
+        ids, mask = (a.to(self.device) for a in self.tokenizer(captions))
+        out = self.model.forward_intermediates(
+            text=ids, text_indices=self.layer, normalize=False, normalize_intermediates=self.final_norm
+        )
+        return Condition(out["text_intermediates"][0].float(), mask, out["text_features"].float())
 
-    def condition_of_ids(self, ids: Tensor, mask: Tensor) -> Condition:
-        out = self.model.forward_intermediates(text=ids, text_indices=1, normalize=True, normalize_intermediates=True)
-        return Condition(out["text_intermediates"][-1].float(), mask, out["text_features"].float())
+    def unknown(self, caption: str) -> list[str]:
+        """The pieces of the caption that this tower's vocabulary lacks."""
+        return self.tokenizer.unknown(caption)
 
     def image_layers(self, x: Tensor) -> list[Tensor]:
         """Pictures [B, 3, H, W] in [-1, 1] -> each layer's hidden states of the picture, [B, C, h, w]."""
@@ -117,3 +132,44 @@ class Tower(nn.Module):
         """Pictures [B, 3, H, W] in [-1, 1] -> [B, E]; resized (bicubic, antialiased) if the tower wants another size."""
         features: Tensor = self.model.encode_image(self._shown(x), normalize=normalize)
         return features.float()
+
+
+class Towers(nn.Module):
+    """Several towers that read the same caption. `join`: "channels" (each token is what all of them say of it, as in
+    Stable Diffusion XL) or "tokens" (one after the other, filled up with zeros to the widest); `pooled`: of "all" of
+    them or of the "last" one."""
+
+    def __init__(self, towers: Sequence[Tower], join: str, pooled: str) -> None:
+        super().__init__()
+        self.towers, self.join, self.pooled = nn.ModuleList(towers), join, pooled
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {"towers": [t.config for t in self._each()], "join": self.join, "pooled": self.pooled}
+
+    def _each(self) -> list[Tower]:
+        return list(self.towers)  # type: ignore[arg-type]
+
+    @property
+    def device(self) -> torch.device:
+        return self._each()[0].device
+
+    def condition(self, captions: Sequence[str]) -> Condition:
+        said = [tower.condition(captions) for tower in self._each()]
+        pooled = torch.cat([c.pooled for c in said], 1) if self.pooled == "all" else said[-1].pooled
+        if self.join == "channels":
+            long = max(c.mask.shape[1] for c in said)
+            tokens = [F.pad(c.tokens, (0, 0, 0, long - c.mask.shape[1])) for c in said]
+            mask = torch.stack([F.pad(c.mask, (0, long - c.mask.shape[1])) for c in said]).any(0)
+            return Condition(torch.cat(tokens, 2), mask, pooled)
+        wide = max(c.tokens.shape[2] for c in said)
+        tokens = [F.pad(c.tokens, (0, wide - c.tokens.shape[2])) for c in said]
+        return Condition(torch.cat(tokens, 1), torch.cat([c.mask for c in said], 1), pooled)
+
+    def unknown(self, caption: str) -> list[str]:
+        """The pieces of the caption that no tower's vocabulary has."""
+        pieces = [tower.unknown(caption) for tower in self._each()]
+        return [p for p in pieces[0] if all(p in others for others in pieces)]
+
+
+TextEncoder = Tower | Towers

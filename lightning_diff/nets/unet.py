@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import ChannelNorm, ResidualBlock, TransformerBlock, Upsample, run, sinusoid, zero_
+from .layers import ChannelNorm, ReadsCaption, ResidualBlock, TransformerBlock, Upsample, run, sinusoid, zero_
 
 
 @dataclass
 class Condition:
     """What a caption says: tokens [B, L, D], mask [B, L] (True: a token, False: padding), pooled [B, P].
 
-    `prepared` holds the keys and values that a net's `prepare` made of the tokens, [B, heads, L, D] each.
+    `prepared` holds the keys and values that `prepare` made of the tokens for a net, [B, heads, L, D] each.
     """
 
     tokens: Tensor
@@ -41,6 +42,32 @@ class Condition:
     @staticmethod
     def cat(a: Condition, b: Condition) -> Condition:
         return Condition(torch.cat([a.tokens, b.tokens]), torch.cat([a.mask, b.mask]), torch.cat([a.pooled, b.pooled]))
+
+
+def prepare(net: nn.Module, condition: Condition) -> Condition:
+    """The condition with the keys and values of every attention of the net to it: they do not depend on x_t and t."""
+    layers = [m for m in net.modules() if isinstance(m, ReadsCaption)]
+    return replace(condition, prepared=[layer.keys_values(condition.tokens) for layer in layers])
+
+
+class NullCondition(nn.Module):
+    """The condition of no caption as parameters: `shape` is (tokens, their width, the pooled width)."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        length, width, pooled = shape
+        self.tokens = nn.Parameter(torch.zeros(1, length, width))
+        self.pooled = nn.Parameter(torch.zeros(1, pooled))
+
+    @torch.no_grad()
+    def begin(self, condition: Condition) -> None:
+        """Start as that condition of one row."""
+        self.tokens.copy_(condition.tokens)
+        self.pooled.copy_(condition.pooled)
+
+    def forward(self) -> Condition:
+        mask = torch.ones(self.tokens.shape[:2], dtype=torch.bool, device=self.tokens.device)
+        return Condition(self.tokens, mask, self.pooled)
 
 
 class Level(nn.Module):
@@ -80,7 +107,7 @@ class UNet(nn.Module):
         self.time_width = widths[0]
         self.time = nn.Sequential(nn.Linear(widths[0], e), nn.SiLU(), nn.Linear(e, e))
         self.pooled = nn.Linear(pooled_width, e)
-        self.pooled_scale = pooled_width**0.5  # pooled features are of unit length: bring their elements to about 1
+        self.pooled_scale = pooled_width**0.5  # the elements of a direction are then about 1
         self.activation = nn.SiLU()
         self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
 
@@ -112,17 +139,13 @@ class UNet(nn.Module):
                 self.grow.append(Upsample(w, width))
         self.out = nn.Sequential(ChannelNorm(width), nn.SiLU(), zero_(nn.Conv2d(width, channels, 3, padding=1)))
 
-    def prepare(self, condition: Condition) -> Condition:
-        """The condition with the keys and values of every cross-attention, which do not depend on x_t and t."""
-        blocks = [m for m in self.modules() if isinstance(m, TransformerBlock)]
-        return replace(condition, prepared=[b.cross_attention.keys_values(condition.tokens) for b in blocks])
-
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         if condition.prepared is None:
-            condition = self.prepare(condition)
+            condition = prepare(self, condition)
         assert condition.prepared is not None
         captions, mask = iter(condition.prepared), condition.mask
-        embedding = self.time(sinusoid(1000 * t, self.time_width)) + self.pooled(condition.pooled * self.pooled_scale)
+        pooled = F.normalize(condition.pooled, dim=-1) * self.pooled_scale
+        embedding = self.time(sinusoid(1000 * t, self.time_width)) + self.pooled(pooled)
         embedding = self.activation(embedding)
 
         def through(level: Level, x: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
-from lightning_diff.app.compose import CONF, compose_config, load_config
+from lightning_diff.app.compose import CONF, SHIPPED, compose_config, load_config
+from lightning_diff.app.diffusion import load_model
 from lightning_diff.app.evaluate import evaluate
 from lightning_diff.app.export import export
 from lightning_diff.app.prepare import prepare_data
@@ -66,6 +67,7 @@ def test_a_finished_run_is_evaluated_and_sampled_again(tmp_path: Path) -> None:
         load_config(folder / "config.yaml", ["guidance.scalez=3"])
 
 
+JUDGE = SHIPPED / "still_life" / "parts" / "judge.safetensors"
 OPTIONS = [  # every part of the mathematics that a config reaches, two or three at a time
     "objective=eps sampler=ddpm",
     "objective=v sampler=heun objective.weight=min_snr guidance=interval",
@@ -76,6 +78,8 @@ OPTIONS = [  # every part of the mathematics that a config reaches, two or three
     "objective=flow sampler=unipc sampler.grid=shifted objective.times=cosine objective.stratified=true guidance=cfg_zero",
     "objective=flow sampler=midpoint objective.shift=3 guidance.threshold=[0.99,3] guidance.zero_above=9",
     "objective=v sampler=euler_ancestral objective.times=lognormal guidance=cfgpp training.checkpointing=true",
+    f"text.layer=2 text.more=[{{weights:{JUDGE},final_norm:false}}] text.join=tokens text.pooled=last text.null=learned",
+    f"unet=ldm_tiny unet.pooled=true text.more=[{{weights:{JUDGE}}}] text.null=zeros",
 ]
 
 
@@ -86,6 +90,18 @@ def test_options_train_and_draw(words: str, tmp_path: Path) -> None:
     train(compose_config(short("base", tmp_path, *more)), folder)
     assert (folder / "sweep.csv").read_text().count("\n") == 2
     assert all(row["loss"] == row["loss"] for row in Record(folder).curve())  # not NaN
+
+
+def test_a_learned_null_begins_as_the_empty_caption_and_moves(tmp_path: Path) -> None:
+    more = ["text.null=learned", "training.steps=40", "objective.caption_dropout=0.5", "evaluation.enabled=false"]
+    folder = tmp_path / "run"
+    train(compose_config(short("base", tmp_path, *more)), folder)
+    model = load_model(load_config(folder / "config.yaml"), folder)
+    empty, state = model.tower.condition([""]), load_file(folder / "weights.safetensors")
+    assert torch.equal(model.null.tokens, state["null.tokens"]) and bool(model.null.mask.all())
+    moved = float((model.null.tokens - empty.tokens).abs().max())
+    assert 1e-4 < moved < 1
+    assert not torch.equal(model.null.pooled, empty.pooled)
 
 
 def test_ema_lengths_and_a_worse_network(tmp_path: Path) -> None:
@@ -119,6 +135,7 @@ def test_latent_diffusions_nets_from_training_to_export_to_adapters(tmp_path: Pa
     for source in ("peer", "peer.safetensors"):
         place = tmp_path / source
         tuned = [*nets, f"init_from={place}", f"autoencoder.weights={place}", "training.lora=2", "training.steps=2"]
+        tuned += [f"text.weights={place}/text_encoder"] if place.is_dir() else []
         again = tmp_path / f"tuned-{place.suffix}"
         train(compose_config(short("base", tmp_path, *tuned, "evaluation.enabled=false")), again)
         assert (

@@ -29,7 +29,7 @@ from lightning_diff.interop.names import (
 )
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
-from lightning_diff.nets.unet import Condition
+from lightning_diff.nets.unet import Condition, prepare
 
 CROSS, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
 UNETS: dict[str, dict[str, Any]] = {  # the shapes of the three, with narrow levels
@@ -101,9 +101,23 @@ def both(name: str, peer: Any, ours: LatentDiffusionUNet, side: int = 16) -> tup
         theirs = peer(x, steps, tokens, **more).sample
         condition = Condition(tokens, torch.ones(2, 9, dtype=torch.bool), pooled)
         mine = ours.eval()(x, (steps + 1) / 1000, condition)
-        again = ours(x, (steps + 1) / 1000, ours.prepare(condition))
+        again = ours(x, (steps + 1) / 1000, prepare(ours, condition))
     assert torch.equal(mine, again)
     return mine, theirs
+
+
+@torch.no_grad()
+def test_a_masked_net_does_not_see_the_padding() -> None:
+    torch.manual_seed(0)
+    for masked in (True, False):
+        net = LatentDiffusionUNet(4, 24, (32, 64), 1, (1, 1), head_width=16, masked=masked)
+        for p in net.parameters():
+            torch.nn.init.normal_(p, std=0.1)
+        tokens, mask = torch.randn(1, 6, 24), torch.arange(6)[None] < 4
+        other = torch.where(mask[..., None], tokens, torch.randn(1, 6, 24))
+        x, t = torch.randn(1, 4, 8, 8), torch.tensor([0.5])
+        a, b = (net(x, t, Condition(k, mask, torch.zeros(1, 1))) for k in (tokens, other))
+        assert torch.equal(a, b) == masked
 
 
 @pytest.mark.parametrize("name", UNETS)

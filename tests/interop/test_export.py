@@ -1,5 +1,6 @@
 """What is exported is opened by the peers, and draws the same pictures."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from lightning_diff.diffusion.guidance import Guider
 from lightning_diff.diffusion.path import Path as DiffusionPath
 from lightning_diff.diffusion.samplers import sample, start
 from lightning_diff.interop.diffusers import autoencoder_state, unet_state
-from lightning_diff.interop.export import export_pipeline, export_single_file, scheduler_config
+from lightning_diff.interop.export import export_pipeline, export_single_file, exportable_tower, scheduler_config
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
-from lightning_diff.nets.text import Tokenizer, Tower
+from lightning_diff.nets.text import Tokenizer, Tower, Towers
+from lightning_diff.nets.unet import prepare
 
 CAPTIONS = ["a large green avocado, on a table", "two bananas"]
 SIZE = 64
@@ -47,7 +49,9 @@ def parts() -> tuple[LatentDiffusionUNet, LatentDiffusionAutoencoder, Tower]:
 
 def ours(parts: Any, path: DiffusionPath, sampler: str, steps: int, w: float, x: Tensor) -> Tensor:
     net, autoencoder, tower = parts
-    branches = WithoutCaption(net, path, tower.condition(CAPTIONS), tower.condition([""]).expand(2), net.prepare)
+    branches = WithoutCaption(
+        net, path, tower.condition(CAPTIONS), tower.condition([""]).expand(2), partial(prepare, net)
+    )
     denoise = Guider().guided(branches, path, w)
     z = sample(sampler, denoise, path, time_grid(path, steps), x, torch.arange(2))
     with torch.no_grad():
@@ -111,10 +115,13 @@ def test_what_cannot_be_exported_is_one_clear_line(parts: Any, tmp_path: Path) -
     net, autoencoder, tower = parts
     with pytest.raises(ConfigError, match=r"objective\.schedule=flow"):
         scheduler_config("flow", "flow", Sampler())
-    scheduler = scheduler_config("linear", "eps", Sampler(name="ddim"))
+    exportable_tower(net, autoencoder, tower, "empty")
     with pytest.raises(ConfigError, match=r"only unet\.kind=ldm"):
-        export_pipeline(tmp_path / "x", torch.nn.Linear(1, 1), autoencoder, tower, scheduler, SIZE)
+        exportable_tower(torch.nn.Linear(1, 1), autoencoder, tower, "empty")
+    with pytest.raises(ConfigError, match="reads one tower"):
+        exportable_tower(net, autoencoder, Towers([tower], "channels", "all"), "empty")
+    with pytest.raises(ConfigError, match=r"text\.null=learned"):
+        exportable_tower(net, autoencoder, tower, "learned")
     net.masked = True
     with pytest.raises(ConfigError, match=r"unet\.masked"):
-        export_pipeline(tmp_path / "x", net, autoencoder, tower, scheduler, SIZE)
-    assert not list(tmp_path.iterdir())
+        exportable_tower(net, autoencoder, tower, "empty")

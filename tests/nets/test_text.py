@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lightning_diff.nets.text import END, START, Tokenizer, Tower
+from lightning_diff.nets.text import END, START, Tokenizer, Tower, Towers
 
 CAPTIONS = ["a red apple", "", "two green pears on a wooden table, and a cup", "A Red  APPLE"]
 LENGTH = 16
@@ -62,9 +62,10 @@ def test_tower_shapes_and_lengths() -> None:
     assert condition.tokens.shape == (4, LENGTH, 32) and condition.mask.shape == (4, LENGTH)
     images = net.image_features(torch.rand(2, 3, 16, 16) * 2 - 1)
     assert condition.pooled.shape == (4, 24) and images.shape == (2, 24)
-    for features in (condition.pooled, images):
+    for features in (net.text_features(CAPTIONS), images):
         torch.testing.assert_close(features.norm(dim=1), torch.ones(len(features)))
-    torch.testing.assert_close(condition.pooled, net.text_features(CAPTIONS))
+    pooled = torch.nn.functional.normalize(condition.pooled)
+    torch.testing.assert_close(pooled, net.text_features(CAPTIONS))
     larger = net.image_features(torch.rand(1, 3, 48, 48) * 2 - 1, normalize=False)
     assert larger.shape == (1, 24) and abs(larger.norm() - 1) > 1e-3
 
@@ -86,3 +87,50 @@ def test_a_tower_is_built_again_from_its_config() -> None:
     again = Tower(net.config)
     again.load_state_dict(net.state_dict())
     torch.testing.assert_close(again.eval().text_features(CAPTIONS), net.text_features(CAPTIONS))
+
+
+@torch.no_grad()
+def test_a_layer_from_the_end_with_and_without_the_final_norm() -> None:
+    net = tower()
+    states = []
+    for block in net.model.transformer.resblocks:
+        block.register_forward_hook(lambda *a: states.append(a[2]))
+    last = net.condition(CAPTIONS)
+    for layer in (1, 2):
+        for final_norm in (True, False):
+            net.read_at(layer, final_norm)
+            again = Tower(net.config).eval()
+            again.load_state_dict(net.state_dict())
+            c, expected = again.condition(CAPTIONS), states[2 - layer]
+            expected = net.model.ln_final(expected) if final_norm else expected
+            torch.testing.assert_close(c.tokens, expected)
+            assert torch.equal(c.pooled, last.pooled)  # the pooled output is always of the end
+
+
+@torch.no_grad()
+def test_towers_join_what_they_say() -> None:
+    one, other = tower(), tower()
+    for p in other.parameters():
+        p.copy_(p + 0.1 * torch.randn_like(p))
+    a, b = one.condition(CAPTIONS), other.condition(CAPTIONS)
+    wide = Towers([one, other], "channels", "all").condition(CAPTIONS)
+    assert torch.equal(wide.tokens, torch.cat([a.tokens, b.tokens], 2)) and torch.equal(wide.mask, a.mask)
+    assert torch.equal(wide.pooled, torch.cat([a.pooled, b.pooled], 1))
+    long = Towers([one, other], "tokens", "last").condition(CAPTIONS)
+    assert torch.equal(long.tokens, torch.cat([a.tokens, b.tokens], 1)) and torch.equal(long.pooled, b.pooled)
+    assert torch.equal(long.mask, torch.cat([a.mask, b.mask], 1))
+    assert Towers([one, other], "tokens", "last").unknown("a red zebra") == one.unknown("a red zebra") != []
+
+
+@torch.no_grad()
+def test_towers_of_unlike_sizes_are_filled_up_with_zeros() -> None:
+    small, large = tower(), tower()
+    text = {**large.config["text"], "width": 64, "heads": 2, "context_length": 20}
+    large = Tower({**large.config, "text": text}).eval()
+    a, b = small.condition(CAPTIONS), large.condition(CAPTIONS)
+    wide = Towers([small, large], "channels", "all").condition(CAPTIONS)
+    assert wide.tokens.shape == (4, 20, 96) and torch.equal(wide.tokens[:, :16, :32], a.tokens)
+    assert torch.equal(wide.mask, b.mask) and not wide.tokens[:, 16:, :32].any()
+    long = Towers([small, large], "tokens", "all").condition(CAPTIONS)
+    assert long.tokens.shape == (4, 36, 64) and torch.equal(long.tokens[:, 16:], b.tokens)
+    assert not long.tokens[:, :16, 32:].any()

@@ -31,8 +31,8 @@ class Uncertainty(nn.Module):
 class DiffusionModule(Trained):
     """The noise, the time, the posterior's sample and the caption's dropout of a sample are functions of its position.
 
-    `null` is the condition of the empty caption: what takes the place of a dropped one, and of the unconditional
-    branch when sampling.
+    `null` is the condition of no caption: what takes the place of a dropped one, and of the unconditional branch when
+    sampling; unless the net has learned one.
     """
 
     net: UNet
@@ -43,6 +43,11 @@ class DiffusionModule(Trained):
         self.path = Path(objective.schedule, objective.prediction, objective.data_std)
         self.uncertainty = Uncertainty() if objective.uncertainty else None
 
+    def no_caption(self) -> Condition:
+        """[1, ...]: learned, if the net has one."""
+        learned = getattr(self.net, "null", None)
+        return learned() if learned is not None else self.null.to(self.device)
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         rows, o = batch["positions"], self.objective
         shape = tuple(batch["mean"].shape[1:])
@@ -52,7 +57,7 @@ class DiffusionModule(Trained):
         m = self.path.at(times(self.path, o.times, u, o.times_mean, o.times_std, o.shift))
         keep = noise.uniform(rows, self.seed, noise.DROPOUT) >= o.caption_dropout
         given = Condition(batch["tokens"].float(), batch["mask"], batch["pooled"].float())
-        condition = given.where(keep, self.null.to(self.device).expand(len(rows)))
+        condition = given.where(keep, self.no_caption().expand(len(rows)))
         x_t = self.path.noised(x_0, eps, m)
         output = self.run_net(self.path.scaled(x_t, m), m.t, condition)
         square = (output - self.path.target(x_0, eps, m)).square()
