@@ -111,10 +111,6 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         f"training.lora={t.lora}: adapters are trained on weights of unet.kind=ldm that init_from= names",
     )
     yield (
-        t.accelerator == "cpu" and c.training.compile,
-        "training.compile=true on training.accelerator=cpu: measured slower than eager there; leave it false",
-    )
-    yield (
         c.task == "diffusion" and c.text.role != "text",
         f"text.role={c.text.role} on task=diffusion: the judge is never the player; leave text=small",
     )

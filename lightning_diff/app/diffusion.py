@@ -114,6 +114,8 @@ def _load_net(config: Config, folder: Path, source: str) -> Any:
     if wanted:
         net.load_state_dict(reconstruct(folder, float(wanted[1]), int(wanted[2])), strict=False)
     device = "cuda" if on_gpu(config.training) else "cpu"
+    if config.training.compile:
+        net.compile()
     return net.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
 
 

@@ -154,3 +154,17 @@ def test_prepare_makes_shards_once(tmp_path: Path, pictures_folder: Path) -> Non
     prepare_data(config)
     assert [s.name for s in shards] == ["test-000000.tar", "train-000000.tar"]
     assert [s.stat().st_mtime_ns for s in shards] == stamps
+
+
+def test_a_compiled_net_trains_and_draws(tmp_path: Path) -> None:
+    small = [
+        "unet.widths=[8]",
+        "unet.attention=[true]",
+        "unet.head_width=8",
+        "training.compile=true",
+        "training.steps=2",
+    ]
+    folder = tmp_path / "run"
+    train(compose_config(short("base", tmp_path, *small, "guidance.scales=[1]", "sampler.steps=2")), folder)
+    assert [row["step"] for row in Record(folder).curve()] == [1, 2]
+    assert (folder / "sweep.csv").read_text().count("\n") == 2
