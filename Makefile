@@ -1,9 +1,10 @@
 # make base: set up and run the main job.  make test: set up and pass the tests.  make setup: the environment alone.
+# make browser: the report in a real browser (Debian: apt install chromium chromium-driver).
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: base test setup
+.PHONY: base test browser setup
 base: setup
 	$(BIN)/python train.py experiment=base $(ARGS)
 
@@ -13,6 +14,9 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest $(ARGS)
+
+browser: setup
+	$(BIN)/python -m pytest tests/browser
 
 setup: .venv/installed
 

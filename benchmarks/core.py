@@ -30,8 +30,8 @@ JOBS = Path(__file__).with_name("core_jobs.py")
 RESULTS = ROOT / "benchmarks" / "results"
 console = Console()
 FORMS = {
-    "here_seconds": ".3f",
-    "peer_seconds": ".3f",
+    "here": ".3f",
+    "peer": ".3f",
     "ratio": ".2f",
     "here_memory": ".0f",
     "peer_memory": ".0f",
@@ -91,21 +91,29 @@ def rows_of(runs: Runs) -> list[dict[str, Any]]:
             values = [r[key] for r in runs.get((job, mode, side, batch), []) if key in r]
             return statistics.median(values) if values else None
 
-        row: dict[str, Any] = {"job": job, "mode": mode, "batch": batch}
+        case = f"{job}, {mode}, batch {batch or 'default'}"
+        row: dict[str, Any] = {
+            "case": case,
+            "unit": "s",
+            "peer_name": "diffusers",
+            "job": job,
+            "mode": mode,
+            "batch": batch,
+        }
         for s in ("here", "peer"):
-            row[f"{s}_seconds"], row[f"{s}_memory"] = of(s, "seconds"), of(s, "memory")
-        if row["here_seconds"] and row["peer_seconds"]:
-            row["ratio"] = row["peer_seconds"] / row["here_seconds"]
+            row[s], row[f"{s}_memory"] = of(s, "seconds"), of(s, "memory")
+        if row["here"] and row["peer"]:
+            row["ratio"] = row["peer"] / row["here"]
         rows.append(row)
     return rows
 
 
 def best(rows: list[dict[str, Any]], job: str, side: str) -> float:
-    return min((r[f"{side}_seconds"] for r in rows if r["job"] == job and r[f"{side}_seconds"]), default=float("nan"))
+    return min((r[side] for r in rows if r["job"] == job and r[side]), default=float("nan"))
 
 
 def eager(rows: list[dict[str, Any]], job: str) -> float:
-    return next((r["peer_seconds"] or float("nan") for r in rows if r["job"] == job and r["mode"] == "eager"), 0.0)
+    return next((r["peer"] or float("nan") for r in rows if r["job"] == job and r["mode"] == "eager"), 0.0)
 
 
 def markdown(rows: list[dict[str, Any]], facts: dict[str, Any], profile: str) -> str:
@@ -131,8 +139,15 @@ def summary(rows: list[dict[str, Any]], floor: dict[str, float]) -> list[str]:
             f"- {job}: best here {ours:.3f} s; diffusers eager {eager(rows, job) / ours:.2f} times as long, "
             f"at its best {best(rows, job, 'peer') / ours:.2f} times."
         )
-    interval, full = best(rows, "interval", "here"), best(rows, "sample", "here")
-    said.append(f"- guidance in an interval (half of the steps): {full / interval:.2f} times as fast as at every step.")
+    for mode in ("eager", "bf16"):
+        full, part = (
+            next((r["here"] for r in rows if (r["job"], r["mode"]) == (job, mode)), None)
+            for job in ("sample", "interval")
+        )
+        if full and part:
+            said.append(
+                f"- guidance in an interval (10 of 20 steps), {mode}: {full / part:.2f} times as fast as at every step."
+            )
     step = best(rows, "train", "here")
     said.append(
         f"- floor of the training step: {floor['flops'] / 1e9:.0f} GFLOP at the measured matrix product's "
@@ -150,6 +165,7 @@ def main() -> None:
     parser.add_argument("--batches", default="0", help="numbers with commas; 0 is the size's own")
     parser.add_argument("--modes", default="eager,bf16,compile")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
     a = parser.parse_args()
     modes = [m for m in a.modes.split(",") if not (a.quick and m == "compile")]
     batches = [int(b) for b in a.batches.split(",")]
@@ -169,15 +185,18 @@ def main() -> None:
     }
     table = Table("job", "mode", "batch", "here s", "diffusers s", "ratio")
     for r in rows:
-        numbers = [f"{r[k]:.3f}" if r.get(k) else "" for k in ("here_seconds", "peer_seconds", "ratio")]
+        numbers = [f"{r[k]:.3f}" if r.get(k) else "" for k in ("here", "peer", "ratio")]
         table.add_row(r["job"], r["mode"], str(r["batch"] or "default"), *numbers)
     console.print(table)
     for line in facts["summary"]:
         console.print(line, highlight=False)
+    text = json.dumps({"passport": facts, "rows": rows, "profile": profile.splitlines()}, indent=1)
+    if a.json:
+        a.json.write_text(text)
     if not a.quick:
         RESULTS.mkdir(exist_ok=True)
         place = RESULTS / f"core-{'gpu' if 'NVIDIA' in facts['device'] else 'cpu'}-{a.size}.json"
-        place.write_text(json.dumps({"passport": facts, "rows": rows, "profile": profile.splitlines()}, indent=1))
+        place.write_text(text)
         place.with_suffix(".md").write_text(markdown(rows, facts, profile))
         console.print(f"{place}")
 

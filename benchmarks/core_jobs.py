@@ -190,7 +190,7 @@ def sample_here(size: dict[str, Any], batch: int, mode: str, guider: Guider | No
     kind = Plain if mode == "eager" else TextToImage
     model = kind(net, path, vae, tower, null, sampler, guider or Guider(), 8 * size["latent"])
     prompts = (PROMPTS * batch)[:batch]
-    return lambda: model.generate(prompts, range(batch), SCALE).permute(0, 2, 3, 1).float() / 255
+    return lambda: model.generate(prompts, range(batch), SCALE)[0].permute(0, 2, 3, 1).float() / 255
 
 
 def sample_peer(size: dict[str, Any], batch: int, mode: str) -> Work:

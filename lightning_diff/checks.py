@@ -99,8 +99,12 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         f"data.test={c.data.test}: the sweep needs at least 64 test captions, or evaluation.enabled=false",
     )
     yield (
-        c.evaluation.features == "inception" and not c.evaluation.inception_weights,
-        "evaluation.features=inception: its weights must be a local file, evaluation.inception_weights=PATH",
+        c.evaluation.features != "judge" and not c.evaluation.features_weights,
+        f"evaluation.features={c.evaluation.features}: its weights must be a local file, evaluation.features_weights=PATH",
+    )
+    yield (
+        c.evaluation.features == "judge" and c.evaluation.features_weights is not None,
+        "evaluation.features_weights: would be ignored; it belongs to evaluation.features=inception or dinov2",
     )
     yield (
         c.task == "attributes" and c.data.kind in ("folder", "shards"),
@@ -119,7 +123,7 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         ("text.weights", c.text.weights),
         *(("text.more", more.weights) for more in c.text.more),
         ("autoencoder.lpips_weights", c.autoencoder.lpips_weights),
-        ("evaluation.inception_weights", c.evaluation.inception_weights),
+        ("evaluation.features_weights", c.evaluation.features_weights),
         ("init_from", c.init_from),
     ):
         if path in (None, "auto"):
@@ -132,7 +136,7 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
             )
             continue
         yield not place.is_file(), f"{name}={path}: no such file"
-        if name != "evaluation.inception_weights":
+        if name != "evaluation.features_weights" or c.evaluation.features == "dinov2":
             yield not _is_safetensors(place), f"{name}={path}: not a safetensors file"
     if c.data.kind == "shards" and c.data.source:
         source = c.data.source

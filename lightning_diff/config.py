@@ -201,7 +201,7 @@ class Guidance:
 class Training:
     """Of any of the trainings; `batch` is the global batch, over all ranks. Every `ema_every` steps (0: never) two averages
     are written down, from which any length of EMA can be made afterwards. `compile` is torch.compile of the net, for the
-    training and the sweep: minutes to begin with, worth it on GPUs (on a CPU: training no faster, sampling by a tenth).
+    training and the sweep: minutes to begin with, then a tenth faster on a CPU, more on a GPU.
     `checkpointing` computes the net's blocks again
     in the backward pass instead of keeping them: less memory, a third more work. `lora` > 0 trains adapters of that rank
     on the attention of unet.kind=ldm alone, from the weights of init_from."""
@@ -224,14 +224,15 @@ class Training:
     lora: int = at_least(0, 0)
     log_every: int = at_least(20, 1)
     checkpoint_every: int = at_least(500, 1)
-    sample_every: int = at_least(0, 0)
     profile: bool = False
 
 
 @dataclass
 class Evaluation:
     """The sweep: `samples` pictures a scale, from the same prompts and the same noise. `enabled` false only trains.
-    `ema`: lengths of post-hoc EMA to sweep as well (0 is the training's own average)."""
+    `ema`: lengths of post-hoc EMA to sweep as well (0 is the training's own average). `features` are what FID, KID,
+    precision and recall are of: the judging tower's, torch-fidelity's Inception v3, or DINOv2 (`features_model` of timm),
+    the latter two from a local file, `features_weights`."""
 
     enabled: bool = True
     samples: int = at_least(256, 4)
@@ -239,8 +240,9 @@ class Evaluation:
     seed: int = at_least(0, 0)
     ema: list[float] = listed(0.0)
     grid: int = between(16, 1, 100)
-    features: str = one_of("judge", "judge", "inception")
-    inception_weights: str | None = None
+    features: str = one_of("judge", "judge", "inception", "dinov2")
+    features_weights: str | None = None
+    features_model: str = "vit_large_patch14_dinov2"
 
 
 @dataclass

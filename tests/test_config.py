@@ -24,7 +24,8 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("guidance", "auto"): ["guidance.guide=ema:0.05@500"],
     ("guidance", "cfgpp"): ["sampler=ddim"],
     ("sampler", "heun_karras"): ["objective=v"],
-    ("evaluation", "inception"): ["evaluation.inception_weights=train.py"],
+    ("evaluation", "inception"): ["evaluation.features_weights=train.py"],
+    ("evaluation", "dinov2"): ["evaluation.features_weights=lightning_diff/weights/still_life/parts/text.safetensors"],
 }
 WRONG = [  # the command's words, and what the message must say
     ("text.more=[{layer:2}]", "text.more[0].weights: "),

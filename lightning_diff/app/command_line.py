@@ -194,3 +194,34 @@ def prepare_command() -> None:
         {"data": "still_life", "source": ""},
         work,
     )
+
+
+def runs_command() -> None:
+    """python -m lightning_diff: list runs, open a report, put runs side by side."""
+
+    def work(words: Words, overrides: list[str]) -> None:
+        if overrides:
+            raise ConfigError(f"{overrides[0]}: no such word; {nearest(overrides[0], sorted(words))}")
+        outputs = Path(words["outputs"])
+        names = [n for n in (words["open"] or words["report"]).split(",") if n]
+        if not names:
+            from .runs import list_runs
+
+            return list_runs(outputs)
+        from .report import make_report
+
+        folders = [outputs / n for n in names]
+        place = folders[0] / "report.html" if len(folders) == 1 else outputs / f"{'-'.join(names)[:100]}.html"
+        print(make_report(folders, place))
+        if words["open"]:
+            import webbrowser
+
+            webbrowser.open(place.resolve().as_uri())
+
+    _plain_command(
+        "python -m lightning_diff [outputs=outputs] [open=NAME] [report=NAME,NAME]\n"
+        "The runs with their best numbers; open= makes and opens a report, report= makes it, of several runs if several\n"
+        "are named (their numbers must have been measured alike).",
+        {"outputs": "outputs", "open": "", "report": ""},
+        work,
+    )

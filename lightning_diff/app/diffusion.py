@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from ..checks import EMA_GUIDE
 from ..config import Config, ConfigError
@@ -18,7 +17,7 @@ from ..diffusion.path import Path as DiffusionPath
 from ..generation.text_to_image import TextToImage, guider_of
 from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.unet import Condition
-from ..nets.weights import file_hash, load_into, read_passport, save_weights
+from ..nets.weights import file_hash, load_into, read_passport, save_arrays, save_weights
 from ..training.modules.diffusion import DiffusionModule
 from ..training.posthoc import last_snapshot, reconstruct
 from ..training.speed import training_flops
@@ -46,7 +45,7 @@ def train_diffusion(run: Run) -> None:
         place_part(part, config, folder)
     if not (folder / WEIGHTS).is_file():
         _train(run)
-    if config.evaluation.enabled and first_rank():
+    if config.evaluation.enabled:
         from .evaluate import sweep_run
 
         sweep_run(run)
@@ -89,7 +88,7 @@ def _train(run: Run) -> None:
         }
         state = merged_state(module.averaged())
         if config.training.lora:
-            save_file(adapters(net), folder / "lora.safetensors", metadata={"format": "pt"})
+            save_arrays(folder / "lora.safetensors", adapters(net))
         save_weights(folder / WEIGHTS, state, passport)
         run.record.write("weights", config.training.steps, path=WEIGHTS)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
@@ -18,18 +19,19 @@ from ..config import Config, ConfigError
 from ..data.dataset import PictureBatch
 from ..data.shards import digest
 from ..data.worlds import WORLDS, get_world
+from ..evaluation.features import Extractor, dinov2_features, features_of, inception_features, judge_features
 from ..evaluation.passport import environment, tensor_hash, text_hash
-from ..evaluation.statistics import features_of, inception_features, judge_features
-from ..evaluation.sweep import Case, Judges, Row, best_row, sweep
-from ..generation.text_to_image import guider_of
-from ..nets.weights import file_hash
+from ..evaluation.sweep import Case, Judges, Row, Store, against_the_best, best_row, blocks, draw, score
+from ..generation.text_to_image import TextToImage, guider_of
+from ..nets.weights import file_hash, read_arrays, save_arrays
 from ..tracking.figures import plot_loss, plot_sweep, save_grid, save_table
 from ..training.trainer import on_gpu
 from .compose import WEIGHTS
 from .diffusion import load_model
 from .nets import load_part
 from .parts import PARTS, place_part
-from .run import Run, console, say
+from .report import SEEN, keep_for_report, make_report
+from .run import Run, console, rank_of, say
 from .train import pictures
 
 MOST_REFERENCES = 4096
@@ -45,14 +47,13 @@ def evaluate(config: Config, folder: Path) -> None:
 
 
 def sweep_run(run: Run) -> None:
-    """Rows whose passport is in the record already are taken from there."""
+    """Blocks that were seen already, in this sweep or in another one of the run, are not drawn again."""
     config, folder, e = run.config, run.folder, run.config.evaluation
     split, batch = _prompts(config)
     captions, labels = batch.captions[: e.samples], {k: v[: e.samples] for k, v in batch.labels.items()}
     if len(captions) < e.samples:
         say(f"evaluation: {len(captions)} {split} captions, fewer than evaluation.samples={e.samples}: all are used")
     seeds = [e.seed * 2**32 + i for i in range(len(captions))]
-    models = {ema: load_model(config, folder, ema) for ema in e.ema}
     judges, judged_by = _judges(config, folder, batch.images)
     common = {
         "weights": file_hash(folder / WEIGHTS),
@@ -65,11 +66,8 @@ def sweep_run(run: Run) -> None:
         "sampler": asdict(config.sampler),
         "environment": environment(),
     }
-    done = {digest(r["passport"]): r for r in run.record.read("sweep")}
     guider = guider_of(config.guidance).name
     cases = [Case(guider, ema, scale) for ema in e.ema for scale in config.guidance.scales]
-    shown: dict[Case, np.ndarray] = {}
-    rows: list[Row] = []
 
     def passport(case: Case) -> dict[str, Any]:
         rest = {k: v for k, v in asdict(config.guidance).items() if k not in ("scale", "scales")}
@@ -82,25 +80,43 @@ def sweep_run(run: Run) -> None:
             "ema": f"post-hoc {case.ema:g}" if case.ema else config.training.ema,
         }
 
-    def known(case: Case, papers: dict[str, Any]) -> Row | None:
-        row = done.get(digest(papers))
-        whole = row and _grid_path(folder, case).is_file()
-        return {k: v for k, v in row.items() if k not in ("event", "time")} if row and whole else None
+    papers = {case: passport(case) for case in cases}
+    keys = {case: digest(papers[case]) for case in cases}
+    store = Store(folder / SEEN)
+    many = len(config.guidance.scales)
+    size = max(1, e.batch // many)
+    rank, ranks = rank_of()
+    for ema in e.ema:
+        model = load_model(config, folder, ema)
+        mine = {keys[case]: case for case in cases if case.ema == ema}
+        name = f"pictures of {many} scales" + (f", EMA {ema:g}" if ema else "")
 
-    def generate(case: Case) -> Tensor:
-        def told(n: int) -> None:
-            if n == len(captions):
-                say(f"sampled {n} pictures: {case.label}")
+        def generate(some: Sequence[Case], first: int, stop: int, model: TextToImage = model) -> Tensor:
+            return model.generate(captions[first:stop], seeds[first:stop], *(case.scale for case in some))
 
-        return models[case.ema].batches(captions, seeds, case.scale, e.batch, told)
-
-    for case, row, images in sweep(cases, generate, captions, labels, judges, passport, known):
-        rows.append(row)
-        if images is not None:
-            shown[case] = images[: e.grid].numpy()
-            save_grid(shown[case], captions[: e.grid], _grid_path(folder, case))
+        work = draw(mine, captions, labels, generate, judges, store, size, e.grid, rank, ranks)
+        shown = (
+            track(work, name, len(blocks(len(captions), size)), console=console, transient=True) if rank == 0 else work
+        )
+        for _ in shown:
+            pass
+    if rank:
+        return
+    rows, values, pictures_of = [], [], {}
+    for case in cases:
+        seen = store.read(keys[case], blocks(len(captions), size))
+        row, each = score(seen, labels, judges)
+        rows.append({**case._asdict(), **row, "passport": papers[case]})
+        values.append(each)
+        pictures_of[case] = seen["pictures"][: e.grid].numpy()
+    against_the_best(rows, values)
+    known = {digest(r["passport"]) for r in run.record.read("sweep")}
+    for case, row in zip(cases, rows, strict=True):
+        save_grid(pictures_of[case], captions[: e.grid], _grid_path(folder, case))
+        if keys[case] not in known:
             run.record.write("sweep", **row)
-    _publish(run, cases, rows, shown, captions)
+    keep_for_report(run, model, captions, float(best_row(rows)["scale"]), split)
+    _publish(run, cases, rows, pictures_of, captions)
 
 
 def _grid_path(folder: Path, case: Case) -> Path:
@@ -125,15 +141,28 @@ def _judges(config: Config, folder: Path, reference: Tensor) -> tuple[Judges, di
     device = "cuda" if on_gpu(config.training) else "cpu"
     tower = load_part(path).to(device)
     extract, features = judge_features(tower), f"judge {file_hash(path)}"
-    if config.evaluation.features == "inception":
-        weights = Path(str(config.evaluation.inception_weights))
-        extract, features = inception_features(weights), f"inception {file_hash(weights)}"
+    if config.evaluation.features != "judge":
+        weights, name = Path(str(config.evaluation.features_weights)), config.evaluation.features_model
+        inception = config.evaluation.features == "inception"
+        where = tower.device
+        extract = inception_features(weights, where) if inception else dinov2_features(name, weights, where)
+        features = f"{'inception' if inception else name} {file_hash(weights)}"
     classifier, papers = None, {"tower": file_hash(path), "fid_features": features, "clip_score": "100 cos"}
     if config.data.kind in WORLDS:
         attributes = place_part("attributes", config, folder)
         classifier = load_part(attributes).to(device)
         papers["attributes"] = file_hash(attributes)
-    return Judges(tower, extract, features_of(reference, extract), classifier), papers
+    shown = {"features": (extract, features), "embedding": (judge_features(tower), papers["tower"])}
+    seen = [_reference(reference, *of, Path(config.cache)) for of in shown.values()]
+    return Judges(tower, extract, classifier, *seen), papers
+
+
+def _reference(images: Tensor, extract: Extractor, name: str, cache: Path) -> Tensor:
+    """Features of the reference pictures, kept by what they are of and what saw them."""
+    path = cache / "reference" / f"{digest({'images': tensor_hash(images), 'extractor': name})}.safetensors"
+    if not path.is_file():
+        save_arrays(path, {"features": features_of(images, extract)})
+    return read_arrays(path)["features"]
 
 
 def _publish(
@@ -143,15 +172,18 @@ def _publish(
     figures = folder / "figures"
     _write_csv(folder / "sweep.csv", rows)
     made = [plot_sweep(rows, figures / "sweep.png", folder.name), plot_loss(run.record.curve(), figures / "loss.png")]
-    if len(shown) == len(rows):
-        count = min(8, run.config.evaluation.grid, len(captions))
-        table = {c.label: i[:8] for c, i in shown.items()}
-        made.append(save_table(table, captions[:count], figures / "guidance.png"))
+    count = min(8, run.config.evaluation.grid, len(captions))
+    made.append(save_table({c.label: i[:8] for c, i in shown.items()}, captions[:count], figures / "guidance.png"))
     made += [_grid_path(folder, c) for c in cases]
-    run.mirror.sweep(rows, made, best)
     run.record.write("best", scale=best["scale"], fid=best["fid"], clip_score=best["clip_score"])
     _print(rows, best)
-    say(f"table {folder / 'sweep.csv'}, figures {figures}")
+    level = [r["scale"] for r in rows if r is not best and r["behind_high"] >= 0]
+    if level:
+        scales = ", ".join(f"{w:g}" for w in level)
+        say(f"best: w = {best['scale']:g}; no difference to it in these {best['n']} pictures: w = {scales}")
+    report = make_report([folder], folder / "report.html")
+    run.mirror.sweep(rows, [*made, report], best)
+    say(f"table {folder / 'sweep.csv'}, figures {figures}, report {report}")
 
 
 def _write_csv(path: Path, rows: list[Row]) -> None:
@@ -181,6 +213,19 @@ def _print(rows: list[Row], best: Row) -> None:
     ]
     table = Table(*[c.replace("_", " ") for c in columns])
     for row in rows:
-        cells = [f"{row[c]:.4g}" if isinstance(row[c], float) else str(row[c]) for c in columns]
+        cells = [_cell(row, c) for c in columns]
         table.add_row(*cells, style="bold" if row is best else None)
     console.print(table)
+
+
+def _cell(row: Row, column: str) -> str:
+    """The number, with half of its 95 % interval where it has one."""
+    value = row[column]
+    if not isinstance(value, float):
+        return str(value)
+    half = None
+    if f"{column}_low" in row:
+        half = (row[f"{column}_high"] - row[f"{column}_low"]) / 2
+    elif f"{column}_std" in row:
+        half = 1.96 * row[f"{column}_std"]
+    return f"{value:.4g}" + (f" ± {half:.2g}" if half else "")

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.logging import RichHandler
@@ -26,7 +27,7 @@ FREE_TRAINING = (
     "workers",
     "log_every",
     "checkpoint_every",
-    "sample_every",
+    "compile",
     "profile",
 )
 
@@ -36,6 +37,19 @@ console = Console(soft_wrap=True)
 def first_rank() -> bool:
     """Whether this process is the first of the run's ranks, known before any group of processes is formed."""
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def rank_of() -> tuple[int, int]:
+    """(this process's rank, how many there are), as torchrun, Lightning and SLURM tell; each takes a GPU of its own."""
+
+    def found(*names: str) -> int | None:
+        return next((int(os.environ[n]) for n in names if os.environ.get(n, "").isdigit()), None)
+
+    local = found("LOCAL_RANK", "SLURM_LOCALID") or 0
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local % torch.cuda.device_count())
+    rank = found("RANK", "SLURM_PROCID")
+    return (local if rank is None else rank), found("WORLD_SIZE", "SLURM_NTASKS") or 1
 
 
 def say(*words: Any) -> None:

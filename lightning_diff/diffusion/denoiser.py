@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from .path import Moment, Path, Prediction
 
 Denoiser = Callable[[Tensor, Moment], Prediction]
+Answers = tuple[list[Prediction], list[Prediction]]
 Network = Callable[[Tensor, Tensor, Any], Tensor]  # x [B, C, H, W], t [B], a condition -> [B, C, H, W]
 
 
@@ -27,41 +27,31 @@ def conditional(network: Network, path: Path, condition: Any) -> Denoiser:
     return lambda x_t, m: ask(network, path, x_t, m, condition)
 
 
+def _split(p: Prediction, count: int) -> list[Prediction]:
+    return [Prediction(*pair) for pair in zip(p.x_0.chunk(count), p.eps.chunk(count), strict=True)] if count else []
+
+
 @dataclass
 class WithoutCaption:
-    """The branches of classifier-free guidance: the same network without the caption; both are asked in one batch.
-
-    `prepare` does, once for each condition, what does not depend on x_t and t.
-    """
+    """The branches of classifier-free guidance: the same network without the caption. All that is asked for at a moment is
+    one batch. `prepare` does, once for each make-up of a batch, what does not depend on x_t and t."""
 
     network: Network
     path: Path
     cond: Any
     uncond: Any
     prepare: Callable[[Any], Any] = lambda condition: condition
+    _prepared: dict[tuple[int, int], Any] = field(default_factory=dict)
 
-    @cached_property
-    def _cond(self) -> Any:
-        return self.prepare(self.cond)
-
-    @cached_property
-    def _uncond(self) -> Any:
-        return self.prepare(self.uncond)
-
-    @cached_property
-    def _both(self) -> Any:
-        return self.prepare(type(self.cond).cat(self.cond, self.uncond))
-
-    def good(self, x_t: Tensor, m: Moment) -> Prediction:
-        return ask(self.network, self.path, x_t, m, self._cond)
-
-    def bad(self, x_t: Tensor, m: Moment) -> Prediction:
-        return ask(self.network, self.path, x_t, m, self._uncond)
-
-    def both(self, x_t: Tensor, m: Moment) -> tuple[Prediction, Prediction]:
-        p = ask(self.network, self.path, torch.cat([x_t, x_t]), m, self._both)
-        (a, b), (c, d) = p.x_0.chunk(2), p.eps.chunk(2)
-        return Prediction(a, c), Prediction(b, d)
+    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
+        made = len(good), len(bad)
+        if made not in self._prepared:
+            parts = [self.cond] * made[0] + [self.uncond] * made[1]
+            self._prepared[made] = self.prepare(parts[0] if len(parts) == 1 else type(self.cond).cat(*parts))
+        x = [*good, *bad]
+        p = ask(self.network, self.path, torch.cat(x) if len(x) > 1 else x[0], m, self._prepared[made])
+        found = _split(p, len(x))
+        return found[: made[0]], found[made[0] :]
 
 
 @dataclass
@@ -73,11 +63,11 @@ class WorseNetwork:
     path: Path
     cond: Any
 
-    def good(self, x_t: Tensor, m: Moment) -> Prediction:
-        return ask(self.network, self.path, x_t, m, self.cond)
+    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
+        return self._ask(self.network, good, m), self._ask(self.worse, bad, m)
 
-    def bad(self, x_t: Tensor, m: Moment) -> Prediction:
-        return ask(self.worse, self.path, x_t, m, self.cond)
-
-    def both(self, x_t: Tensor, m: Moment) -> tuple[Prediction, Prediction]:
-        return self.good(x_t, m), self.bad(x_t, m)
+    def _ask(self, network: Network, x: Sequence[Tensor], m: Moment) -> list[Prediction]:
+        if not x:
+            return []
+        condition = self.cond if len(x) == 1 else type(self.cond).cat(*[self.cond] * len(x))
+        return _split(ask(network, self.path, torch.cat(list(x)), m, condition), len(x))

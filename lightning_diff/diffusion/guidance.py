@@ -8,28 +8,24 @@ with the noise level, a rule that combines the two answers, corrections of the r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from .denoiser import Denoiser
+from .denoiser import Answers, Denoiser
 from .path import Moment, Path, Prediction
 
 Combine = Callable[[Prediction, Prediction, Tensor, Moment, float], Prediction]
 
 
 class Branches(Protocol):
-    """The two answers: `good` is the one with the caption, `bad` the one to go away from (without the caption, or of a
-    worse network). `both` asks for the two of them at once."""
+    """The two answers to each of some x_t [B, C, H, W]: of the network with the caption, and of the one to go away from
+    (without the caption, or worse), as few evaluations as can be."""
 
-    def good(self, x_t: Tensor, m: Moment) -> Prediction: ...
-
-    def bad(self, x_t: Tensor, m: Moment) -> Prediction: ...
-
-    def both(self, x_t: Tensor, m: Moment) -> tuple[Prediction, Prediction]: ...
+    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers: ...
 
 
 @dataclass(frozen=True)
@@ -71,23 +67,47 @@ class Guider:
         growth = {"constant": 1.0, "linear": 2 * (1 - m.t), "cosine": 1 + math.cos(math.pi * m.t)}[self.schedule]
         return 1 + (w - 1) * growth
 
-    def guided(self, branches: Branches, path: Path, w: float) -> Denoiser:
+    def guided(self, branches: Branches, path: Path, *scales: float) -> Denoiser:
         """The guided denoiser of one generation (it may remember the steps before). Where w is 1 the other branch is
-        not asked, where a linear rule has w = 0 it alone is."""
-        combine = _rule(self, path)
+        not asked, where a linear rule has w = 0 it alone is.
+
+        With several scales x_t has as many times the rows of the conditions, scale by scale. What they share is
+        asked once: as long as no two scales have been guided unlike, their rows are the same.
+        """
+        rules = [_rule(self, path) for _ in scales]
+        alike = True
 
         def denoise(x_t: Tensor, m: Moment) -> Prediction:
+            nonlocal alike
             if m.ratio > self.zero_above:
                 return path.read(torch.zeros_like(x_t), x_t, m, "flow")
-            at = self.weight(w, m)
-            if at == 1 and (self.kind != "cfgpp" or not self._inside(m)):
-                return self._corrected(branches.good(x_t, m), None, x_t, m, path)
-            if at == 0 and self.kind in ("cfg", "auto"):
-                return self._corrected(branches.bad(x_t, m), None, x_t, m, path)
-            good, bad = branches.both(x_t, m)
-            return self._corrected(combine(good, bad, x_t, m, at), good, x_t, m, path)
+            rows = x_t.chunk(len(scales))
+            weights = [self.weight(w, m) for w in scales]
+            needs = [self._needs(at, m) for at in weights]
+            lead = [0] * len(rows) if alike else list(range(len(rows)))  # whose answers a scale takes
+            wanted = [sorted({lead[i] for i, need in enumerate(needs) if need[k]}) for k in (0, 1)]
+            good, bad = branches.answers([rows[i] for i in wanted[0]], [rows[i] for i in wanted[1]], m)
+            c, u = dict(zip(wanted[0], good, strict=True)), dict(zip(wanted[1], bad, strict=True))
+            found = []
+            for i, (at, (with_it, without)) in enumerate(zip(weights, needs, strict=True)):
+                x, n = rows[i], lead[i]
+                if with_it and without:
+                    p = self._corrected(rules[i](c[n], u[n], x, m, at), c[n], x, m, path)
+                else:
+                    p = self._corrected(c[n] if with_it else u[n], None, x, m, path)
+                found.append(p)
+            alike = alike and len(set(weights)) == 1
+            if len(found) == 1:
+                return found[0]
+            return Prediction(torch.cat([p.x_0 for p in found]), torch.cat([p.eps for p in found]))
 
         return denoise
+
+    def _needs(self, at: float, m: Moment) -> tuple[bool, bool]:
+        """Whether the answer with the caption is needed for this weight, and the other one."""
+        if at == 1 and (self.kind != "cfgpp" or not self._inside(m)):
+            return True, False
+        return not (at == 0 and self.kind in ("cfg", "auto")), True
 
     def _corrected(self, p: Prediction, good: Prediction | None, x_t: Tensor, m: Moment, path: Path) -> Prediction:
         x_0 = p.x_0

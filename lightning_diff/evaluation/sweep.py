@@ -1,18 +1,33 @@
-"""A generator in, a table out: every guider, average and guidance scale, from the same prompts and the same noise."""
+"""A generator in, a table out: every guider, average and guidance scale, from the same prompts and the same noise.
+
+The pictures are drawn in blocks of prompts, all cases of a block at once, and are seen once; what was seen of a block
+is a file. So a killed sweep goes on at its next block, ranks share the blocks through the file system, and the numbers
+do not depend on how many ranks there were.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..nets.attributes import AttributeClassifier
 from ..nets.text import Tower
+from ..nets.weights import read_arrays, save_arrays
+from .features import Extractor, features_of, judge_features
+from .intervals import compared, interval
 from .parts import correct_heads
-from .statistics import Extractor, clip_scores, features_of, frechet_distance, judge_features
+from .statistics import Gaussian, clip_scores, cmmd, diversity, fid_infinity, kernel_distance, manifold
+
+SMALL = 512  # features up to here: the resampled FIDs take seconds
+FID_DRAWS = 100
 
 
 class Case(NamedTuple):
@@ -29,74 +44,163 @@ class Case(NamedTuple):
         return f"{guider}{f'ema{self.ema:g}-' if self.ema else ''}w{self.scale:g}"
 
 
-Generate = Callable[[Case], Tensor]  # uint8 [N, 3, H, W], the same prompts and seeds each time
 Row = dict[str, Any]
+Seen = dict[str, Tensor]  # of each picture: features, embedding, clip_score, right.HEAD; and the first pictures
+Generate = Callable[
+    [Sequence[Case], int, int], Tensor
+]  # cases, first prompt, one past the last -> uint8 [cases, B, ...]
 
 
 @dataclass
 class Judges:
-    """What scores: the tower (never the one that conditions), the FID's features of the reference, the classifier."""
+    """What scores: the tower (never the one that conditions), the classifier, and what they see in the reference."""
 
     tower: Tower
     extract: Extractor
-    reference: Tensor
     classifier: AttributeClassifier | None
+    reference: Tensor  # [R, F], by `extract`
+    reference_embedding: Tensor  # [R, E], by the tower
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        return Gaussian(self.reference)
 
 
-def score(images: Tensor, captions: list[str], labels: Mapping[str, Tensor], judges: Judges) -> Row:
-    """The numbers of one set of pictures, uint8 [N, 3, H, W], N captions, labels {head: [N]}."""
-    made = features_of(images, judges.extract)
-    unit = features_of(images, judge_features(judges.tower))
-    unit = unit / unit.norm(dim=1, keepdim=True)
-    with torch.no_grad():
-        texts = judges.tower.text_features(captions).cpu()
-        row: Row = {
-            "n": len(images),
-            "fid": frechet_distance(judges.reference, made),
-            "clip_score": float(clip_scores(unit, texts).mean()),
-        }
-        if judges.classifier is not None:
-            row |= accuracies(judges.classifier, images, labels)
-    return row
+@torch.no_grad()
+def see(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], judges: Judges) -> Seen:
+    """One pass of every net over pictures, uint8 [B, 3, H, W], of B captions with labels {head: [B]}."""
+    embedding = features_of(images, judge_features(judges.tower))
+    texts = judges.tower.text_features(captions).cpu()
+    seen = {
+        "features": features_of(images, judges.extract),
+        "embedding": embedding,
+        "clip_score": clip_scores(embedding / embedding.norm(dim=1, keepdim=True), texts),
+    }
+    if judges.classifier is not None:
+        seen |= {f"right.{name}": ok for name, ok in correct_heads(judges.classifier, images, labels).items()}
+    return seen
 
 
-def accuracies(classifier: AttributeClassifier, images: Tensor, labels: Mapping[str, Tensor]) -> Row:
-    """Of what each caption states: everything right, the same among captions of one object, and head by head."""
-    right = correct_heads(classifier, images, labels)
-    everything = torch.stack(list(right.values())).all(dim=0)
+def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges) -> tuple[Row, dict[str, np.ndarray]]:
+    """The numbers of a case, and the values of each picture that the means and their intervals are of."""
+    made = seen["features"]
+    row: Row = {"n": len(made), "fid": judges.gaussian.distance(made)}
+    if made.shape[1] <= SMALL:
+        row["fid_std"] = _fid_std(judges.gaussian, made)
+    row |= {
+        "fid_infinity": fid_infinity(judges.gaussian, made),
+        "kid": kernel_distance(judges.reference, made),
+        "cmmd": cmmd(judges.reference_embedding, seen["embedding"]),
+        **manifold(judges.reference, made),
+        "diversity": diversity(seen["embedding"]),
+    }
+    values = {"clip_score": seen["clip_score"].double().numpy(), **obeyed(seen, labels)}
+    for name, each in values.items():
+        row[name] = float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
+        if name in ("clip_score", "accuracy", "single_object_accuracy"):
+            row[f"{name}_low"], row[f"{name}_high"] = interval(each)
+    return row, values
+
+
+def obeyed(seen: Seen, labels: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """1 where what the caption states is there, 0 where not, nan where it states nothing: everything, the same of
+    captions of one object, each head, and of two objects both at once (both subjects: two objects; both colours:
+    binding)."""
+    heads = {name.removeprefix("right."): ok for name, ok in seen.items() if name.startswith("right.")}
+    if not heads:
+        return {}
+    everything = torch.stack(list(heads.values())).all(dim=0)
     single = labels["count"] == 0
-    row = {"accuracy": _mean(everything), "single_object_accuracy": _mean(everything[single])}
-    for name, ok in right.items():
-        row[f"accuracy_{name}"] = _mean(ok[labels[name] >= 0])
-    return row
+    values = {"accuracy": everything.double(), "single_object_accuracy": _where(single, everything)}
+    for name, ok in heads.items():
+        values[f"accuracy_{name}"] = _where(labels[name] >= 0, ok)
+    for kind in [name.removeprefix("first_") for name in heads if name.startswith("first_")]:
+        pair = [f"first_{kind}", f"second_{kind}"]
+        said = torch.stack([labels[name] >= 0 for name in pair]).all(dim=0)
+        values[f"accuracy_both_{kind}"] = _where(said, torch.stack([heads[name] for name in pair]).all(dim=0))
+    return {name: v.numpy() for name, v in values.items()}
 
 
-def _mean(ok: Tensor) -> float:
-    return float(ok.float().mean()) if len(ok) else float("nan")
+def _where(said: Tensor, ok: Tensor) -> Tensor:
+    return torch.where(said, ok.double(), torch.nan)
 
 
-def sweep(
-    cases: list[Case],
-    generate: Generate,
-    captions: list[str],
+def _fid_std(real: Gaussian, made: Tensor) -> float:
+    """The spread of the FID over pictures drawn again from these ones."""
+    draws = np.random.default_rng(20202).integers(0, len(made), (FID_DRAWS, len(made)))
+    return float(np.std([real.distance(made[torch.from_numpy(d)]) for d in draws]))
+
+
+class Store:
+    """What was seen of each case, block by block: FOLDER/KEY/FIRST.safetensors, the key being the passport's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str, first: int) -> Path:
+        return self.folder / key / f"{first:07d}.safetensors"
+
+    def read(self, key: str, firsts: Sequence[int]) -> Seen:
+        """All blocks of a case as one."""
+        blocks = [read_arrays(self.path(key, first)) for first in firsts]
+        return {name: torch.cat([b[name] for b in blocks if name in b]) for name in blocks[0]}
+
+
+def blocks(count: int, size: int) -> list[int]:
+    """The first prompt of each block."""
+    return list(range(0, count, size))
+
+
+def draw(
+    cases: Mapping[str, Case],
+    captions: Sequence[str],
     labels: Mapping[str, Tensor],
+    generate: Generate,
     judges: Judges,
-    passport: Callable[[Case], dict[str, Any]],
-    known: Callable[[Case, dict[str, Any]], Row | None],
-) -> Iterator[tuple[Case, Row, Tensor | None]]:
-    """(case, row, pictures) of each; a row whose passport is already known is not computed again (pictures None)."""
-    for case in cases:
-        papers = passport(case)
-        row = known(case, papers)
-        if row is not None:
-            yield case, row, None
-            continue
-        images = generate(case)
-        yield case, {**case._asdict(), **score(images, captions, labels, judges), "passport": papers}, images
+    store: Store,
+    size: int,
+    keep: int,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Iterator[int]:
+    """Draw and see the blocks that are not there yet, {key: case}; yields how many this rank has been through. The
+    pictures of the first `keep` prompts are kept. The first rank then does what nobody has done, from the end backwards,
+    so that it ends whether or not there are others, and whatever became of them."""
+    firsts = blocks(len(captions), size)
+    mine = firsts[rank::ranks]
+    left = [first for first in reversed(firsts) if first not in mine] if rank == 0 else []
+    for count, first in enumerate([*mine, *left]):
+        missing = [key for key in cases if not store.path(key, first).is_file()]
+        stop = min(first + size, len(captions))
+        if missing:
+            drawn = generate([cases[key] for key in missing], first, stop)
+            said = {name: column[first:stop] for name, column in labels.items()}
+            for key, images in zip(missing, drawn, strict=True):
+                seen = see(images, captions[first:stop], said, judges)
+                if first < keep:
+                    seen["pictures"] = images[: keep - first]
+                save_arrays(store.path(key, first), seen)
+        yield count + 1
 
 
-def best_row(rows: list[Row]) -> Row:
+def against_the_best(rows: Sequence[Row], values: Sequence[Mapping[str, np.ndarray]]) -> None:
+    """Add to each row how far it is behind the best one, as a 95 % interval of the paired difference: `behind_low`,
+    `behind_high`, of the single objects obeyed, or of the CLIP score where no attributes are known."""
+    name = next(n for n in ("single_object_accuracy", "accuracy", "clip_score") if n in values[0])
+    found = compared({str(i): v[name] for i, v in enumerate(values)})
+    for i, row in enumerate(rows):
+        row["behind_low"], row["behind_high"] = found[str(i)]
+
+
+def best_row(rows: Sequence[Row]) -> Row:
     """The row of the highest accuracy on single objects where there is one, else of the lowest FID."""
     if "single_object_accuracy" in rows[0]:
         return max(rows, key=lambda r: float(r["single_object_accuracy"]))
     return min(rows, key=lambda r: float(r["fid"]))
+
+
+def unlike(passports: Sequence[Mapping[str, Any]], free: Sequence[str]) -> list[str]:
+    """The fields in which these passports differ, but for the free ones: such numbers are not put on one axis (law 4)."""
+    first = passports[0]
+    names = [n for n in first if n not in free]
+    return [n for n in names if len({json.dumps(p.get(n), sort_keys=True) for p in passports}) > 1]

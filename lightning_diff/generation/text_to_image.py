@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -85,8 +85,8 @@ class TextToImage:
         with self._bf16():
             return to_pixels(self.autoencoder.decode(z).float()).cpu()
 
-    def denoiser(self, prompts: Sequence[str], scale: float) -> Denoiser:
-        """The guided denoiser of one generation."""
+    def denoiser(self, prompts: Sequence[str], *scales: float) -> Denoiser:
+        """The guided denoiser of one generation; of several scales, as Guider.guided has them."""
         condition = self.tower.condition(prompts)
         branches: Branches
         if self.worse is not None:
@@ -95,15 +95,17 @@ class TextToImage:
         else:
             null = self.null.expand(len(prompts))
             branches = WithoutCaption(self._network, self.path, condition, null, self._prepare)
-        return self.guider.guided(branches, self.path, scale)
+        return self.guider.guided(branches, self.path, *scales)
 
     @torch.no_grad()
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int], scale: float) -> Tensor:
-        """uint8 [B, 3, H, W] on the CPU. Picture i depends on prompt i, seed i and the scale, not on its neighbours."""
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int], *scales: float) -> Tensor:
+        """uint8 [scales, B, 3, H, W] on the CPU. Picture i of a scale depends on prompt i, seed i and the scale, not on its
+        neighbours; what the scales share is computed once."""
         rows, s = torch.tensor(list(seeds), device=self.device), self.sampler
-        x = start(self.path, rows, self.latent_shape())
-        z = sample(s.name, self.denoiser(prompts, scale), self.path, self.grid(), x, rows, s.eta)
-        return self._pictures(z)
+        x, many = start(self.path, rows, self.latent_shape()), len(scales)
+        denoiser = self.denoiser(prompts, *scales)
+        z = sample(s.name, denoiser, self.path, self.grid(), x.repeat(many, 1, 1, 1), rows.repeat(many), s.eta)
+        return torch.stack([self._pictures(part) for part in z.chunk(many)])
 
     @torch.no_grad()
     def film(self, prompt: str, seed: int, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
@@ -112,14 +114,3 @@ class TextToImage:
         noise = start(self.path, rows, self.latent_shape())
         for x, p in trajectory(s.name, self.denoiser([prompt], scale), self.path, self.grid(), noise, rows, s.eta):
             yield self._pictures(x)[0], self._pictures(p.x_0)[0]
-
-    def batches(
-        self, prompts: Sequence[str], seeds: Sequence[int], scale: float, batch: int, done: Callable[[int], None]
-    ) -> Tensor:
-        """`generate`, `batch` pictures at a time; `done` is told how many there are after each."""
-        parts = []
-        for begin in range(0, len(prompts), batch):
-            stop = min(begin + batch, len(prompts))
-            parts.append(self.generate(prompts[begin:stop], seeds[begin:stop], scale))
-            done(stop)
-        return torch.cat(parts)

@@ -40,8 +40,12 @@ class Condition:
         )
 
     @staticmethod
-    def cat(a: Condition, b: Condition) -> Condition:
-        return Condition(torch.cat([a.tokens, b.tokens]), torch.cat([a.mask, b.mask]), torch.cat([a.pooled, b.pooled]))
+    def cat(*parts: Condition) -> Condition:
+        return Condition(
+            torch.cat([p.tokens for p in parts]),
+            torch.cat([p.mask for p in parts]),
+            torch.cat([p.pooled for p in parts]),
+        )
 
 
 def prepare(net: nn.Module, condition: Condition) -> Condition:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..config import ConfigError
@@ -82,3 +82,16 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, hint: st
 def file_hash(path: Path) -> str:
     """Twelve hexadecimal digits of the file's SHA-256."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:
+    """Tensors as they are, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    save_file({name: t.detach().cpu().contiguous() for name, t in arrays.items()}, partial, metadata={"format": "pt"})
+    partial.replace(path)
+
+
+def read_arrays(path: Path) -> dict[str, Tensor]:
+    """What `save_arrays` wrote."""
+    return load_file(path)

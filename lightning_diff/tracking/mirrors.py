@@ -29,6 +29,7 @@ class Mirror:
         self, tracking: Tracking, folder: Path, config: Mapping[str, Any], job_type: str, first_rank: bool = True
     ) -> None:
         self.run: Any = None
+        self.folder = folder
         if tracking.wandb == "disabled" or not first_rank:
             return
         import wandb
@@ -90,12 +91,18 @@ class Mirror:
         )
         values: dict[str, Any] = {"sweep/table": table}
         for column in columns:
-            if column not in ("guider", "ema", "scale", "n"):
+            if column not in ("guider", "ema", "scale", "n") and not column.endswith(("_low", "_high", "_std")):
                 values[f"sweep/{column}"] = wandb.plot.line(
                     table, "scale", column, title=f"{column} over guidance scale"
                 )
         values["sweep/fid_over_clip"] = wandb.plot.scatter(table, "clip_score", "fid", title="FID against CLIP score")
         for path in figures:
+            if path.suffix == ".html":
+                values["report"] = wandb.Html(path.read_text("utf-8"), inject=False)
+                continue
             values[f"pictures/{path.stem}"] = wandb.Image(str(path))
         self.run.log(values)
+        weights = wandb.Artifact(f"weights-{run_id(self.folder)}", "model", metadata={"best_scale": best["scale"]})
+        weights.add_reference((self.folder / "weights.safetensors").resolve().as_uri(), checksum=False)
+        self.run.log_artifact(weights)
         self.run.summary.update({f"best/{k}": v for k, v in best.items() if k != "passport"})

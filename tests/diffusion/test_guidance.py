@@ -1,7 +1,7 @@
 """The one convention (law 3), guided = uncond + w (cond - uncond), and every guider against its paper's formula in float64."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -9,8 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_diff.diffusion.denoiser import Answers
+from lightning_diff.diffusion.grids import time_grid
 from lightning_diff.diffusion.guidance import Guider, dynamic_threshold
 from lightning_diff.diffusion.path import Moment, Path, Prediction
+from lightning_diff.diffusion.samplers import EVALUATIONS, sample, start
 from lightning_diff.diffusion.schedules import ENDS_IN_NOISE, SCHEDULES
 
 LEGAL = [
@@ -24,27 +27,21 @@ class TwoNets:
 
     def __init__(self, path: Path) -> None:
         self.path, self.asked = path, ""
+        self.rows: list[tuple[int, int]] = []
 
     def _says(self, phase: float, x_t: Tensor, m: Moment) -> Prediction:
         return self.path.read((x_t + phase).sin() * (1 + phase) + 0.1 * m.t, x_t, m)
 
-    def good(self, x_t: Tensor, m: Moment) -> Prediction:
-        self.asked += "g"
-        return self._says(0.5, x_t, m)
-
-    def bad(self, x_t: Tensor, m: Moment) -> Prediction:
-        self.asked += "b"
-        return self._says(0.2, x_t, m)
-
-    def both(self, x_t: Tensor, m: Moment) -> tuple[Prediction, Prediction]:
-        self.asked += "2"
-        return self._says(0.5, x_t, m), self._says(0.2, x_t, m)
+    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
+        self.asked += "2" if good and bad else "g" if good else "b"
+        self.rows.append((len(good), len(bad)))
+        return [self._says(0.5, x, m) for x in good], [self._says(0.2, x, m) for x in bad]
 
 
 def case(path: Path, t: float = 0.6) -> tuple[Tensor, Moment, Prediction, Prediction]:
     x = torch.randn(B, *SHAPE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     m = path.at(t)
-    c, u = TwoNets(path).both(x, m)
+    (c,), (u,) = TwoNets(path).answers([x], [x], m)
     return x, m, c, u
 
 
@@ -178,8 +175,8 @@ def test_cfg_zero_of_parallel_answers_is_the_caption() -> None:
     velocity = x.sin()
 
     class Parallel(TwoNets):
-        def both(self, x_t: Tensor, m: Moment) -> tuple[Prediction, Prediction]:
-            return path.read(2 * velocity, x_t, m), path.read(velocity, x_t, m)
+        def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
+            return [path.read(2 * velocity, x, m) for x in good], [path.read(velocity, x, m) for x in bad]
 
     found = Guider("cfg_zero").guided(Parallel(path), path, 7.0)(x, m)
     close(found.eps - found.x_0, 2 * velocity)
@@ -237,3 +234,33 @@ def test_the_corrections_compose() -> None:
         ratio = (c.x_0.flatten(1).std(1) / raw.x_0.flatten(1).std(1))[:, None, None, None]
         close(found.x_0, dynamic_threshold(raw.x_0 * (0.5 * ratio + 0.5), 0.9, 0.3))
         close(path.noised(found.x_0, found.eps, m), x)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "ddpm"])
+@pytest.mark.parametrize(
+    "guider",
+    [
+        Guider(),
+        Guider(interval=(0.3, 2.0)),
+        Guider("apg", apg_momentum=-0.5, apg_norm=2.0),
+        Guider("cfg_zero", zero_above=3.0),
+        Guider(rescale=0.5, schedule="linear"),
+    ],
+    ids=lambda g: g.name,
+)
+def test_scales_side_by_side_are_those_alone(guider: Guider, sampler: str) -> None:
+    """Bit for bit, where the network does not care for its batch; and what they share is asked once."""
+    path, scales, seeds = Path("cosine", "v"), (1.0, 0.0, 2.0, 6.0), torch.arange(3)
+    x = start(path, seeds, SHAPE).double()
+    grid = time_grid(path, 6)
+    nets = TwoNets(path)
+    denoise = guider.guided(nets, path, *scales)
+    many = sample(sampler, denoise, path, grid, x.repeat(4, 1, 1, 1), seeds.repeat(4))
+    for w, found in zip(scales, many.chunk(4), strict=True):
+        alone = sample(sampler, guider.guided(TwoNets(path), path, w), path, grid, x, seeds)
+        assert torch.equal(found, alone), w
+    assert nets.rows[0] in ((1, 1), (1, 0)) and {(3, 3), (4, 3)} & set(nets.rows)
+    if guider.interval[1] < math.inf:
+        first = [m.ratio <= guider.interval[1] for m in grid].index(True)
+        evaluations = EVALUATIONS.get(sampler, 1)
+        assert nets.rows[: first * evaluations - evaluations + 1] == [(1, 0)] * (first * evaluations - evaluations + 1)

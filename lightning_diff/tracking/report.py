@@ -1,0 +1,52 @@
+"""report.html: one file that opens from the disk and travels by mail. The page is report.html beside this file; here it
+is given its data, as JSON that the page sets as text, never as markup."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+PAGE = Path(__file__).with_name("report.html")
+POINTS = 400  # of a curve
+LARGE = 128  # pixels; larger pictures are JPEG
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """uint8 [3, H, W] as an address that holds the picture itself."""
+    out = io.BytesIO()
+    picture = Image.fromarray(pixels.transpose(1, 2, 0))
+    kind = "jpeg" if max(picture.size) > LARGE else "png"
+    picture.save(out, kind, **({"quality": 90} if kind == "jpeg" else {"optimize": True}))
+    return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Means of as many neighbours as leave POINTS points."""
+    n = max(1, math.ceil(len(points) / POINTS))
+    return [tuple(np.mean(points[i : i + n], axis=0).tolist()) for i in range(0, len(points), n)]
+
+
+def _plain(value: Any) -> Any:
+    """nan is not JSON."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_report(path: Path, data: Mapping[str, Any]) -> Path:
+    """Whole or not at all. "<" is written as \\u003c, so that no text can end the script that holds it."""
+    text = json.dumps(_plain(data), allow_nan=False).replace("<", "\\u003c")
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(PAGE.read_text("utf-8").replace("__DATA__", text), "utf-8")
+    partial.replace(path)
+    return path

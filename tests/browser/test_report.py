@@ -1,0 +1,94 @@
+"""The report in a real browser: the slider moves the pictures, a point of the curve does, nothing is said to the console
+and nothing is asked of the network. Run with `make browser`; needs Debian's chromium and chromium-driver."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from lightning_diff.app.compose import compose_config
+from lightning_diff.app.report import make_report
+from lightning_diff.app.train import train
+from tests.conftest import SHORT
+
+QUIET = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --window-size=1200,1600"
+)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("runs")
+    where = [f"outputs={root}", f"cache={root}/cache", "guidance.scales=[1,2,4]"]
+    for seed in (0, 1):
+        train(compose_config(["experiment=base", *SHORT, *where, f"seed={seed}"]), root / f"seed{seed}")
+    return root / "seed0", root / "seed1"
+
+
+@pytest.fixture(params=["light", "dark"])
+def browser(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for word in [*QUIET.split(), f"--user-data-dir={tmp_path / 'profile'}"]:
+        options.add_argument(word)
+    if request.param == "dark":
+        options.add_argument("--force-dark-mode")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+def sources(browser: Any) -> list[str]:
+    return [i.get_attribute("src") for i in browser.find_elements(By.CSS_SELECTOR, "section:first-of-type img")]
+
+
+def quiet(browser: Any) -> None:
+    assert browser.get_log("browser") == []
+    events = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert {u.split(":")[0] for u in asked} <= {"file", "data"}
+
+
+def test_the_slider_and_the_points_choose_the_pictures(browser: Any, runs: tuple[Path, Path]) -> None:
+    browser.get((runs[0] / "report.html").as_uri())
+    slider = browser.find_element(By.ID, "guidance")
+    slider.send_keys(Keys.HOME)
+    first = sources(browser)
+    assert len(first) == 4 and all(s.startswith("data:image/png") for s in first)
+    assert slider.get_attribute("aria-valuetext").endswith("w = 1")
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert slider.get_attribute("aria-valuetext").endswith("w = 2") and sources(browser) != first
+    browser.find_element(By.CSS_SELECTOR, "circle.point[data-key='2']").click()
+    assert slider.get_attribute("aria-valuetext").endswith("w = 4")
+    point = browser.find_element(By.CSS_SELECTOR, "circle.point[data-key='0']")
+    browser.execute_script("arguments[0].focus()", point)
+    point.send_keys(Keys.ENTER)
+    assert slider.get_attribute("aria-valuetext").endswith("w = 1") and sources(browser) == first
+    titles = [h.text for h in browser.find_elements(By.TAG_NAME, "h2")]
+    assert titles[:5] == [
+        "Turn the guidance",
+        "What guidance does",
+        "From noise to picture",
+        "Training",
+        "Reconstructions",
+    ]
+    loaded = "return [...document.images].filter(i => i.src && !i.complete || i.naturalWidth === 0 && i.src).length"
+    browser.execute_script("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
+    assert browser.execute_script(loaded) == 0
+    quiet(browser)
+
+
+def test_runs_side_by_side(browser: Any, runs: tuple[Path, Path], tmp_path: Path) -> None:
+    browser.get(make_report(runs, tmp_path / "both.html").as_uri())
+    assert len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 6
+    assert browser.title == "seed0, seed1"
+    quiet(browser)

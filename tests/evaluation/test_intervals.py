@@ -1,0 +1,34 @@
+"""Intervals: as wide as theory has them, paired where cases are compared, blind to what is not stated."""
+
+import numpy as np
+
+from lightning_diff.evaluation.intervals import compared, interval, resamples
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:
+    x = np.random.default_rng(0).normal(3.0, 2.0, 400)
+    low, high = interval(x)
+    half = 1.96 * x.std() / 20
+    assert abs((low + high) / 2 - x.mean()) < 0.15 * half and abs((high - low) / 2 - half) < 0.15 * half
+
+
+def test_what_states_nothing_does_not_count() -> None:
+    x = np.random.default_rng(1).integers(0, 2, 200).astype(float)
+    padded = np.concatenate([x, np.full(200, np.nan)])
+    low, high = interval(padded)
+    assert low < x.mean() < high
+    assert all(np.isnan(interval(np.full(5, np.nan))))
+
+
+def test_resamples_are_always_the_same() -> None:
+    assert np.array_equal(resamples(50), resamples(50)) and resamples(50).max() == 49
+
+
+def test_pairs_tell_apart_what_alone_could_not_be() -> None:
+    """Two cases that differ by 0.1 on pictures that differ by far more among themselves."""
+    x = np.random.default_rng(2).normal(0.0, 5.0, 100)
+    found = compared({"a": x, "b": x - 0.1, "c": x + np.random.default_rng(3).normal(0, 5, 100) - 0.3})
+    assert found["a"] == (0.0, 0.0)
+    assert -0.11 < found["b"][0] <= found["b"][1] < -0.09
+    assert interval(x)[0] < interval(x - 0.1)[1]  # alone they overlap
+    assert found["c"][0] < 0 < found["c"][1]  # no difference is shown
