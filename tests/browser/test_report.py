@@ -48,7 +48,8 @@ def browser(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 
 
 def sources(browser: Any) -> list[str]:
-    return [i.get_attribute("src") for i in browser.find_elements(By.CSS_SELECTOR, "section:first-of-type img")]
+    images = browser.find_elements(By.CSS_SELECTOR, "section:first-of-type img")
+    return [i.get_attribute("src") for i in images if i.is_displayed()]
 
 
 def quiet(browser: Any) -> None:
