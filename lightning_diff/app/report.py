@@ -47,8 +47,11 @@ def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale
 def sweep_rows(folder: Path) -> list[Row]:
     """The rows of a run's record that may stand beside its last one; of equal passports the last, in order of scale."""
     rows = {digest(r["passport"]): r for r in Record(folder).read("sweep")}
+    if not rows:
+        return []
     found = list(rows.values())
-    like = [r for r in found if not unlike([r["passport"], found[-1]["passport"]], STUDIED)]
+    last = found[-1]
+    like = [r for r in found if set(r) == set(last) and not unlike([r["passport"], last["passport"]], STUDIED)]
     return sorted(like, key=lambda r: (r["guider"], str(r["passport"]["sampler"]), r["ema"], r["scale"]))
 
 
