@@ -62,8 +62,9 @@ def _picture(pixels: np.ndarray, zoom: int) -> Image.Image:
 
 def plot_sweep(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> Path:
     """FID against CLIP score, a point a scale and a line for each guider and EMA length; where attributes are known,
-    their accuracy over the scale beside it."""
-    accuracies = [k for k in ("accuracy", "single_object_accuracy") if k in rows[0]]
+    their accuracy over the scale beside it. Of several lines the ends alone are marked."""
+    several = len({(r["guider"], r["ema"]) for r in rows}) > 1
+    accuracies = [k for k in ("accuracy", "single_object_accuracy")[: 1 if several else 2] if k in rows[0]]
     figure, axes = plt.subplots(1, 2 if accuracies else 1, figsize=(10 if accuracies else 5.5, 4.2), squeeze=False)
     ax = axes[0][0]
     lines: dict[str, list[Mapping[str, Any]]] = {}
@@ -71,9 +72,9 @@ def plot_sweep(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> Pat
         lines.setdefault(r["guider"] + (f", EMA {r['ema']:g}" if r["ema"] else ""), []).append(r)
     for name, line in lines.items():
         ax.plot([r["clip_score"] for r in line], [r["fid"] for r in line], "o-", label=name)
-        for r in line:
+        for r in (line[0], line[-1]) if several else line:
             ax.annotate(f"w = {r['scale']:g}", (r["clip_score"], r["fid"]), textcoords="offset points", xytext=(6, 5))
-    if len(lines) > 1:
+    if several:
         ax.legend()
     ax.set(
         xlabel="CLIP score (100 cos, higher is better)",
@@ -84,11 +85,11 @@ def plot_sweep(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> Pat
     if accuracies:
         for name, line in lines.items():
             for key in accuracies:
-                label = key.replace("_", " ") + (f", {name}" if len(lines) > 1 else "")
+                label = key.replace("_", " ") + (f", {name}" if several else "")
                 axes[0][1].plot([r["scale"] for r in line], [r[key] for r in line], "o-", label=label)
-        axes[0][1].set(
-            xlabel="guidance scale w", ylabel="share of captions obeyed", ylim=(0, 1), title="Attributes all right"
-        )
+        axes[0][1].set(xlabel="guidance scale w", ylabel="share of captions obeyed", title="Attributes all right")
+        if not several:
+            axes[0][1].set(ylim=(0, 1))
         axes[0][1].legend()
     for a in axes[0]:
         a.grid(alpha=0.3)
