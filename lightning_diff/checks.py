@@ -107,6 +107,10 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         "evaluation.features_weights: would be ignored; it belongs to evaluation.features=inception or dinov2",
     )
     yield (
+        c.evaluation.every > 0 and (not c.evaluation.enabled or c.task != "diffusion" or c.guidance.kind == "auto"),
+        f"evaluation.every={c.evaluation.every}: needs task=diffusion, evaluation.enabled=true and a guider of one network",
+    )
+    yield (
         c.task == "attributes" and c.data.kind in ("folder", "shards"),
         f"task=attributes on data.kind={c.data.kind}: only made worlds (still_life, digits) know their attributes",
     )

@@ -232,7 +232,8 @@ class Evaluation:
     """The sweep: `samples` pictures a scale, from the same prompts and the same noise. `enabled` false only trains.
     `ema`: lengths of post-hoc EMA to sweep as well (0 is the training's own average). `features` are what FID, KID,
     precision and recall are of: the judging tower's, torch-fidelity's Inception v3, or DINOv2 (`features_model` of timm),
-    the latter two from a local file, `features_weights`."""
+    the latter two from a local file, `features_weights`. Every `every` steps of training (0: never) `quick` pictures at
+    guidance.scale are measured, on a clock of their own."""
 
     enabled: bool = True
     samples: int = at_least(256, 4)
@@ -243,6 +244,8 @@ class Evaluation:
     features: str = one_of("judge", "judge", "inception", "dinov2")
     features_weights: str | None = None
     features_model: str = "vit_large_patch14_dinov2"
+    every: int = at_least(0, 0)
+    quick: int = at_least(64, 8)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 
 from ..checks import EMA_GUIDE
@@ -20,6 +21,7 @@ from ..nets.unet import Condition
 from ..nets.weights import file_hash, load_into, read_passport, save_arrays, save_weights
 from ..training.modules.diffusion import DiffusionModule
 from ..training.posthoc import last_snapshot, reconstruct
+from ..training.quick import Quick
 from ..training.speed import training_flops
 from ..training.trainer import LAST, fit, on_gpu
 from .compose import WEIGHTS
@@ -74,7 +76,21 @@ def _train(run: Run) -> None:
     module = DiffusionModule(net, config.training, config.seed, config.objective, null)
     module.flops = _flops(arguments, null, config.data.image_size // autoencoder.factor)
     say(f"UNet: {parameters(net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
-    fit(module, features, config, folder, run.record, console, run.mirror.train, folder.name)
+
+    def quick() -> list[pl.Callback]:
+        if not config.evaluation.every or not first_rank():
+            return []
+        from .evaluate import quick_measure
+
+        o, size = config.objective, config.data.image_size
+        path, guider = DiffusionPath(o.schedule, o.prediction, o.data_std), guider_of(config.guidance)
+        model = TextToImage(
+            net, path, autoencoder, tower, null.to(autoencoder.shift.device), config.sampler, guider, size
+        )
+        measure = quick_measure(config, folder, model)
+        return [Quick(config.evaluation.every, measure, run.record, run.mirror.train)]
+
+    fit(module, features, config, folder, run.record, console, run.mirror.train, folder.name, quick)
     if not first_rank():
         wait_for(folder / WEIGHTS)
     else:

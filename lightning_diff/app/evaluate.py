@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
@@ -21,7 +22,7 @@ from ..data.shards import digest
 from ..data.worlds import WORLDS, get_world
 from ..evaluation.features import Extractor, dinov2_features, features_of, inception_features, judge_features
 from ..evaluation.passport import environment, tensor_hash, text_hash
-from ..evaluation.sweep import Case, Judges, Row, Store, against_the_best, best_row, blocks, draw, score
+from ..evaluation.sweep import Case, Judges, Row, Store, against_the_best, best_row, blocks, draw, score, see
 from ..generation.text_to_image import TextToImage, guider_of
 from ..nets.weights import file_hash, read_arrays, save_arrays
 from ..tracking.figures import plot_loss, plot_sweep, save_grid, save_table
@@ -55,32 +56,10 @@ def sweep_run(run: Run) -> None:
         say(f"evaluation: {len(captions)} {split} captions, fewer than evaluation.samples={e.samples}: all are used")
     seeds = [e.seed * 2**32 + i for i in range(len(captions))]
     judges, judged_by = _judges(config, folder, batch.images)
-    common = {
-        "weights": file_hash(folder / WEIGHTS),
-        "judge": judged_by,
-        "resize": f"none, {config.data.image_size} px",
-        "rounding": "nearest",
-        "reference": {"split": split, "n": len(batch.images), "sha256": tensor_hash(batch.images)},
-        "prompts": {"split": split, "n": len(captions), "sha256": text_hash(captions)},
-        "seeds": f"{seeds[0]}..{seeds[-1]}",
-        "sampler": asdict(config.sampler),
-        "environment": environment(),
-    }
+    common = _common(config, file_hash(folder / WEIGHTS), judged_by, split, batch.images, captions, seeds)
     guider = guider_of(config.guidance).name
     cases = [Case(guider, ema, scale) for ema in e.ema for scale in config.guidance.scales]
-
-    def passport(case: Case) -> dict[str, Any]:
-        rest = {k: v for k, v in asdict(config.guidance).items() if k not in ("scale", "scales")}
-        guide = rest["guide"]
-        if guide and Path(guide).is_file():
-            rest["guide"] = file_hash(Path(guide))
-        return {
-            **common,
-            "guidance": {"scale": case.scale, **rest, "convention": "uncond + w (cond - uncond)"},
-            "ema": f"post-hoc {case.ema:g}" if case.ema else config.training.ema,
-        }
-
-    papers = {case: passport(case) for case in cases}
+    papers = {case: {**common, **_guided(config, case.scale, case.ema)} for case in cases}
     keys = {case: digest(papers[case]) for case in cases}
     store = Store(folder / SEEN)
     many = len(config.guidance.scales)
@@ -117,6 +96,64 @@ def sweep_run(run: Run) -> None:
             run.record.write("sweep", **row)
     keep_for_report(run, model, captions, float(best_row(rows)["scale"]), split)
     _publish(run, cases, rows, pictures_of, captions)
+
+
+def _common(
+    config: Config,
+    weights: str,
+    judge: Any,
+    split: str,
+    reference: Tensor,
+    captions: Sequence[str],
+    seeds: Sequence[int],
+) -> dict[str, Any]:
+    """The passport's fields that all rows of a sweep share."""
+    return {
+        "weights": weights,
+        "judge": judge,
+        "resize": f"none, {config.data.image_size} px",
+        "rounding": "nearest",
+        "reference": {"split": split, "n": len(reference), "sha256": tensor_hash(reference)},
+        "prompts": {"split": split, "n": len(captions), "sha256": text_hash(captions)},
+        "seeds": f"{seeds[0]}..{seeds[-1]}",
+        "sampler": asdict(config.sampler),
+        "environment": environment(),
+    }
+
+
+def _guided(config: Config, scale: float, ema: float) -> dict[str, Any]:
+    """The passport's fields of one row."""
+    rest = {k: v for k, v in asdict(config.guidance).items() if k not in ("scale", "scales")}
+    guide = rest["guide"]
+    if guide and Path(guide).is_file():
+        rest["guide"] = file_hash(Path(guide))
+    return {
+        "guidance": {"scale": scale, **rest, "convention": "uncond + w (cond - uncond)"},
+        "ema": f"post-hoc {ema:g}" if ema else config.training.ema,
+    }
+
+
+def quick_measure(config: Config, folder: Path, model: TextToImage) -> Callable[[Any], Row]:
+    """What measures a net while it is trained: evaluation.quick pictures at guidance.scale, the rest being the model's."""
+    split, batch = _prompts(config)
+    n = min(config.evaluation.quick, len(batch.captions))
+    captions, labels = batch.captions[:n], {k: v[:n] for k, v in batch.labels.items()}
+    seeds = [config.evaluation.seed * 2**32 + i for i in range(n)]
+    judges, judge = _judges(config, folder, batch.images)
+    common = _common(config, "the average at this step", judge, split, batch.images, captions, seeds)
+    papers = {**common, **_guided(config, config.guidance.scale, 0.0)}
+
+    def measure(net: Any) -> Row:
+        model.net = net
+        size = config.evaluation.batch
+        drawn = [
+            model.generate(captions[i : i + size], seeds[i : i + size], config.guidance.scale)[0]
+            for i in range(0, n, size)
+        ]
+        row, _ = score(see(torch.cat(drawn), captions, labels, judges), labels, judges)
+        return {**row, "passport": papers}
+
+    return measure
 
 
 def _grid_path(folder: Path, case: Case) -> Path:

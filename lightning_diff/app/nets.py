@@ -103,4 +103,6 @@ def start_from(net: nn.Module, path: Path) -> None:
         state = autoencoder_state(path, len(net.encoder.down_blocks), net.blocks)
     else:
         raise ConfigError(f"{path}: weights without a passport fit unet.kind=ldm and autoencoder.kind=ldm alone")
+    if null := getattr(net, "null", None):  # learned here, so not in there
+        state |= {f"null.{name}": value for name, value in null.state_dict().items()}
     load_state(net, state, path, "; choose its shape, unet=sd15, sd21 or sdxl, autoencoder=sd")

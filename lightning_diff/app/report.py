@@ -157,7 +157,12 @@ def _curves(folder: Path) -> dict[str, Any]:
         f", {100 * last['utilisation']:.0f} % of the measured matrix products' rate" if "utilisation" in last else ""
     )
     speed = thinned([(r["step"], r["images_per_second"]) for r in curve if "images_per_second" in r])
-    return {"name": folder.name, "losses": losses, "speed": speed, "note": note}
+    quick = record.curve("quick")
+    if quick:
+        w = quick[-1]["passport"]["guidance"]["scale"]
+        note += f"; FID of {quick[-1]['n']} pictures at w = {w:g} now and then, {sum(r['seconds'] for r in quick):.0f} s in all"
+    fid = [(r["step"], r["fid"]) for r in quick]
+    return {"name": folder.name, "losses": losses, "speed": speed, "fid": fid, "note": note}
 
 
 def _kept(folders: Sequence[Path]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,36 @@ def test_a_compiled_net_trains_and_draws(tmp_path: Path) -> None:
     train(compose_config(short("base", tmp_path, *small, "guidance.scales=[1]", "sampler.steps=2")), folder)
     assert [row["step"] for row in Record(folder).curve()] == [1, 2]
     assert (folder / "sweep.csv").read_text().count("\n") == 2
+
+
+def test_quick_measurements_change_nothing_in_the_training(tmp_path: Path) -> None:
+    runs = {}
+    for name, every in (("plain", 0), ("measured", 2)):
+        runs[name] = tmp_path / name
+        words = [f"evaluation.every={every}", "evaluation.quick=8", "training.steps=4"]
+        train(compose_config(short("base", tmp_path, *words)), runs[name])
+    rows = Record(runs["measured"]).read("quick")
+    assert [r["step"] for r in rows] == [2, 4] and all(r["seconds"] > 0 and r["n"] == 8 for r in rows)
+    plain, measured = (load_file(folder / "weights.safetensors") for folder in runs.values())
+    assert all(torch.equal(plain[n], measured[n]) for n in plain)
+
+
+def test_the_table_does_not_depend_on_ranks_batch_or_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the digits that it prints."""
+    trained = tmp_path / "trained"
+    train(compose_config(short("base", tmp_path, "evaluation.enabled=false")), trained)
+    tables = {}
+    for name, batch, ranks in (("one", 16, 1), ("two", 16, 2), ("small", 4, 1)):
+        folder = tmp_path / name
+        shutil.copytree(trained, folder)
+        config = load_config(folder / "config.yaml", ["evaluation.enabled=true", f"evaluation.batch={batch}"])
+        for rank in reversed(range(ranks)):
+            monkeypatch.setenv("RANK", str(rank))
+            monkeypatch.setenv("WORLD_SIZE", str(ranks))
+            evaluate(config, folder)
+        tables[name] = (folder / "sweep.csv").read_text()
+    assert tables["one"] == tables["two"] == tables["small"]
+    for block in list((tmp_path / "small" / "sweep").rglob("*.safetensors"))[::2]:  # as a kill leaves it
+        block.unlink()
+    evaluate(config, folder)
+    assert (folder / "sweep.csv").read_text() == tables["one"]
