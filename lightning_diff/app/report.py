@@ -46,7 +46,8 @@ def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale
 
 def sweep_rows(folder: Path) -> list[Row]:
     """The rows of a run's record that may stand beside its last one; of equal passports the last, in order of scale."""
-    rows = {digest(r["passport"]): r for r in Record(folder).read("sweep")}
+    whole = [r for r in Record(folder).read("sweep") if {"guider", "ema", "scale", "passport"} <= set(r)]
+    rows = {digest(r["passport"]): r for r in whole}
     if not rows:
         return []
     found = list(rows.values())

@@ -14,7 +14,7 @@ from .compose import WEIGHTS
 from .report import sweep_rows
 from .run import console
 
-COLUMNS = ("run", "state", "step", "loss", "best w", "FID", "CLIP score", "obeyed", "report")
+COLUMNS = ("run", "state", "step", "loss", "best w", "FID", "CLIP score", "obeyed")
 
 
 def list_runs(outputs: Path) -> None:
@@ -33,14 +33,12 @@ def list_runs(outputs: Path) -> None:
 
 def _cells(folder: Path) -> list[str]:
     record = Record(folder)
-    curve, rows = record.curve(), (sweep_rows(folder) if record.read("sweep") else [])
+    curve, rows = record.curve(), sweep_rows(folder)
     last: Any = curve[-1] if curve else {}
     state = "measured" if rows else "trained" if (folder / WEIGHTS).is_file() else "unfinished"
     cells = [folder.name, state, str(last.get("step", "")), f"{last['loss']:.4f}" if "loss" in last else ""]
     if not rows:
-        return [*cells, "", "", "", "", ""]
+        return [*cells, "", "", "", ""]
     best = best_row(rows)
     obeyed = f"{100 * best['accuracy']:.1f} %" if "accuracy" in best else ""
-    report = folder / "report.html"
-    numbers = [f"{best['scale']:g}", f"{best['fid']:.3g}", f"{best['clip_score']:.4g}", obeyed]
-    return [*cells, *numbers, str(report) if report.is_file() else ""]
+    return [*cells, f"{best['scale']:g}", f"{best['fid']:.3g}", f"{best['clip_score']:.4g}", obeyed]

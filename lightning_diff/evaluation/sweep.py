@@ -193,10 +193,8 @@ def against_the_best(rows: Sequence[Row], values: Sequence[Mapping[str, np.ndarr
 
 
 def best_row(rows: Sequence[Row]) -> Row:
-    """The row of the highest accuracy on single objects where there is one, else of the lowest FID."""
-    if "single_object_accuracy" in rows[0]:
-        return max(rows, key=lambda r: float(r["single_object_accuracy"]))
-    return min(rows, key=lambda r: float(r["fid"]))
+    """The row of the highest accuracy on single objects where there is one, else, and of equal ones, of the lowest FID."""
+    return max(rows, key=lambda r: (float(r.get("single_object_accuracy", 0)), -float(r["fid"])))
 
 
 def unlike(passports: Sequence[Mapping[str, Any]], free: Sequence[str]) -> list[str]:
