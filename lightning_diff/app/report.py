@@ -109,7 +109,7 @@ def _row(folder: Path, row: Row, best: bool, several: bool) -> dict[str, Any]:
 def _facts(folders: Sequence[Path], best: Row | None) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if best is not None:
-        facts += [("best guidance scale", f"w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
+        facts += [("best guidance", f"{best['guider']}, w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
         facts += [("CLIP score there", f"{best['clip_score']:.4g}")]
         if "accuracy" in best:
             facts.append(("captions obeyed there", f"{100 * best['accuracy']:.1f} %"))

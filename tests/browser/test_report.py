@@ -12,7 +12,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from lightning_diff.app.compose import compose_config
 from lightning_diff.app.report import make_report
@@ -93,4 +93,9 @@ def test_runs_side_by_side(browser: Any, runs: tuple[Path, Path], tmp_path: Path
     browser.get(make_report(runs, tmp_path / "both.html").as_uri())
     assert len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 6
     assert browser.title == "seed0, seed1"
+    slider, before = browser.find_element(By.ID, "guidance"), sources(browser)
+    chosen = browser.execute_script("return document.getElementById('guider').value")
+    choice = Select(browser.find_element(By.ID, "guider"))
+    choice.select_by_visible_text(next(o.text for o in choice.options if o.text != chosen))
+    assert sources(browser) != before and slider.get_attribute("max") == "2"
     quiet(browser)
