@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
@@ -32,7 +31,7 @@ from .diffusion import load_model
 from .nets import load_part
 from .parts import PARTS, place_part
 from .report import SEEN, keep_for_report, make_report
-from .run import Run, console, rank_of, say
+from .run import Run, console, rank_of, say, take_own_gpu
 from .train import pictures
 
 MOST_REFERENCES = 4096
@@ -50,6 +49,7 @@ def evaluate(config: Config, folder: Path) -> None:
 def sweep_run(run: Run) -> None:
     """Blocks that were seen already, in this sweep or in another one of the run, are not drawn again."""
     config, folder, e = run.config, run.folder, run.config.evaluation
+    take_own_gpu()
     split, batch = _prompts(config)
     captions, labels = batch.captions[: e.samples], {k: v[: e.samples] for k, v in batch.labels.items()}
     if len(captions) < e.samples:
@@ -91,11 +91,14 @@ def sweep_run(run: Run) -> None:
     against_the_best(rows, values)
     known = {digest(r["passport"]) for r in run.record.read("sweep")}
     for case, row in zip(cases, rows, strict=True):
-        save_grid(pictures_of[case], captions[: e.grid], _grid_path(folder, case))
+        save_grid(pictures_of[case], captions[: len(pictures_of[case])], _grid_path(folder, case))
         if keys[case] not in known:
             run.record.write("sweep", **row)
-    keep_for_report(run, model, captions, float(best_row(rows)["scale"]), split)
-    _publish(run, cases, rows, pictures_of, captions)
+    best = best_row(rows)
+    if best["ema"] != e.ema[-1]:
+        model = load_model(config, folder, best["ema"])
+    keep_for_report(run, model, captions, float(best["scale"]), split)
+    _publish(run, cases, rows, best, pictures_of, captions)
 
 
 def _common(
@@ -145,12 +148,8 @@ def quick_measure(config: Config, folder: Path, model: TextToImage) -> Callable[
 
     def measure(net: Any) -> Row:
         model.net = net
-        size = config.evaluation.batch
-        drawn = [
-            model.generate(captions[i : i + size], seeds[i : i + size], config.guidance.scale)[0]
-            for i in range(0, n, size)
-        ]
-        row, _ = score(see(torch.cat(drawn), captions, labels, judges), labels, judges)
+        images = model.batches(captions, seeds, config.guidance.scale, config.evaluation.batch)
+        row, _ = score(see(images, captions, labels, judges), labels, judges)
         return {**row, "passport": papers}
 
     return measure
@@ -177,21 +176,22 @@ def _judges(config: Config, folder: Path, reference: Tensor) -> tuple[Judges, di
         raise ConfigError(f"{path}: the tower that conditions cannot be its own judge; give another tower")
     device = "cuda" if on_gpu(config.training) else "cpu"
     tower = load_part(path).to(device)
-    extract, features = judge_features(tower), f"judge {file_hash(path)}"
+    own = f"judge {file_hash(path)}"
+    embedding = _reference(reference, judge_features(tower), own, Path(config.cache))
+    extract, features, seen = None, own, embedding
     if config.evaluation.features != "judge":
         weights, name = Path(str(config.evaluation.features_weights)), config.evaluation.features_model
         inception = config.evaluation.features == "inception"
         where = tower.device
         extract = inception_features(weights, where) if inception else dinov2_features(name, weights, where)
         features = f"{'inception' if inception else name} {file_hash(weights)}"
+        seen = _reference(reference, extract, features, Path(config.cache))
     classifier, papers = None, {"tower": file_hash(path), "fid_features": features, "clip_score": "100 cos"}
     if config.data.kind in WORLDS:
         attributes = place_part("attributes", config, folder)
         classifier = load_part(attributes).to(device)
         papers["attributes"] = file_hash(attributes)
-    shown = {"features": (extract, features), "embedding": (judge_features(tower), papers["tower"])}
-    seen = [_reference(reference, *of, Path(config.cache)) for of in shown.values()]
-    return Judges(tower, extract, classifier, *seen), papers
+    return Judges(tower, extract, classifier, seen, embedding), papers
 
 
 def _reference(images: Tensor, extract: Extractor, name: str, cache: Path) -> Tensor:
@@ -203,13 +203,12 @@ def _reference(images: Tensor, extract: Extractor, name: str, cache: Path) -> Te
 
 
 def _publish(
-    run: Run, cases: list[Case], rows: list[Row], shown: Mapping[Case, np.ndarray], captions: list[str]
+    run: Run, cases: list[Case], rows: list[Row], best: Row, shown: Mapping[Case, np.ndarray], captions: list[str]
 ) -> None:
-    folder, best = run.folder, best_row(rows)
-    figures = folder / "figures"
+    folder, figures = run.folder, run.folder / "figures"
     _write_csv(folder / "sweep.csv", rows)
     made = [plot_sweep(rows, figures / "sweep.png", folder.name), plot_loss(run.record.curve(), figures / "loss.png")]
-    count = min(8, run.config.evaluation.grid, len(captions))
+    count = min(8, *(len(images) for images in shown.values()))
     made.append(save_table({c.label: i[:8] for c, i in shown.items()}, captions[:count], figures / "guidance.png"))
     made += [_grid_path(folder, c) for c in cases]
     run.record.write("best", scale=best["scale"], fid=best["fid"], clip_score=best["clip_score"])

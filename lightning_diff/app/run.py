@@ -34,22 +34,27 @@ FREE_TRAINING = (
 console = Console(soft_wrap=True)
 
 
-def first_rank() -> bool:
-    """Whether this process is the first of the run's ranks, known before any group of processes is formed."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-
-
 def rank_of() -> tuple[int, int]:
-    """(this process's rank, how many there are), as torchrun, Lightning and SLURM tell; each takes a GPU of its own."""
+    """(this process's rank, how many there are), as torchrun, Lightning and SLURM tell before any group is formed."""
 
-    def found(*names: str) -> int | None:
-        return next((int(os.environ[n]) for n in names if os.environ.get(n, "").isdigit()), None)
+    def found(*names: str) -> list[int]:
+        return [int(os.environ[n]) for n in names if os.environ.get(n, "").isdigit()]
 
-    local = found("LOCAL_RANK", "SLURM_LOCALID") or 0
+    # The greatest: processes that Lightning starts inside a batch step inherit its SLURM_PROCID = 0.
+    rank = max(found("RANK", "LOCAL_RANK", "SLURM_PROCID"), default=0)
+    return rank, next(iter(found("WORLD_SIZE", "SLURM_NTASKS")), 1)
+
+
+def first_rank() -> bool:
+    """Whether this process is the first of the run's ranks."""
+    return rank_of()[0] == 0
+
+
+def take_own_gpu() -> None:
+    """Ranks of one node use a GPU each."""
+    local = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or "0"
     if torch.cuda.is_available():
-        torch.cuda.set_device(local % torch.cuda.device_count())
-    rank = found("RANK", "SLURM_PROCID")
-    return (local if rank is None else rank), found("WORLD_SIZE", "SLURM_NTASKS") or 1
+        torch.cuda.set_device(int(local) % torch.cuda.device_count())
 
 
 def say(*words: Any) -> None:

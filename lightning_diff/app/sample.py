@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import torch
 from PIL import Image
 
 from ..config import Config
@@ -22,9 +21,7 @@ def sample(config: Config, folder: Path, prompts: list[str], count: int, out: Pa
             say(f"{prompt!r}: never seen in training: {', '.join(dict.fromkeys(unknown))}")
     lines = [p for p in prompts for _ in range(count)]
     seeds = [config.seed + i for _ in prompts for i in range(count)]
-    some = range(0, len(lines), batch := config.evaluation.batch)
-    drawn = [model.generate(lines[i : i + batch], seeds[i : i + batch], config.guidance.scale)[0] for i in some]
-    images = torch.cat(drawn)
+    images = model.batches(lines, seeds, config.guidance.scale, config.evaluation.batch)
     out.mkdir(parents=True, exist_ok=True)
     for line, seed, pixels in zip(lines, seeds, images.numpy(), strict=True):
         name = re.sub(r"\W+", "-", line).strip("-")[:60] or "prompt"

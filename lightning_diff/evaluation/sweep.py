@@ -46,6 +46,7 @@ class Case(NamedTuple):
 
 Row = dict[str, Any]
 Seen = dict[str, Tensor]  # of each picture: features, embedding, clip_score, right.HEAD; and the first pictures
+Block = tuple[int, int]
 Generate = Callable[
     [Sequence[Case], int, int], Tensor
 ]  # cases, first prompt, one past the last -> uint8 [cases, B, ...]
@@ -56,9 +57,9 @@ class Judges:
     """What scores: the tower (never the one that conditions), the classifier, and what they see in the reference."""
 
     tower: Tower
-    extract: Extractor
+    extract: Extractor | None  # None: FID and its kin are of the tower's own embedding, which is there already
     classifier: AttributeClassifier | None
-    reference: Tensor  # [R, F], by `extract`
+    reference: Tensor  # [R, F], by `extract`, or the embedding
     reference_embedding: Tensor  # [R, E], by the tower
 
     @cached_property
@@ -72,10 +73,11 @@ def see(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], j
     embedding = features_of(images, judge_features(judges.tower))
     texts = judges.tower.text_features(captions).cpu()
     seen = {
-        "features": features_of(images, judges.extract),
         "embedding": embedding,
         "clip_score": clip_scores(embedding / embedding.norm(dim=1, keepdim=True), texts),
     }
+    if judges.extract is not None:
+        seen["features"] = features_of(images, judges.extract)
     if judges.classifier is not None:
         seen |= {f"right.{name}": ok for name, ok in correct_heads(judges.classifier, images, labels).items()}
     return seen
@@ -83,7 +85,7 @@ def see(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], j
 
 def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges) -> tuple[Row, dict[str, np.ndarray]]:
     """The numbers of a case, and the values of each picture that the means and their intervals are of."""
-    made = seen["features"]
+    made = seen.get("features", seen["embedding"])
     row: Row = {"n": len(made), "fid": judges.gaussian.distance(made)}
     if made.shape[1] <= SMALL:
         row["fid_std"] = _fid_std(judges.gaussian, made)
@@ -132,23 +134,24 @@ def _fid_std(real: Gaussian, made: Tensor) -> float:
 
 
 class Store:
-    """What was seen of each case, block by block: FOLDER/KEY/FIRST.safetensors, the key being the passport's."""
+    """What was seen of each case, block by block: FOLDER/KEY/FIRST-STOP.safetensors, the key being the passport's. Blocks of
+    another size are other files, so that no sweep takes a part of one for the whole."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def path(self, key: str, first: int) -> Path:
-        return self.folder / key / f"{first:07d}.safetensors"
+    def path(self, key: str, block: Block) -> Path:
+        return self.folder / key / f"{block[0]:07d}-{block[1]:07d}.safetensors"
 
-    def read(self, key: str, firsts: Sequence[int]) -> Seen:
+    def read(self, key: str, some: Sequence[Block]) -> Seen:
         """All blocks of a case as one."""
-        blocks = [read_arrays(self.path(key, first)) for first in firsts]
-        return {name: torch.cat([b[name] for b in blocks if name in b]) for name in blocks[0]}
+        found = [read_arrays(self.path(key, block)) for block in some]
+        return {name: torch.cat([b[name] for b in found if name in b]) for name in found[0]}
 
 
-def blocks(count: int, size: int) -> list[int]:
-    """The first prompt of each block."""
-    return list(range(0, count, size))
+def blocks(count: int, size: int) -> list[Block]:
+    """The first prompt of each block, and one past its last."""
+    return [(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 def draw(
@@ -166,12 +169,11 @@ def draw(
     """Draw and see the blocks that are not there yet, {key: case}; yields how many this rank has been through. The
     pictures of the first `keep` prompts are kept. The first rank then does what nobody has done, from the end backwards,
     so that it ends whether or not there are others, and whatever became of them."""
-    firsts = blocks(len(captions), size)
-    mine = firsts[rank::ranks]
-    left = [first for first in reversed(firsts) if first not in mine] if rank == 0 else []
-    for count, first in enumerate([*mine, *left]):
-        missing = [key for key in cases if not store.path(key, first).is_file()]
-        stop = min(first + size, len(captions))
+    every = blocks(len(captions), size)
+    mine = every[rank::ranks]
+    left = [block for block in reversed(every) if block not in mine] if rank == 0 else []
+    for count, (first, stop) in enumerate([*mine, *left]):
+        missing = [key for key in cases if not store.path(key, (first, stop)).is_file()]
         if missing:
             drawn = generate([cases[key] for key in missing], first, stop)
             said = {name: column[first:stop] for name, column in labels.items()}
@@ -179,7 +181,7 @@ def draw(
                 seen = see(images, captions[first:stop], said, judges)
                 if first < keep:
                     seen["pictures"] = images[: keep - first]
-                save_arrays(store.path(key, first), seen)
+                save_arrays(store.path(key, (first, stop)), seen)
         yield count + 1
 
 

@@ -74,7 +74,7 @@ def test_a_killed_sweep_draws_what_is_missing_alone(judges: Judges, tmp_path: Pa
     whole, _ = run(judges, tmp_path / "a", 8)
     interrupted = draw(CASES, CAPTIONS, {}, Generator(), judges, Store(tmp_path / "b"), 8, 4)
     next(interrupted)
-    Store(tmp_path / "b").path("k2", 0).unlink()
+    Store(tmp_path / "b").path("k2", (0, 8)).unlink()
     again, generator = run(judges, tmp_path / "b", 8)
     assert again == whole
     assert generator.asked == [(1, 0, 8), (3, 8, 16), (3, 16, 20)]
@@ -92,3 +92,9 @@ def test_unlike_passports_are_named() -> None:
     a = {"weights": "1", "reference": {"n": 5}, "prompts": "x"}
     assert unlike([a, {**a, "weights": "2"}], ["weights"]) == []
     assert unlike([a, {**a, "reference": {"n": 6}}], ["weights"]) == ["reference"]
+
+
+def test_blocks_of_another_size_in_the_same_folder_are_not_taken_for_whole_ones(judges: Judges, tmp_path: Path) -> None:
+    whole, _ = run(judges, tmp_path, 8)
+    for a, b in zip(whole, run(judges, tmp_path, 6)[0], strict=True):
+        assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
