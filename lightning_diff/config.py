@@ -151,7 +151,9 @@ class Objective:
 @dataclass
 class Sampler:
     """How noise becomes a picture: `steps` steps of one network evaluation each (heun and midpoint: two), at the times
-    of a `grid`. `eta` is ddim's pinch of fresh noise; `shift` is the shifted grid's."""
+    of a `grid`. `nfe` > 0 takes the place of `steps`: as many steps as that many network evaluations a picture allow
+    under guidance, so that samplers and guiders are compared at equal cost. `eta` is ddim's pinch of fresh noise;
+    `shift` is the shifted grid's."""
 
     name: str = one_of(
         "euler",
@@ -167,6 +169,7 @@ class Sampler:
         "unipc",
     )
     steps: int = between(20, 1, 1000)
+    nfe: int = at_least(0, 0)
     eta: float = between(0.0, 0, 1)
     grid: str = one_of("uniform", "uniform", "shifted", "karras", "exponential")
     shift: float = field(default=3.0, metadata={"above": 0})
@@ -229,7 +232,8 @@ class Training:
 
 @dataclass
 class Evaluation:
-    """The sweep: `samples` pictures a scale, from the same prompts and the same noise. `enabled` false only trains.
+    """The sweep: `samples` pictures a scale, from the same prompts and the same noise; `extra` pictures more, in all, for
+    the scales that these cannot tell from the best. `enabled` false only trains.
     `ema`: lengths of post-hoc EMA to sweep as well (0 is the training's own average). `features` are what FID, KID,
     precision and recall are of: the judging tower's, torch-fidelity's Inception v3, or DINOv2 (`features_model` of timm),
     the latter two from a local file, `features_weights`. Every `every` steps of training (0: never) `quick` pictures at
@@ -237,6 +241,7 @@ class Evaluation:
 
     enabled: bool = True
     samples: int = at_least(256, 4)
+    extra: int = at_least(0, 0)
     batch: int = at_least(128, 1)
     seed: int = at_least(0, 0)
     ema: list[float] = listed(0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -81,23 +82,37 @@ def train_command() -> None:
     guarded(composed)
 
 
-def take_words(arguments: Sequence[str], defaults: Words) -> tuple[Words, list[str]]:
+def take_words(arguments: Sequence[str], defaults: Words, flags: Sequence[str] = ()) -> tuple[Words, list[str]]:
     """Split off the words that are the user's own text, untouched by any grammar: prompt=a, "b" [c]."""
     words, rest = dict(defaults), []
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if equals and key in words:
             words[key] = value
-        elif equals or argument in ("-h", "--help"):
+        elif equals or argument in ("-h", "--help", *flags):
             rest.append(argument)
         else:
             raise ConfigError(f"{argument}: not of the form key=value; {nearest(argument, sorted(words))}")
     return words, rest
 
 
-def _plain_command(doc: str, defaults: Words, work: Callable[[Words, list[str]], None]) -> None:
+def product_of(overrides: Sequence[str]) -> list[list[str]]:
+    """Every combination of values of overrides like sampler=euler,heun, in Hydra's grammar."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    choices = []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
+        line = override.input_line or ""
+        choices.append([line] if values is None else [f"{override.get_key_element()}={v}" for v in values])
+    return [list(some) for some in itertools.product(*choices)]
+
+
+def _plain_command(
+    doc: str, defaults: Words, work: Callable[[Words, list[str]], None], flags: Sequence[str] = ()
+) -> None:
     def job() -> None:
-        words, overrides = take_words(sys.argv[1:], defaults)
+        words, overrides = take_words(sys.argv[1:], defaults, flags)
         if {"-h", "--help"} & set(overrides):
             print(doc)
             return
@@ -112,17 +127,28 @@ def evaluate_command() -> None:
     def work(words: Words, overrides: list[str]) -> None:
         if not words["run"]:
             raise ConfigError("run=: say which run to measure, for example run=outputs/base")
-        run = finished(Path(words["run"]))
-        config = load_config(run / "config.yaml", overrides)
+        many = "-m" in overrides
+        rest = [o for o in overrides if o != "-m"]
+        combinations = product_of(rest) if many else [rest]
+        runs = [finished(Path(r)) for r in (words["run"].split(",") if many else [words["run"]])]
+        wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
         from .evaluate import evaluate
 
-        evaluate(config, run)
+        for run, configs in wanted.items():
+            evaluate(configs, run)
+        if len(runs) > 1:
+            from .report import report_runs
+
+            report_runs(runs)
 
     _plain_command(
         "python evaluate.py run=outputs/base ['guidance.scales=[1,2,3]' sampler=heun evaluation.samples=512 ...]\n"
-        "FID, CLIP score (and attribute accuracy) at every guidance scale, to RUN/sweep.csv and RUN/figures/.",
+        "python evaluate.py -m run=outputs/a,outputs/b guidance=cfg,interval sampler=euler,heun sampler.nfe=20,40\n"
+        "FID, CLIP score (and attribute accuracy) at every guidance scale, to RUN/sweep.csv, sweep.parquet, figures/ and\n"
+        "report.html; with -m of every combination, and of several runs side by side.",
         {"run": ""},
         work,
+        ("-m",),
     )
 
 
@@ -208,11 +234,9 @@ def runs_command() -> None:
             from .runs import list_runs
 
             return list_runs(outputs)
-        from .report import make_report
+        from .report import report_runs
 
-        folders = [outputs / n for n in names]
-        place = folders[0] / "report.html" if len(folders) == 1 else outputs / f"{'-'.join(names)[:100]}.html"
-        print(make_report(folders, place))
+        place = report_runs([outputs / n for n in names])
         if words["open"]:
             import webbrowser
 
@@ -221,7 +245,7 @@ def runs_command() -> None:
     _plain_command(
         "python -m lightning_diff [outputs=outputs] [open=NAME] [report=NAME,NAME]\n"
         "The runs with their best numbers; open= makes and opens a report, report= makes it, of several runs if several\n"
-        "are named (their numbers must have been measured alike).",
+        "are named (their numbers must have been measured alike), with their rows as one .csv and .parquet.",
         {"outputs": "outputs", "open": "", "report": ""},
         work,
     )

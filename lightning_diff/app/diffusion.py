@@ -14,8 +14,7 @@ from ..checks import EMA_GUIDE
 from ..config import Config, ConfigError
 from ..data.shards import identity
 from ..data.worlds import WORLDS
-from ..diffusion.path import Path as DiffusionPath
-from ..generation.text_to_image import TextToImage, guider_of
+from ..generation.text_to_image import TextToImage, guider_of, path_of, within
 from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.unet import Condition
 from ..nets.weights import file_hash, load_into, read_passport, save_arrays, save_weights
@@ -50,7 +49,7 @@ def train_diffusion(run: Run) -> None:
     if config.evaluation.enabled:
         from .evaluate import sweep_run
 
-        sweep_run(run)
+        sweep_run(run, [config])
 
 
 def _train(run: Run) -> None:
@@ -82,11 +81,9 @@ def _train(run: Run) -> None:
             return []
         from .evaluate import quick_measure
 
-        o, size = config.objective, config.data.image_size
-        path, guider = DiffusionPath(o.schedule, o.prediction, o.data_std), guider_of(config.guidance)
-        model = TextToImage(
-            net, path, autoencoder, tower, null.to(autoencoder.shift.device), config.sampler, guider, size
-        )
+        guider, on_device = guider_of(config.guidance), null.to(autoencoder.shift.device)
+        sampler, size = within(config.sampler, guider, module.path), config.data.image_size
+        model = TextToImage(net, module.path, autoencoder, tower, on_device, sampler, guider, size)
         measure = quick_measure(config, folder, model)
         return [Quick(config.evaluation.every, measure, run.record, run.mirror.train)]
 
@@ -145,7 +142,7 @@ def load_model(config: Config, folder: Path, ema: float = 0.0) -> TextToImage:
     autoencoder, tower = (
         load_part(folder / PARTS / f"{part}.safetensors").to(device) for part in ("autoencoder", "text")
     )
-    o, size = config.objective, config.data.image_size
-    path = DiffusionPath(o.schedule, o.prediction, o.data_std)
+    path, guider = path_of(config.objective), guider_of(config.guidance)
+    sampler = within(config.sampler, guider, path)
     null = net.null() if hasattr(net, "null") else null_condition(config.text.null, tower)
-    return TextToImage(net, path, autoencoder, tower, null, config.sampler, guider_of(config.guidance), size, worse)
+    return TextToImage(net, path, autoencoder, tower, null, sampler, guider, config.data.image_size, worse)

@@ -2,254 +2,207 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ..config import Config, ConfigError
-from ..data.dataset import PictureBatch
+from ..config import Config
 from ..data.shards import digest
-from ..data.worlds import WORLDS, get_world
-from ..evaluation.features import Extractor, dinov2_features, features_of, inception_features, judge_features
-from ..evaluation.passport import environment, tensor_hash, text_hash
-from ..evaluation.sweep import Case, Judges, Row, Store, against_the_best, best_row, blocks, draw, score, see
-from ..generation.text_to_image import TextToImage, guider_of
-from ..nets.weights import file_hash, read_arrays, save_arrays
-from ..tracking.figures import plot_loss, plot_sweep, save_grid, save_table
-from ..training.trainer import on_gpu
+from ..evaluation.intervals import race
+from ..evaluation.sweep import Case, Row, Store, best_row, blocks, deciding, draw, picture_values, score, see
+from ..generation.text_to_image import TextToImage, evaluations, guider_of, path_of, within
+from ..nets.weights import file_hash, save_arrays
+from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from .compose import WEIGHTS
 from .diffusion import load_model
-from .nets import load_part
-from .parts import PARTS, place_part
-from .report import SEEN, keep_for_report, make_report
+from .exam import Exam, Passport, examine, picture_key
+from .report import keep_for_report, make_report
 from .run import Run, console, rank_of, say, take_own_gpu
-from .train import pictures
-
-MOST_REFERENCES = 4096
+from .study import SEEN, quality, series_of, study_rows, values_path, verdict, write_tables
 
 
-def evaluate(config: Config, folder: Path) -> None:
-    """The sweep of a finished run, with the overrides of the command."""
-    run = Run(config, folder)
+class Drawn(NamedTuple):
+    """A case that was drawn and seen: its passport, the key of its pictures, how many of it are means of."""
+
+    case: Case
+    passport: Passport
+    key: str
+    drawn: int
+
+
+def evaluate(configs: Sequence[Config], folder: Path) -> None:
+    """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
+    run = Run(configs[0], folder)
     try:
-        sweep_run(run)
+        sweep_run(run, configs)
     finally:
         run.finish()
 
 
-def sweep_run(run: Run) -> None:
-    """Blocks that were seen already, in this sweep or in another one of the run, are not drawn again."""
-    config, folder, e = run.config, run.folder, run.config.evaluation
+def sweep_run(run: Run, configs: Sequence[Config]) -> None:
+    """Pictures that were seen already, in this sweep or in another one of the run, are not drawn again."""
     take_own_gpu()
-    split, batch = _prompts(config)
-    captions, labels = batch.captions[: e.samples], {k: v[: e.samples] for k, v in batch.labels.items()}
-    if len(captions) < e.samples:
-        say(f"evaluation: {len(captions)} {split} captions, fewer than evaluation.samples={e.samples}: all are used")
-    seeds = [e.seed * 2**32 + i for i in range(len(captions))]
-    judges, judged_by = _judges(config, folder, batch.images)
-    common = _common(config, file_hash(folder / WEIGHTS), judged_by, split, batch.images, captions, seeds)
-    guider = guider_of(config.guidance).name
-    cases = [Case(guider, ema, scale) for ema in e.ema for scale in config.guidance.scales]
-    papers = {case: {**common, **_guided(config, case.scale, case.ema)} for case in cases}
-    keys = {case: digest(papers[case]) for case in cases}
-    store = Store(folder / SEEN)
-    many = len(config.guidance.scales)
-    size = max(1, e.batch // many)
-    rank, ranks = rank_of()
+    made_by: dict[str, Config] = {}  # by the digests of the rows' passports
+    for given in configs:
+        guider, path = guider_of(given.guidance), path_of(given.objective)
+        config = replace(given, sampler=within(given.sampler, guider, path))
+        exam = examine(config, run.folder)
+        drawn = _drawn(config, run.folder, exam)
+        if rank_of()[0]:
+            continue
+        known = {digest(r["passport"]) for r in run.record.read("sweep")}
+        for one in drawn:
+            key = digest(one.passport)
+            made_by[key] = config
+            if key not in known or not values_path(run.folder, one.passport).is_file():
+                nfe = evaluations(config.sampler, guider, path, one.case.scale)
+                run.record.write(
+                    "sweep", **_row(one, exam, run.folder, config.evaluation.grid, nfe), passport=one.passport
+                )
+    if rank_of()[0] == 0:
+        _publish(run, exam, made_by)
+
+
+def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
+    """Draw and see all cases of a config. Returns when all of it is there, whichever rank did it."""
+    e, scales, store = config.evaluation, config.guidance.scales, Store(folder / SEEN)
+    count = min(e.samples, len(exam.captions))
+    if count < e.samples:
+        say(f"evaluation: {count} {exam.split} captions, fewer than evaluation.samples={e.samples}: all are used")
+    name, weights = guider_of(config.guidance).name, file_hash(folder / WEIGHTS)
+    sampler = f"{config.sampler.name}{config.sampler.steps}"
+    found = []
     for ema in e.ema:
-        model = load_model(config, folder, ema)
-        mine = {keys[case]: case for case in cases if case.ema == ema}
-        name = f"pictures of {many} scales" + (f", EMA {ema:g}" if ema else "")
-
-        def generate(some: Sequence[Case], first: int, stop: int, model: TextToImage = model) -> Tensor:
-            return model.generate(captions[first:stop], seeds[first:stop], *(case.scale for case in some))
-
-        work = draw(mine, captions, labels, generate, judges, store, size, e.grid, rank, ranks)
-        shown = (
-            track(work, name, len(blocks(len(captions), size)), console=console, transient=True) if rank == 0 else work
-        )
-        for _ in shown:
-            pass
-    if rank:
-        return
-    rows, values, pictures_of = [], [], {}
-    for case in cases:
-        seen = store.read(keys[case], blocks(len(captions), size))
-        row, each = score(seen, labels, judges)
-        rows.append({**case._asdict(), **row, "passport": papers[case]})
-        values.append(each)
-        pictures_of[case] = seen["pictures"][: e.grid].numpy()
-    against_the_best(rows, values)
-    known = {digest(r["passport"]) for r in run.record.read("sweep")}
-    for case, row in zip(cases, rows, strict=True):
-        save_grid(pictures_of[case], captions[: len(pictures_of[case])], _grid_path(folder, case))
-        if keys[case] not in known:
-            run.record.write("sweep", **row)
-    best = best_row(rows)
-    if best["ema"] != e.ema[-1]:
-        model = load_model(config, folder, best["ema"])
-    keep_for_report(run, model, captions, float(best["scale"]), split)
-    _publish(run, cases, rows, best, pictures_of, captions)
+        cases = [Case(name, sampler, ema, scale) for scale in scales]
+        papers = {case: exam.passport(config, weights, count, case.scale, ema) for case in cases}
+        keys = {picture_key(papers[case]): case for case in cases}
+        size = max(1, e.batch // len(scales))
+        work = _Drawing(config, folder, exam, ema, keys, store, size)
+        work.until(dict.fromkeys(keys, count))
+        counts = dict.fromkeys(keys, count)
+        if e.extra and len(cases) > 1:
+            chunk = min(size, max(1, e.extra // (2 * len(cases))))
+            counts = race(list(keys), count, len(exam.captions), e.extra, chunk, work.look)
+        found += [Drawn(case, papers[case] | {"drawn": counts[key]}, key, counts[key]) for key, case in keys.items()]
+    return found
 
 
-def _common(
-    config: Config,
-    weights: str,
-    judge: Any,
-    split: str,
-    reference: Tensor,
-    captions: Sequence[str],
-    seeds: Sequence[int],
-) -> dict[str, Any]:
-    """The passport's fields that all rows of a sweep share."""
-    return {
-        "weights": weights,
-        "judge": judge,
-        "resize": f"none, {config.data.image_size} px",
-        "rounding": "nearest",
-        "reference": {"split": split, "n": len(reference), "sha256": tensor_hash(reference)},
-        "prompts": {"split": split, "n": len(captions), "sha256": text_hash(captions)},
-        "seeds": f"{seeds[0]}..{seeds[-1]}",
-        "sampler": asdict(config.sampler),
-        "environment": environment(),
-    }
+class _Drawing:
+    """The cases of one average, {key: case}, drawn block by block with the model that is loaded when it is needed."""
+
+    def __init__(
+        self, config: Config, folder: Path, exam: Exam, ema: float, cases: dict[str, Case], store: Store, size: int
+    ) -> None:
+        self.config, self.folder, self.exam, self.ema = config, folder, exam, ema
+        self.cases, self.store, self.size = cases, store, size
+        self.counts = dict.fromkeys(cases, 0)
+        self.model: TextToImage | None = None
+
+    def generate(self, some: Sequence[Case], first: int, stop: int) -> Tensor:
+        if self.model is None:
+            self.model = load_model(self.config, self.folder, self.ema)
+        scales = [case.scale for case in some]
+        return self.model.generate(self.exam.captions[first:stop], self.exam.seeds(first, stop), *scales)
+
+    def until(self, counts: dict[str, int]) -> None:
+        """Draw what is missing of {key: how many}: cases that have got equally far side by side."""
+        rank, ranks = rank_of()
+        e = self.config.evaluation
+        for first in sorted(set(self.counts.values())):
+            some = {k: c for k, c in self.cases.items() if self.counts[k] == first and counts[k] > first}
+            if not some:
+                continue
+            every = blocks(first, max(counts[k] for k in some), self.size)
+            captions, labels = self.exam.captions, self.exam.asked.labels
+            work = draw(some, every, captions, labels, self.generate, self.exam.judges, self.store, e.grid, rank, ranks)
+            if rank == 0 and console.is_terminal:
+                title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
+                work = track(work, title, len(every), console=console, transient=True)  # type: ignore[assignment]
+            for _ in work:
+                pass
+            self.counts |= {k: counts[k] for k in some}
+
+    def look(self, counts: dict[str, int]) -> dict[str, np.ndarray]:
+        """Each picture's values of {key: how many}. All ranks see all of them, and so go on alike."""
+        self.until(counts)
+        while not all(self.store.has(key, n) for key, n in counts.items()):
+            time.sleep(0.2)  # for the first rank, which does what nobody has done
+        seen = {key: self.store.read(key, n) for key, n in counts.items()}
+        return {key: deciding(picture_values(s, self.exam.labels(counts[key]))) for key, s in seen.items()}
 
 
-def _guided(config: Config, scale: float, ema: float) -> dict[str, Any]:
-    """The passport's fields of one row."""
-    rest = {k: v for k, v in asdict(config.guidance).items() if k not in ("scale", "scales")}
-    guide = rest["guide"]
-    if guide and Path(guide).is_file():
-        rest["guide"] = file_hash(Path(guide))
-    return {
-        "guidance": {"scale": scale, **rest, "convention": "uncond + w (cond - uncond)"},
-        "ema": f"post-hoc {ema:g}" if ema else config.training.ema,
-    }
+def _row(one: Drawn, exam: Exam, folder: Path, grid: int, nfe: int) -> Row:
+    """The numbers of a case; each picture's values and the first pictures are kept for later comparisons."""
+    seen = Store(folder / SEEN).read(one.key, one.drawn)
+    row, values = score(seen, exam.labels(one.drawn), exam.judges, one.passport["prompts"]["n"])
+    kept = {name: torch.from_numpy(v) for name, v in values.items()}
+    save_arrays(values_path(folder, one.passport), {**kept, "pictures": seen["pictures"][:grid]})
+    return {**one.case._asdict(), "nfe": nfe, **row}
 
 
 def quick_measure(config: Config, folder: Path, model: TextToImage) -> Callable[[Any], Row]:
     """What measures a net while it is trained: evaluation.quick pictures at guidance.scale, the rest being the model's."""
-    split, batch = _prompts(config)
-    n = min(config.evaluation.quick, len(batch.captions))
-    captions, labels = batch.captions[:n], {k: v[:n] for k, v in batch.labels.items()}
-    seeds = [config.evaluation.seed * 2**32 + i for i in range(n)]
-    judges, judge = _judges(config, folder, batch.images)
-    common = _common(config, "the average at this step", judge, split, batch.images, captions, seeds)
-    papers = {**common, **_guided(config, config.guidance.scale, 0.0)}
+    exam = examine(config, folder)
+    n, scale = min(config.evaluation.quick, len(exam.captions)), config.guidance.scale
+    captions, labels, seeds = exam.captions[:n], exam.labels(n), exam.seeds(0, n)
+    passport = exam.passport(config, "the average at this step", n, scale, 0.0)
 
     def measure(net: Any) -> Row:
         model.net = net
-        images = model.batches(captions, seeds, config.guidance.scale, config.evaluation.batch)
-        row, _ = score(see(images, captions, labels, judges), labels, judges)
-        return {**row, "passport": papers}
+        images = model.batches(captions, seeds, scale, config.evaluation.batch)
+        row, _ = score(see(images, captions, labels, exam.judges), labels, exam.judges, n)
+        return {**row, "passport": passport}
 
     return measure
 
 
-def _grid_path(folder: Path, case: Case) -> Path:
-    return folder / "figures" / f"grid-{case.label}.png"
-
-
-def _prompts(config: Config) -> tuple[str, PictureBatch]:
-    """Test captions and the reference pictures, or those of the training set where nothing is kept for testing."""
-    world = config.data.kind in WORLDS
-    heads = tuple(get_world(config.data.kind).attributes) if world else ()
-    for split in ("test", "train"):
-        found = pictures(config, split, heads)
-        if found is not None:
-            return split, found.range(0, min(len(found), MOST_REFERENCES))
-    raise ConfigError("no pictures to compare with")
-
-
-def _judges(config: Config, folder: Path, reference: Tensor) -> tuple[Judges, dict[str, Any]]:
-    path = place_part("judge", config, folder)
-    if file_hash(path) == file_hash(folder / PARTS / "text.safetensors"):
-        raise ConfigError(f"{path}: the tower that conditions cannot be its own judge; give another tower")
-    device = "cuda" if on_gpu(config.training) else "cpu"
-    tower = load_part(path).to(device)
-    own = f"judge {file_hash(path)}"
-    embedding = _reference(reference, judge_features(tower), own, Path(config.cache))
-    extract, features, seen = None, own, embedding
-    if config.evaluation.features != "judge":
-        weights, name = Path(str(config.evaluation.features_weights)), config.evaluation.features_model
-        inception = config.evaluation.features == "inception"
-        where = tower.device
-        extract = inception_features(weights, where) if inception else dinov2_features(name, weights, where)
-        features = f"{'inception' if inception else name} {file_hash(weights)}"
-        seen = _reference(reference, extract, features, Path(config.cache))
-    classifier, papers = None, {"tower": file_hash(path), "fid_features": features, "clip_score": "100 cos"}
-    if config.data.kind in WORLDS:
-        attributes = place_part("attributes", config, folder)
-        classifier = load_part(attributes).to(device)
-        papers["attributes"] = file_hash(attributes)
-    return Judges(tower, extract, classifier, seen, embedding), papers
-
-
-def _reference(images: Tensor, extract: Extractor, name: str, cache: Path) -> Tensor:
-    """Features of the reference pictures, kept by what they are of and what saw them."""
-    path = cache / "reference" / f"{digest({'images': tensor_hash(images), 'extractor': name})}.safetensors"
-    if not path.is_file():
-        save_arrays(path, {"features": features_of(images, extract)})
-    return read_arrays(path)["features"]
-
-
-def _publish(
-    run: Run, cases: list[Case], rows: list[Row], best: Row, shown: Mapping[Case, np.ndarray], captions: list[str]
-) -> None:
-    folder, figures = run.folder, run.folder / "figures"
-    _write_csv(folder / "sweep.csv", rows)
-    made = [plot_sweep(rows, figures / "sweep.png", folder.name), plot_loss(run.record.curve(), figures / "loss.png")]
-    count = min(8, *(len(images) for images in shown.values()))
-    made.append(save_table({c.label: i[:8] for c, i in shown.items()}, captions[:count], figures / "guidance.png"))
-    made += [_grid_path(folder, c) for c in cases]
-    run.record.write("best", scale=best["scale"], fid=best["fid"], clip_score=best["clip_score"])
-    _print(rows, best)
-    level = [r["scale"] for r in rows if r is not best and r["behind_high"] >= 0]
-    if level:
-        scales = ", ".join(f"{w:g}" for w in level)
-        say(f"best: w = {best['scale']:g}; no difference to it in these {best['n']} pictures: w = {scales}")
+def _publish(run: Run, exam: Exam, made_by: dict[str, Config]) -> None:
+    """Tables, figures, report and mirrors: of all rows of the run that may stand beside those of this command."""
+    folder, figures, captions = run.folder, run.folder / "figures", exam.captions
+    rows, shown = study_rows(folder)
+    best, mine = best_row(rows), [r for r in rows if digest(r["passport"]) in made_by]
+    ours = best_row(mine)
+    model = load_model(made_by[digest(ours["passport"])], folder, ours["ema"])
+    keep_for_report(run, model, captions, float(ours["scale"]), exam.split)
+    write_tables(folder / "sweep", {folder.name: rows})
+    pictures = {Case(*(r[f] for f in Case._fields)).label: shown[digest(r["passport"])] for r in mine}
+    few = {label: images[:8] for label, images in pictures.items()}
+    made = [
+        plot_sweep(rows, figures / "sweep.png", folder.name),
+        plot_front(rows, quality(rows), figures / "front.png", folder.name),
+        plot_loss(run.record.curve(), figures / "loss.png"),
+        save_table(few, captions[: min(len(i) for i in few.values())], figures / "guidance.png"),
+        *[save_grid(i, captions[: len(i)], figures / f"grid-{label}.png") for label, i in pictures.items()],
+    ]
+    run.record.write("best", **{k: best[k] for k in (*Case._fields, "fid", "clip_score")})
+    _print(mine, best)
+    say(verdict(rows, best))
     report = make_report([folder], folder / "report.html")
-    run.mirror.sweep(rows, [*made, report], best)
+    run.mirror.sweep(mine, [*made, report], best)
     say(f"table {folder / 'sweep.csv'}, figures {figures}, report {report}")
 
 
-def _write_csv(path: Path, rows: list[Row]) -> None:
-    """sweep.csv with the digest of each row's passport; the passports themselves in sweep.json."""
-    columns = [c for c in rows[0] if c != "passport"] + ["passport"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}
-        writer.writerow({**rounded, "passport": digest(row["passport"])})
-    papers = {digest(r["passport"]): r["passport"] for r in rows}
-    for target, content in ((path, text.getvalue()), (path.with_suffix(".json"), json.dumps(papers, indent=1))):
-        partial = target.with_name(target.name + ".partial")
-        partial.write_text(content)
-        partial.replace(target)
-
-
 def _print(rows: list[Row], best: Row) -> None:
+    several = len({series_of(r) for r in rows}) > 1
     columns = [
-        *[c for c in ("guider", "ema") if len({r[c] for r in rows}) > 1],
+        *(["nfe"] if several else []),
         "scale",
         "n",
         "fid",
         "clip_score",
         *[c for c in ("accuracy", "single_object_accuracy", "accuracy_setting") if c in rows[0]],
     ]
-    table = Table(*[c.replace("_", " ") for c in columns])
+    table = Table(*(["case"] if several else []), *[c.replace("_", " ") for c in columns])
     for row in rows:
-        cells = [_cell(row, c) for c in columns]
+        cells = [*([series_of(row)] if several else []), *[_cell(row, c) for c in columns]]
         table.add_row(*cells, style="bold" if row is best else None)
     console.print(table)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,19 @@ import torch
 from ..config import ConfigError
 from ..data.decode import to_pixels, to_unit
 from ..data.shards import digest
-from ..evaluation.sweep import Row, best_row, unlike
+from ..evaluation.sweep import Row, best_row
 from ..generation.text_to_image import TextToImage
 from ..nets.weights import read_arrays, save_arrays
 from ..tracking.record import Record
 from ..tracking.report import data_uri, thinned, write_report
+from .study import refuse_unlike, series_of, spread, study_rows, verdict, write_tables
 from .train import pictures
 
-SEEN = "sweep"  # the run's folder of what was seen of each case
 KEPT = Path("samples") / "kept.safetensors"
 SAID = KEPT.with_suffix(".json")
-STUDIED = ("weights", "guidance", "ema", "sampler")  # what may differ between numbers on one axis (law 4)
 SHOWN = 8  # pictures beside the slider
-FREE_COLUMNS = ("passport", "event", "time", "behind_low", "behind_high", "guider", "ema")
+FREE_COLUMNS = ("passport", "behind_low", "behind_high", "guider", "sampler", "ema")
+SPREAD = ("fid", "clip_score", "accuracy")  # over several trainings
 
 
 def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale: float, split: str) -> None:
@@ -44,41 +44,31 @@ def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale
     (run.folder / SAID).write_text(json.dumps(said))
 
 
-def sweep_rows(folder: Path) -> list[Row]:
-    """The rows of a run's record that may stand beside its last one; of equal passports the last, in order of scale."""
-    whole = [r for r in Record(folder).read("sweep") if {"guider", "ema", "scale", "passport"} <= set(r)]
-    rows = {digest(r["passport"]): r for r in whole}
-    if not rows:
-        return []
-    found = list(rows.values())
-    last = found[-1]
-    like = [r for r in found if set(r) == set(last) and not unlike([r["passport"], last["passport"]], STUDIED)]
-    return sorted(like, key=lambda r: (r["guider"], str(r["passport"]["sampler"]), r["ema"], r["scale"]))
-
-
 def make_report(folders: Sequence[Path], out: Path) -> Path:
     """Raises ConfigError for a folder without a run, and where the runs' numbers may not stand on one axis."""
     for folder in folders:
         if not (folder / "config.yaml").is_file():
             raise ConfigError(f"{folder}: no run in it (no config.yaml); run=outputs/NAME")
-    rows = {folder: sweep_rows(folder) for folder in folders}
-    first = [r[0]["passport"] for r in rows.values() if r]
-    if first and (fields := unlike(first, STUDIED)):
-        said = ", ".join(f.name for f in folders)
-        raise ConfigError(
-            f"run={said}: their numbers differ in {fields[0]} and cannot stand on one axis; measure alike"
-        )
-    every = [r for some in rows.values() for r in some]
-    best = best_row(every) if every else None
+    found = {folder: study_rows(folder) for folder in folders}
     names = {folder: folder.name for folder in folders}
+    runs = {folder.name: rows for folder, (rows, _) in found.items()}
+    refuse_unlike(runs)
+    every = [r for rows in runs.values() for r in rows]
+    best = best_row(every) if every else None
+    several = len(folders) > 1
     data = {
         "title": ", ".join(names.values()),
         "made": time.strftime("%Y-%m-%d %H:%M"),
         "facts": _facts(folders, best),
-        "rows": [_row(folder, r, r is best, len(folders) > 1) for folder, some in rows.items() for r in some],
+        "rows": [
+            _row(f"{names[folder]}: " if several else "", r, r is best, shown)
+            for folder, (rows, shown) in found.items()
+            for r in rows
+        ],
         "columns": ["label", *[c for c in (every[0] if every else {}) if c not in FREE_COLUMNS]],
         "footer": _footer(best),
-        "verdict": _verdict(every, best),
+        "verdict": verdict(every, best),
+        "spread": _spread(runs),
         "curves": [_curves(folder) for folder in folders],
         "papers": [(f"Config of {n}", (f / "config.yaml").read_text()) for f, n in names.items()]
         + ([("Passport of the best row", json.dumps(best["passport"], indent=1))] if best else []),
@@ -87,29 +77,50 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
     return write_report(out, data)
 
 
-def _label(row: Row) -> str:
-    ema = f", EMA {row['ema']:g}" if row["ema"] else ""
-    return f"{row['guider']}, {row['passport']['sampler']['name']} {row['passport']['sampler']['steps']}{ema}"
+def report_runs(folders: Sequence[Path]) -> Path:
+    """The report of a run in its folder, or of several, beside their folders, with their rows as tables."""
+    if len(folders) == 1:
+        place = make_report(folders, folders[0] / "report.html")
+    else:
+        place = make_report(folders, folders[0].parent / f"{'-'.join(f.name for f in folders)[:100]}.html")
+        runs = {folder.name: study_rows(folder)[0] for folder in folders}
+        if any(runs.values()):
+            write_tables(place.with_suffix(""), runs)
+    print(place)
+    return place
 
 
-def _row(folder: Path, row: Row, best: bool, several: bool) -> dict[str, Any]:
-    series = (f"{folder.name}: " if several else "") + _label(row)
-    seen = sorted((folder / SEEN / digest(row["passport"])).glob("*.safetensors"))
-    shown = read_arrays(seen[0]).get("pictures") if seen else None
-    numbers = {k: v for k, v in row.items() if k not in ("passport", "event", "time")}
+def _row(prefix: str, row: Row, best: bool, shown: Mapping[str, Any]) -> dict[str, Any]:
+    series = prefix + series_of(row)
+    numbers = {k: v for k, v in row.items() if k != "passport"}
     return {
         **numbers,
+        "front": "yes" if row["front"] else "",
         "series": series,
         "label": f"{series}, w = {row['scale']:g}",
         "best": best,
-        "pictures": [data_uri(p) for p in shown[:SHOWN].numpy()] if shown is not None else [],
+        "pictures": [data_uri(p) for p in shown[digest(row["passport"])][:SHOWN]],
     }
+
+
+def _spread(runs: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
+    """A chart a number: its mean over the trainings, and a standard deviation to either side."""
+    rows = spread(runs)
+    charts = []
+    for key in (k for k in SPREAD if rows and k in rows[0]):
+        lines: dict[str, list[dict[str, float]]] = {}
+        for r in rows:
+            point = {"x": r["scale"], "y": r[key], "low": r[key] - r[f"{key}_std"], "high": r[key] + r[f"{key}_std"]}
+            lines.setdefault(series_of(r), []).append(point)
+        series = [{"name": name, "points": points} for name, points in lines.items()]
+        charts.append({"name": key.replace("_", " "), "series": series, "trainings": len(runs)})
+    return charts
 
 
 def _facts(folders: Sequence[Path], best: Row | None) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if best is not None:
-        facts += [("best guidance", f"{best['guider']}, w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
+        facts += [("best guidance", f"{series_of(best)}, w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
         facts += [("CLIP score there", f"{best['clip_score']:.4g}")]
         if "accuracy" in best:
             facts.append(("captions obeyed there", f"{100 * best['accuracy']:.1f} %"))
@@ -129,19 +140,6 @@ def _footer(best: Row | None) -> str:
         f"{p['reference']['n']} {p['reference']['split']} pictures; {p['judge']['fid_features']}; bars: 95 % of "
         f"resampled pictures. Passport {digest(p)}."
     )
-
-
-def _verdict(rows: Sequence[Row], best: Row | None) -> str:
-    if best is None or len(rows) < 2 or not all("behind_high" in r for r in rows):
-        return ""
-    level = [
-        f"w = {r['scale']:g}" for r in rows if r is not best and r["guider"] == best["guider"] and r["behind_high"] >= 0
-    ]
-    if not level:
-        return (
-            f"w = {best['scale']:g} is better than every other scale, beyond what drawing other pictures would change."
-        )
-    return f"Best is w = {best['scale']:g}; these pictures show no difference between it and {', '.join(dict.fromkeys(level))}."
 
 
 def _curves(folder: Path) -> dict[str, Any]:

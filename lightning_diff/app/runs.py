@@ -11,8 +11,8 @@ from ..config import ConfigError
 from ..evaluation.sweep import best_row
 from ..tracking.record import Record
 from .compose import WEIGHTS
-from .report import sweep_rows
 from .run import console
+from .study import study_rows
 
 COLUMNS = ("run", "state", "step", "loss", "best w", "FID", "CLIP score", "obeyed")
 
@@ -33,7 +33,7 @@ def list_runs(outputs: Path) -> None:
 
 def _cells(folder: Path) -> list[str]:
     record = Record(folder)
-    curve, rows = record.curve(), sweep_rows(folder)
+    curve, (rows, _) = record.curve(), study_rows(folder)
     last: Any = curve[-1] if curve else {}
     state = "measured" if rows else "trained" if (folder / WEIGHTS).is_file() else "unfinished"
     cells = [folder.name, state, str(last.get("step", "")), f"{last['loss']:.4f}" if "loss" in last else ""]

@@ -1,8 +1,9 @@
-"""How sure a number is: bootstrap over pictures, paired across cases, so that what is compared saw the same prompts."""
+"""How sure a number is: bootstrap over pictures, paired across cases, so that what is compared saw the same prompts; and
+where more pictures would make it surer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -25,7 +26,47 @@ def interval(values: np.ndarray, draws: int = DRAWS) -> tuple[float, float]:
 
 
 def compared(values: Mapping[str, np.ndarray], draws: int = DRAWS) -> dict[str, tuple[float, float]]:
-    """{case: 95 % interval of its mean minus that of the best case}, resampled in pairs. Where the interval reaches 0,
-    there is no difference between the two that these pictures show."""
-    best = max(values, key=lambda case: float(np.nanmean(values[case])))
-    return {case: interval(v - values[best], draws) for case, v in values.items()}
+    """{case: 95 % interval of its mean minus that of the best case}, resampled in pairs over the prompts that both have
+    seen. Where the interval reaches 0, there is no difference between the two that these pictures show."""
+    best = leader(values)
+    return {case: interval(_minus(v, values[best]), draws) for case, v in values.items()}
+
+
+def leader(values: Mapping[str, np.ndarray]) -> str:
+    """The case that is least behind any other on the prompts that the two share: with equal prompts the one of the
+    highest mean; the first of equal ones."""
+
+    def worst(case: str) -> float:
+        differences = [_minus(values[case], v) for v in values.values()]
+        return min((float(np.nanmean(d)) for d in differences if np.isfinite(d).any()), default=-np.inf)
+
+    return max(values, key=worst)
+
+
+def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    n = min(len(a), len(b))
+    return a[:n] - b[:n]
+
+
+def race(
+    cases: Sequence[str],
+    first: int,
+    most: int,
+    extra: int,
+    chunk: int,
+    look: Callable[[dict[str, int]], dict[str, np.ndarray]],
+) -> dict[str, int]:
+    """Spend `extra` pictures where the curve is uncertain. All cases have `first`; in each round those that cannot be told
+    from the best, and it, get `chunk` more, until all is told apart, spent, or `most` prompts are reached. `look` draws
+    what is missing of {case: how many} and returns each picture's values. Returns how many each case has got."""
+    counts = dict.fromkeys(cases, first)
+    while True:
+        values = look(counts)
+        level = [case for case, (_, high) in compared(values).items() if high >= 0]
+        target = min(counts[case] for case in level) + chunk
+        wanted = {case: target for case in level if counts[case] < target}
+        cost = sum(n - counts[case] for case, n in wanted.items())
+        if len(level) < 2 or target > most or cost > extra:
+            return counts
+        extra -= cost
+        counts.update(wanted)

@@ -31,17 +31,18 @@ FID_DRAWS = 100
 
 
 class Case(NamedTuple):
-    """One row of a sweep: how it is guided, how the weights were averaged (0: as in training), the guidance scale."""
+    """One row of a sweep: how it is guided, the sampler with its steps, how the weights were averaged (0: as in
+    training), the guidance scale."""
 
     guider: str
+    sampler: str
     ema: float
     scale: float
 
     @property
     def label(self) -> str:
-        """Short, and fit for a file's name: w3, apg-ema0.1-w3."""
-        guider = "" if self.guider == "cfg" else f"{self.guider}-"
-        return f"{guider}{f'ema{self.ema:g}-' if self.ema else ''}w{self.scale:g}"
+        """Short, and fit for a file's name: cfg-euler20-w3, apg-heun10-ema0.1-w3."""
+        return f"{self.guider}-{self.sampler}{f'-ema{self.ema:g}' if self.ema else ''}-w{self.scale:g}"
 
 
 Row = dict[str, Any]
@@ -83,25 +84,31 @@ def see(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], j
     return seen
 
 
-def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges) -> tuple[Row, dict[str, np.ndarray]]:
-    """The numbers of a case, and the values of each picture that the means and their intervals are of."""
-    made = seen.get("features", seen["embedding"])
-    row: Row = {"n": len(made), "fid": judges.gaussian.distance(made)}
+def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges, n: int) -> tuple[Row, dict[str, np.ndarray]]:
+    """The numbers of a case, and the values of each picture that the means and their intervals are of. Statistics of a
+    set, whose bias depends on its size, are of the first `n` pictures; means are of all that were `drawn`."""
+    made = seen.get("features", seen["embedding"])[:n]
+    row: Row = {"n": n, "drawn": len(seen["embedding"]), "fid": judges.gaussian.distance(made)}
     if made.shape[1] <= SMALL:
         row["fid_std"] = _fid_std(judges.gaussian, made)
     row |= {
         "fid_infinity": fid_infinity(judges.gaussian, made),
         "kid": kernel_distance(judges.reference, made),
-        "cmmd": cmmd(judges.reference_embedding, seen["embedding"]),
+        "cmmd": cmmd(judges.reference_embedding, seen["embedding"][:n]),
         **manifold(judges.reference, made),
-        "diversity": diversity(seen["embedding"]),
+        "diversity": diversity(seen["embedding"][:n]),
     }
-    values = {"clip_score": seen["clip_score"].double().numpy(), **obeyed(seen, labels)}
+    values = picture_values(seen, labels)
     for name, each in values.items():
         row[name] = float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
         if name in ("clip_score", "accuracy", "single_object_accuracy"):
             row[f"{name}_low"], row[f"{name}_high"] = interval(each)
     return row, values
+
+
+def picture_values(seen: Seen, labels: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """What is known of each picture, and the means of the table are of."""
+    return {"clip_score": seen["clip_score"].double().numpy(), **obeyed(seen, labels)}
 
 
 def obeyed(seen: Seen, labels: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
@@ -134,8 +141,9 @@ def _fid_std(real: Gaussian, made: Tensor) -> float:
 
 
 class Store:
-    """What was seen of each case, block by block: FOLDER/KEY/FIRST-STOP.safetensors, the key being the passport's. Blocks of
-    another size are other files, so that no sweep takes a part of one for the whole."""
+    """What was seen of each case, block by block: FOLDER/KEY/FIRST-STOP.safetensors, the key being of all that makes a
+    picture. Blocks are named by both ends, so that no sweep takes a part of one for the whole, and a sweep of more
+    pictures begins with those that are there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -143,25 +151,50 @@ class Store:
     def path(self, key: str, block: Block) -> Path:
         return self.folder / key / f"{block[0]:07d}-{block[1]:07d}.safetensors"
 
-    def read(self, key: str, some: Sequence[Block]) -> Seen:
-        """All blocks of a case as one."""
-        found = [read_arrays(self.path(key, block)) for block in some]
+    def has(self, key: str, count: int) -> bool:
+        return bool(self._chain(key, count))
+
+    def read(self, key: str, count: int) -> Seen:
+        """The first `count` prompts of a case as one. Raises FileNotFoundError if they are not all there."""
+        found = [read_arrays(path) for path in self._chain(key, count)]
+        if not found:
+            raise FileNotFoundError(f"{self.folder / key}: what was seen of the first {count} prompts is not all there")
         return {name: torch.cat([b[name] for b in found if name in b]) for name in found[0]}
 
+    def _chain(self, key: str, count: int) -> list[Path]:
+        """Blocks that follow each other from 0 to `count`, of several such the ones of the longest blocks; [] if none."""
+        stops: dict[int, list[int]] = {}
+        for path in (self.folder / key).glob("*-*.safetensors"):
+            first, stop = map(int, path.stem.split("-"))
+            stops.setdefault(first, []).append(stop)
+        chain: list[Path] = []
 
-def blocks(count: int, size: int) -> list[Block]:
+        def reaches(first: int) -> bool:
+            if first == count:
+                return True
+            for stop in sorted((s for s in stops.get(first, []) if s <= count), reverse=True):
+                chain.append(self.path(key, (first, stop)))
+                if reaches(stop):
+                    return True
+                chain.pop()
+            return False
+
+        return chain if reaches(0) else []
+
+
+def blocks(first: int, stop: int, size: int) -> list[Block]:
     """The first prompt of each block, and one past its last."""
-    return [(first, min(first + size, count)) for first in range(0, count, size)]
+    return [(at, min(at + size, stop)) for at in range(first, stop, size)]
 
 
 def draw(
     cases: Mapping[str, Case],
+    every: Sequence[Block],
     captions: Sequence[str],
     labels: Mapping[str, Tensor],
     generate: Generate,
     judges: Judges,
     store: Store,
-    size: int,
     keep: int,
     rank: int = 0,
     ranks: int = 1,
@@ -169,7 +202,6 @@ def draw(
     """Draw and see the blocks that are not there yet, {key: case}; yields how many this rank has been through. The
     pictures of the first `keep` prompts are kept. The first rank then does what nobody has done, from the end backwards,
     so that it ends whether or not there are others, and whatever became of them."""
-    every = blocks(len(captions), size)
     mine = every[rank::ranks]
     left = [block for block in reversed(every) if block not in mine] if rank == 0 else []
     for count, (first, stop) in enumerate([*mine, *left]):
@@ -185,13 +217,26 @@ def draw(
         yield count + 1
 
 
+def deciding(values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Of a case's values, those by which cases are ranked: single objects obeyed, or the CLIP score where no attributes
+    are known."""
+    return values[next(n for n in ("single_object_accuracy", "accuracy", "clip_score") if n in values)]
+
+
 def against_the_best(rows: Sequence[Row], values: Sequence[Mapping[str, np.ndarray]]) -> None:
     """Add to each row how far it is behind the best one, as a 95 % interval of the paired difference: `behind_low`,
-    `behind_high`, of the single objects obeyed, or of the CLIP score where no attributes are known."""
-    name = next(n for n in ("single_object_accuracy", "accuracy", "clip_score") if n in values[0])
-    found = compared({str(i): v[name] for i, v in enumerate(values)})
+    `behind_high`."""
+    found = compared({str(i): deciding(v) for i, v in enumerate(values)})
     for i, row in enumerate(rows):
         row["behind_low"], row["behind_high"] = found[str(i)]
+
+
+def front(rows: Sequence[Row], low: Sequence[str], high: Sequence[str]) -> list[int]:
+    """The Pareto front: the rows to which no other is equal or better in all of the columns, and better in one; lower is
+    better in `low`, higher in `high`."""
+    table = np.array([[float(r[c]) for c in low] + [-float(r[c]) for c in high] for r in rows])
+    beaten = [bool(((table <= row).all(axis=1) & (table < row).any(axis=1)).any()) for row in table]
+    return [i for i, worse in enumerate(beaten) if not worse]
 
 
 def best_row(rows: Sequence[Row]) -> Row:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..config import Guidance, Sampler
+from ..config import ConfigError, Guidance, Objective, Sampler
 from ..data.decode import to_pixels
-from ..diffusion.denoiser import Denoiser, WithoutCaption, WorseNetwork
+from ..diffusion.denoiser import Answers, Denoiser, WithoutCaption, WorseNetwork
 from ..diffusion.grids import time_grid
 from ..diffusion.guidance import Branches, Guider
-from ..diffusion.path import Moment, Path
+from ..diffusion.path import Moment, Path, Prediction
 from ..diffusion.samplers import sample, start, trajectory
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
 from ..nets.unet import Condition, UNet, prepare
+
+GUIDED = 0.5  # a weight for which every guider asks both branches
+
+
+def path_of(o: Objective) -> Path:
+    """The path that the config describes."""
+    return Path(o.schedule, o.prediction, o.data_std)
 
 
 def guider_of(g: Guidance) -> Guider:
@@ -35,6 +42,42 @@ def guider_of(g: Guidance) -> Guider:
         g.apg_momentum,
         g.zero_above or inf,
     )
+
+
+class _Counted:
+    """Branches that answer nothing and count what they are asked."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
+        self.count += len(good) + len(bad)
+        return [Prediction(x, x) for x in good], [Prediction(x, x) for x in bad]
+
+
+def evaluations(s: Sampler, guider: Guider, path: Path, scale: float) -> int:
+    """How often a network is evaluated for one picture (NFE): counted, by drawing one of a single value."""
+    counted, x = _Counted(), torch.ones(1, 1, 1, 1)
+    sample(
+        s.name, guider.guided(counted, path, scale), path, grid_of(s, path), x, torch.zeros(1, dtype=torch.long), s.eta
+    )
+    return counted.count
+
+
+def grid_of(s: Sampler, path: Path) -> list[Moment]:
+    """The times of the sampler's steps."""
+    return time_grid(path, s.steps, s.grid, s.shift)
+
+
+def within(s: Sampler, guider: Guider, path: Path) -> Sampler:
+    """The sampler of as many steps as its `nfe` allow under guidance. Raises ConfigError if that is none."""
+    if not s.nfe:
+        return s
+    for steps in range(min(s.nfe, 1000), 0, -1):
+        one = replace(s, steps=steps, nfe=0)
+        if evaluations(one, guider, path, GUIDED) <= s.nfe:
+            return one
+    raise ConfigError(f"sampler.nfe={s.nfe}: fewer than one guided step of {s.name} takes; raise it")
 
 
 @dataclass
@@ -59,10 +102,6 @@ class TextToImage:
     def latent_shape(self) -> tuple[int, int, int]:
         side = self.image_size // self.autoencoder.factor
         return self.autoencoder.latent_channels, side, side
-
-    def grid(self) -> list[Moment]:
-        """The times of the sampler's steps."""
-        return time_grid(self.path, self.sampler.steps, self.sampler.grid, self.sampler.shift)
 
     def _bf16(self) -> torch.autocast:
         """bf16 where it pays: on GPUs, and on CPUs with instructions for it."""
@@ -104,7 +143,9 @@ class TextToImage:
         rows, s = torch.tensor(list(seeds), device=self.device), self.sampler
         x, many = start(self.path, rows, self.latent_shape()), len(scales)
         denoiser = self.denoiser(prompts, *scales)
-        z = sample(s.name, denoiser, self.path, self.grid(), x.repeat(many, 1, 1, 1), rows.repeat(many), s.eta)
+        z = sample(
+            s.name, denoiser, self.path, grid_of(s, self.path), x.repeat(many, 1, 1, 1), rows.repeat(many), s.eta
+        )
         return torch.stack([self._pictures(part) for part in z.chunk(many)])
 
     @torch.no_grad()
@@ -112,7 +153,9 @@ class TextToImage:
         """After each step the noisy latent and the denoiser's guess at the end, both as pictures, uint8 [3, H, W]."""
         rows, s = torch.tensor([seed], device=self.device), self.sampler
         noise = start(self.path, rows, self.latent_shape())
-        for x, p in trajectory(s.name, self.denoiser([prompt], scale), self.path, self.grid(), noise, rows, s.eta):
+        for x, p in trajectory(
+            s.name, self.denoiser([prompt], scale), self.path, grid_of(s, self.path), noise, rows, s.eta
+        ):
             yield self._pictures(x)[0], self._pictures(p.x_0)[0]
 
     def batches(self, prompts: Sequence[str], seeds: Sequence[int], scale: float, batch: int) -> Tensor:

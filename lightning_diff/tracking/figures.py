@@ -15,6 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 Pixels = np.ndarray  # uint8 [N, 3, H, W]
+Row = Mapping[str, Any]
 
 
 def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int = 4, zoom: int = 2) -> Path:
@@ -60,22 +61,30 @@ def _picture(pixels: np.ndarray, zoom: int) -> Image.Image:
     return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST)
 
 
-def plot_sweep(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> Path:
-    """FID against CLIP score, a point a scale and a line for each guider and EMA length; where attributes are known,
-    their accuracy over the scale beside it. Of several lines the ends alone are marked."""
-    several = len({(r["guider"], r["ema"]) for r in rows}) > 1
+def _lines(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows by what they have in common but for the guidance scale, in order of scale. What all share is not named."""
+    parts = [c for c in ("guider", "sampler", "ema") if len({r[c] for r in rows}) > 1] or ["guider"]
+    found: dict[str, list[Row]] = {}
+    for r in sorted(rows, key=lambda r: float(r["scale"])):
+        words = [f"EMA {r[c]:g}" if c == "ema" else str(r[c]) for c in parts if c != "ema" or r[c]]
+        found.setdefault(", ".join(words) or "no EMA", []).append(r)
+    return found
+
+
+def plot_sweep(rows: Sequence[Row], path: Path, title: str) -> Path:
+    """FID against CLIP score, a point a scale and a line for each guider, sampler and EMA length; where attributes are
+    known, their accuracy over the scale beside it. Of several lines the ends alone are marked."""
+    lines = _lines(rows)
+    several = len(lines) > 1
     accuracies = [k for k in ("accuracy", "single_object_accuracy")[: 1 if several else 2] if k in rows[0]]
     figure, axes = plt.subplots(1, 2 if accuracies else 1, figsize=(10 if accuracies else 5.5, 4.2), squeeze=False)
     ax = axes[0][0]
-    lines: dict[str, list[Mapping[str, Any]]] = {}
-    for r in sorted(rows, key=lambda r: float(r["scale"])):
-        lines.setdefault(r["guider"] + (f", EMA {r['ema']:g}" if r["ema"] else ""), []).append(r)
     for name, line in lines.items():
         ax.plot([r["clip_score"] for r in line], [r["fid"] for r in line], "o-", label=name)
         for r in (line[0], line[-1]) if several else line:
             ax.annotate(f"w = {r['scale']:g}", (r["clip_score"], r["fid"]), textcoords="offset points", xytext=(6, 5))
     if several:
-        ax.legend()
+        ax.legend(fontsize=8)
     ax.set(
         xlabel="CLIP score (100 cos, higher is better)",
         ylabel=f"FID (n = {rows[0]['n']}, lower is better)",
@@ -90,26 +99,47 @@ def plot_sweep(rows: Sequence[Mapping[str, Any]], path: Path, title: str) -> Pat
         axes[0][1].set(xlabel="guidance scale w", ylabel="share of captions obeyed", title="Attributes all right")
         if not several:
             axes[0][1].set(ylim=(0, 1))
-        axes[0][1].legend()
-    for a in axes[0]:
-        a.grid(alpha=0.3)
+        axes[0][1].legend(fontsize=8)
     return _save(figure, path)
 
 
-def plot_loss(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
+def plot_front(rows: Sequence[Row], quality: str, path: Path, title: str) -> Path:
+    """What can be had at what cost: FID and `quality` against network evaluations a picture, a colour for each guider; rows
+    on the Pareto front of the three are filled and named."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4))
+    guiders = list(dict.fromkeys(r["guider"] for r in rows))
+    for ax, key in zip(axes, ("fid", quality), strict=True):
+        for n, guider in enumerate(guiders):
+            for on in (False, True):
+                some = [r for r in rows if r["guider"] == guider and r["front"] == on]
+                face = f"C{n}" if on else "none"
+                label = guider if on or not any(r["front"] for r in rows if r["guider"] == guider) else None
+                ax.scatter([r["nfe"] for r in some], [r[key] for r in some], 34, face, edgecolors=f"C{n}", label=label)
+        for r in rows:
+            if r["front"]:
+                words = f"{r['sampler']} w={r['scale']:g}" + (f" EMA {r['ema']:g}" if r["ema"] else "")
+                ax.annotate(words, (r["nfe"], r[key]), textcoords="offset points", xytext=(6, 3), fontsize=7)
+        ax.set(xlabel="network evaluations a picture", ylabel=key.replace("_", " "), title=title)
+    axes[0].set(ylabel=f"FID (n = {rows[0]['n']}, lower is better)")
+    axes[1].legend(title="filled: on the front", fontsize=8, title_fontsize=8)
+    return _save(figure, path)
+
+
+def plot_loss(rows: Sequence[Row], path: Path) -> Path:
     """Every loss of the record over the steps."""
     figure, ax = plt.subplots(figsize=(6, 4))
     for key in sorted({k for r in rows for k in r if k.startswith("loss")}):
         points = [(r["step"], r[key]) for r in rows if key in r]
         ax.plot(*zip(*points, strict=True), label=key.replace("_", " "), linewidth=1)
     ax.set(xlabel="step", ylabel="loss", yscale="log")
-    ax.grid(alpha=0.3)
     ax.legend()
     return _save(figure, path)
 
 
 def _save(figure: Any, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
+    for axis in figure.axes:
+        axis.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)

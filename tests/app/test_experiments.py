@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from pyarrow import parquet
 from safetensors.torch import load_file
 
+from lightning_diff.app.command_line import evaluate_command
 from lightning_diff.app.compose import CONF, SHIPPED, compose_config, load_config
 from lightning_diff.app.diffusion import load_model
 from lightning_diff.app.evaluate import evaluate
@@ -47,7 +50,14 @@ def test_every_experiment_runs(experiment: str, tmp_path: Path, pictures_folder:
     assert [float(r["scale"]) for r in rows] == [1.0, 3.0]
     passports = json.loads((folder / "sweep.json").read_text())
     assert {r["passport"] for r in rows} == set(passports)
-    for figure in ("sweep.png", "loss.png", "grid-w1.png", "grid-w3.png", "guidance.png"):
+    for figure in (
+        "sweep.png",
+        "loss.png",
+        "grid-cfg-euler2-w1.png",
+        "grid-cfg-euler2-w3.png",
+        "front.png",
+        "guidance.png",
+    ):
         assert (folder / "figures" / figure).stat().st_size > 0
 
 
@@ -55,7 +65,7 @@ def test_a_finished_run_is_evaluated_and_sampled_again(tmp_path: Path) -> None:
     folder = tmp_path / "base"
     train(compose_config(short("base", tmp_path)), folder)
     before = Record(folder).read("sweep")
-    evaluate(load_config(folder / "config.yaml", ["guidance.scales=[1,2]"]), folder)
+    evaluate([load_config(folder / "config.yaml", ["guidance.scales=[1,2]"])], folder)
     after = Record(folder).read("sweep")
     assert [r["scale"] for r in after] == [1.0, 3.0, 2.0]  # w = 1 was known by its passport and not computed again
     assert after[: len(before)] == before
@@ -109,9 +119,9 @@ def test_ema_lengths_and_a_worse_network(tmp_path: Path) -> None:
     """Post-hoc EMA is swept by evaluate, and is what autoguidance goes away from."""
     folder = tmp_path / "base"
     train(compose_config(short("base", tmp_path, "training.ema_every=1", "evaluation.enabled=false")), folder)
-    evaluate(load_config(folder / "config.yaml", ["evaluation.enabled=true", "evaluation.ema=[0,0.1,0.2]"]), folder)
+    evaluate([load_config(folder / "config.yaml", ["evaluation.enabled=true", "evaluation.ema=[0,0.1,0.2]"])], folder)
     guide = ["evaluation.enabled=true", "guidance=auto", "guidance.guide=ema:0.05@2", "guidance.scales=[2]"]
-    evaluate(load_config(folder / "config.yaml", guide), folder)
+    evaluate([load_config(folder / "config.yaml", guide)], folder)
     rows = Record(folder).read("sweep")
     assert [(r["guider"], r["ema"], r["scale"]) for r in rows] == [
         *[("cfg", ema, w) for ema in (0.0, 0.1, 0.2) for w in (1.0, 3.0)],
@@ -119,7 +129,7 @@ def test_ema_lengths_and_a_worse_network(tmp_path: Path) -> None:
     ]
     assert len({json.dumps(r["passport"]) for r in rows}) == 7
     with pytest.raises(ConfigError, match="no averages of step 7"):
-        evaluate(load_config(folder / "config.yaml", [*guide[:2], "guidance.guide=ema:0.05@7"]), folder)
+        evaluate([load_config(folder / "config.yaml", [*guide[:2], "guidance.guide=ema:0.05@7"])], folder)
 
 
 def test_latent_diffusions_nets_from_training_to_export_to_adapters(tmp_path: Path) -> None:
@@ -183,6 +193,36 @@ def test_quick_measurements_change_nothing_in_the_training(tmp_path: Path) -> No
     assert all(torch.equal(plain[n], measured[n]) for n in plain)
 
 
+def test_a_study_at_equal_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Guiders and samplers on two trainings, at most 8 evaluations a picture; side by side, with the spread."""
+    runs = [tmp_path / name for name in ("one", "two")]
+    for seed, folder in enumerate(runs):
+        train(compose_config(short("base", tmp_path, "evaluation.enabled=false", f"seed={seed}")), folder)
+    grid = ["evaluation.enabled=true", "guidance=cfg,interval", "sampler=euler,heun", "sampler.nfe=8"]
+    sys.argv = [
+        "evaluate.py",
+        "-m",
+        f"run={','.join(map(str, runs))}",
+        *grid,
+        "guidance.scales=[1,3]",
+        "evaluation.extra=16",
+    ]
+    evaluate_command()
+    table = parquet.read_table(tmp_path / "one-two.parquet").to_pylist()
+    assert len(table) == 16 and {r["run"] for r in table} == {"one", "two"}
+    assert {(r["sampler"], r["guider"]) for r in table} >= {
+        ("euler4", "cfg"),
+        ("heun2", "cfg"),
+        ("euler5", "cfg+interval"),
+    }
+    assert all(r["nfe"] <= 8 for r in table) and {r["nfe"] for r in table if r["scale"] == 1} == {4, 3, 5}
+    assert {r["passport.sampler.name"] for r in table} == {"euler", "heun"}
+    assert {r["n"] for r in table} == {8} and {r["drawn"] for r in table} == {16} and any(r["front"] for r in table)
+    spread_of = (tmp_path / "one-two.html").read_text()
+    assert '"trainings": 2' in spread_of and (tmp_path / "one-two.csv").is_file()
+    assert (runs[0] / "sweep.csv").read_text().count("\n") == 9
+
+
 def test_the_table_does_not_depend_on_ranks_batch_or_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the digits that it prints."""
     trained = tmp_path / "trained"
@@ -195,10 +235,10 @@ def test_the_table_does_not_depend_on_ranks_batch_or_a_kill(tmp_path: Path, monk
         for rank in reversed(range(ranks)):
             monkeypatch.setenv("RANK", str(rank))
             monkeypatch.setenv("WORLD_SIZE", str(ranks))
-            evaluate(config, folder)
+            evaluate([config], folder)
         tables[name] = (folder / "sweep.csv").read_text()
     assert tables["one"] == tables["two"] == tables["small"]
     for block in list((tmp_path / "small" / "sweep").rglob("*.safetensors"))[::2]:  # as a kill leaves it
         block.unlink()
-    evaluate(config, folder)
+    evaluate([config], folder)
     assert (folder / "sweep.csv").read_text() == tables["one"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lightning_diff.evaluation.intervals import compared, interval, resamples
+from lightning_diff.evaluation.intervals import compared, interval, leader, race, resamples
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:
@@ -32,3 +32,27 @@ def test_pairs_tell_apart_what_alone_could_not_be() -> None:
     assert -0.11 < found["b"][0] <= found["b"][1] < -0.09
     assert interval(x)[0] < interval(x - 0.1)[1]  # alone they overlap
     assert found["c"][0] < 0 < found["c"][1]  # no difference is shown
+
+
+def test_the_leader_is_chosen_on_shared_prompts() -> None:
+    """The second has seen harder prompts as well; on those that both have seen it is the better one."""
+    easy, hard = np.full(50, 1.0), np.full(50, 0.0)
+    assert leader({"a": easy - 0.1, "b": np.concatenate([easy, hard])}) == "b"
+    assert leader({"a": easy, "b": easy}) == "a"
+
+
+def test_extra_pictures_go_where_the_curve_is_uncertain() -> None:
+    """Two cases alike, one far behind: the first two share the extra pictures, and a round that was paid for is drawn."""
+    a = np.random.default_rng(4).normal(size=1000)
+    known = {"a": a, "b": a + np.tile([0.5, -0.5], 500), "c": a - 1}
+    asked: list[dict[str, int]] = []
+
+    def look(counts: dict[str, int]) -> dict[str, np.ndarray]:
+        asked.append(dict(counts))
+        return {case: known[case][:n] for case, n in counts.items()}
+
+    counts = race(list(known), 100, 1000, 300, 50, look)
+    assert counts["c"] == 100 and counts["a"] == counts["b"] == 250 and asked[-1] == counts
+    assert race(list(known), 100, 120, 300, 50, look) == dict.fromkeys(known, 100)  # no more prompts
+    far = {"a": np.ones(100), "b": np.zeros(100)}
+    assert race(["a", "b"], 100, 1000, 300, 50, lambda counts: far) == {"a": 100, "b": 100}  # nothing to find out

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from lightning_diff.evaluation.features import features_of, judge_features
-from lightning_diff.evaluation.sweep import Case, Judges, Store, against_the_best, blocks, draw, score, unlike
+from lightning_diff.evaluation.sweep import Case, Judges, Store, against_the_best, blocks, draw, front, score, unlike
 from lightning_diff.nets.text import Tokenizer, Tower
 
 N = 20
 CAPTIONS = [f"a red apple number {i}" for i in range(N)]
-CASES = {f"k{w}": Case("cfg", 0.0, float(w)) for w in (1, 2, 3)}
+CASES = {f"k{w}": Case("cfg", "euler20", 0.0, float(w)) for w in (1, 2, 3)}
 
 
 class Generator:
@@ -50,11 +50,11 @@ def run(
 ) -> tuple[list[dict[str, object]], Generator]:
     generator, store = Generator(), Store(folder)
     for rank in [r for r in reversed(range(ranks)) if r != dead]:  # the first one comes last
-        for _ in draw(CASES, CAPTIONS, {}, generator, judges, store, size, 4, rank, ranks):
+        for _ in draw(CASES, blocks(0, N, size), CAPTIONS, {}, generator, judges, store, 4, rank, ranks):
             pass
-    seen = [store.read(key, blocks(N, size)) for key in CASES]
+    seen = [store.read(key, N) for key in CASES]
     assert all(s["pictures"].shape == (4, 3, 16, 16) for s in seen)
-    found = [score(s, {}, judges) for s in seen]
+    found = [score(s, {}, judges, N) for s in seen]
     rows = [row for row, _ in found]
     against_the_best(rows, [values for _, values in found])
     return rows, generator
@@ -72,7 +72,7 @@ def test_rows_do_not_depend_on_ranks_nor_on_the_block(judges: Judges, tmp_path: 
 
 def test_a_killed_sweep_draws_what_is_missing_alone(judges: Judges, tmp_path: Path) -> None:
     whole, _ = run(judges, tmp_path / "a", 8)
-    interrupted = draw(CASES, CAPTIONS, {}, Generator(), judges, Store(tmp_path / "b"), 8, 4)
+    interrupted = draw(CASES, blocks(0, N, 8), CAPTIONS, {}, Generator(), judges, Store(tmp_path / "b"), 4)
     next(interrupted)
     Store(tmp_path / "b").path("k2", (0, 8)).unlink()
     again, generator = run(judges, tmp_path / "b", 8)
@@ -98,3 +98,33 @@ def test_blocks_of_another_size_in_the_same_folder_are_not_taken_for_whole_ones(
     whole, _ = run(judges, tmp_path, 8)
     for a, b in zip(whole, run(judges, tmp_path, 6)[0], strict=True):
         assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
+
+
+def test_a_sweep_of_more_pictures_begins_with_those_that_are_there(judges: Judges, tmp_path: Path) -> None:
+    run(judges, tmp_path, 8)
+    store, key = Store(tmp_path), "k1"
+    assert store.has(key, 16) and store.has(key, N) and not store.has(key, 12)
+    assert torch.equal(store.read(key, 16)["embedding"], store.read(key, N)["embedding"][:16])
+    with pytest.raises(FileNotFoundError, match="first 12"):
+        store.read(key, 12)
+
+
+def test_means_are_of_all_pictures_and_statistics_of_the_first(judges: Judges, tmp_path: Path) -> None:
+    run(judges, tmp_path, 4)
+    seen = Store(tmp_path).read("k1", N)
+    few, _ = score({name: t[:12] for name, t in seen.items()}, {}, judges, 12)
+    more, _ = score(seen, {}, judges, 12)
+    same = ("n", "fid", "fid_infinity", "kid", "cmmd", "precision", "recall", "diversity")
+    assert {k: few[k] for k in same} == {k: more[k] for k in same}
+    assert (few["drawn"], more["drawn"]) == (12, N) and few["clip_score"] != more["clip_score"]
+
+
+def test_the_front_is_what_nothing_beats() -> None:
+    rows = [
+        {"fid": 1.0, "nfe": 40, "good": 0.5},
+        {"fid": 2.0, "nfe": 20, "good": 0.5},
+        {"fid": 2.0, "nfe": 40, "good": 0.5},  # the second is as good and cheaper
+        {"fid": 3.0, "nfe": 40, "good": 0.9},
+        {"fid": 2.0, "nfe": 20, "good": 0.5},  # equal to the second: neither beats the other
+    ]
+    assert front(rows, ["fid", "nfe"], ["good"]) == [0, 1, 3, 4]

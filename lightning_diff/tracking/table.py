@@ -1,0 +1,49 @@
+"""Tables as files, whole or not at all: CSV for people and spreadsheets, Parquet for whoever goes on with the numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+Row = Mapping[str, Any]
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """Numbers to five decimals."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()})
+    write_text(path, text.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)
+
+
+def write_parquet(path: Path, rows: Sequence[Row]) -> None:
+    """Tables within a row become columns with dotted names, lists become text."""
+    flat = [_flat(row) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    partial = path.with_name(path.name + ".partial")
+    parquet.write_table(pyarrow.table({n: pyarrow.array([r.get(n) for r in flat]) for n in names}), partial)
+    partial.replace(path)
+
+
+def _flat(row: Row, prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = str(value) if isinstance(value, list | tuple) else value
+    return found
