@@ -207,7 +207,9 @@ class Training:
     training and the sweep: minutes to begin with, then a tenth faster on a CPU, more on a GPU.
     `checkpointing` computes the net's blocks again
     in the backward pass instead of keeping them: less memory, a third more work. `lora` > 0 trains adapters of that rank
-    on the attention of unet.kind=ldm alone, from the weights of init_from."""
+    on the attention of unet.kind=ldm alone, from the weights of init_from. A step whose gradient is not finite changes
+    nothing; more than `skip_at_most` in a row end the run. A rank that ends no step for `patience` seconds (0: waits for
+    ever) says where it stands, and ends."""
 
     steps: int = at_least(1000, 1)
     batch: int = at_least(64, 1)
@@ -228,6 +230,8 @@ class Training:
     log_every: int = at_least(20, 1)
     checkpoint_every: int = at_least(500, 1)
     profile: bool = False
+    skip_at_most: int = at_least(10, 0)
+    patience: float = at_least(1800.0, 0)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import sys
@@ -10,10 +11,17 @@ from pathlib import Path
 
 from ..checks import nearest
 from ..config import Config, ConfigError
+from ..training.signals import STOP, Interrupted
 from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_group
 from .prompts import finished, prompts_of, shipped_run
 
 Words = dict[str, str]
+LACKING = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+)  # not the program's fault: disk full, no right to write
 
 
 def guarded(work: Callable[[], None]) -> None:
@@ -21,6 +29,7 @@ def guarded(work: Callable[[], None]) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    STOP.install()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
     try:
         work()
@@ -28,16 +37,21 @@ def guarded(work: Callable[[], None]) -> None:
         _fail(str(e), 2)
     except (HydraException, OmegaConfBaseException) as e:
         _fail(one_line(e), 2)
-    except KeyboardInterrupt:
-        _fail("stopped; the same command continues from the last checkpoint", 130)
-    except Exception as e:
-        if hasattr(e, "exit_code"):  # training.signals.Interrupted, without importing torch for it
-            _fail(str(e), e.exit_code)
-        raise
+    except OSError as e:
+        if e.errno not in LACKING:
+            raise
+        place = f"{e.filename}: " if e.filename else ""
+        _fail(f"error: {place}{e.strerror}; mend that, and the same command continues", 1)
+    except Interrupted as e:
+        if not e.handed_back:
+            from .run import hand_back
+
+            hand_back(e)
+        _fail(str(e), e.exit_code)
 
 
 def _fail(message: str, code: int) -> None:
-    print(message if code > 2 else f"error: {message}", file=sys.stderr, flush=True)
+    print(f"error: {message}" if code == 2 else message, file=sys.stderr, flush=True)
     sys.exit(code)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from .compose import WEIGHTS
 from .diffusion import load_model
 from .exam import Exam, Passport, examine, picture_key
 from .report import keep_for_report, make_report
-from .run import Run, console, rank_of, say, take_own_gpu
+from .run import Run, console, first_rank, say, share_of, take_own_gpu
 from .study import SEEN, quality, series_of, study_rows, values_path, verdict, write_tables
 
 
@@ -40,11 +39,8 @@ class Drawn(NamedTuple):
 
 def evaluate(configs: Sequence[Config], folder: Path) -> None:
     """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
-    run = Run(configs[0], folder)
-    try:
+    with Run(configs[0], folder) as run:
         sweep_run(run, configs)
-    finally:
-        run.finish()
 
 
 def sweep_run(run: Run, configs: Sequence[Config]) -> None:
@@ -56,7 +52,7 @@ def sweep_run(run: Run, configs: Sequence[Config]) -> None:
         config = replace(given, sampler=within(given.sampler, guider, path))
         exam = examine(config, run.folder)
         drawn = _drawn(config, run.folder, exam)
-        if rank_of()[0]:
+        if not first_rank():
             continue
         known = {digest(r["passport"]) for r in run.record.read("sweep")}
         for one in drawn:
@@ -67,12 +63,12 @@ def sweep_run(run: Run, configs: Sequence[Config]) -> None:
                 run.record.write(
                     "sweep", **_row(one, exam, run.folder, config.evaluation.grid, nfe), passport=one.passport
                 )
-    if rank_of()[0] == 0:
+    if first_rank():
         _publish(run, exam, made_by)
 
 
 def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
-    """Draw and see all cases of a config. Returns when all of it is there, whichever rank did it."""
+    """Draw and see all cases of a config, with the other ranks. Returns when all of it is there."""
     e, scales, store = config.evaluation, config.guidance.scales, Store(folder / SEEN)
     count = min(e.samples, len(exam.captions))
     if count < e.samples:
@@ -114,7 +110,6 @@ class _Drawing:
 
     def until(self, counts: dict[str, int]) -> None:
         """Draw what is missing of {key: how many}: cases that have got equally far side by side."""
-        rank, ranks = rank_of()
         e = self.config.evaluation
         for first in sorted(set(self.counts.values())):
             some = {k: c for k, c in self.cases.items() if self.counts[k] == first and counts[k] > first}
@@ -122,19 +117,16 @@ class _Drawing:
                 continue
             every = blocks(first, max(counts[k] for k in some), self.size)
             captions, labels = self.exam.captions, self.exam.asked.labels
-            work = draw(some, every, captions, labels, self.generate, self.exam.judges, self.store, e.grid, rank, ranks)
-            if rank == 0 and console.is_terminal:
-                title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
-                work = track(work, title, len(every), console=console, transient=True)  # type: ignore[assignment]
-            for _ in work:
+            work = draw(some, every, captions, labels, self.generate, self.exam.judges, self.store, e.grid, share_of())
+            title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
+            shown = track(work, title, len(every), console=console, transient=True) if first_rank() else work
+            for _ in shown:
                 pass
             self.counts |= {k: counts[k] for k in some}
 
     def look(self, counts: dict[str, int]) -> dict[str, np.ndarray]:
         """Each picture's values of {key: how many}. All ranks see all of them, and so go on alike."""
         self.until(counts)
-        while not all(self.store.has(key, n) for key, n in counts.items()):
-            time.sleep(0.2)  # for the first rank, which does what nobody has done
         seen = {key: self.store.read(key, n) for key, n in counts.items()}
         return {key: deciding(picture_values(s, self.exam.labels(counts[key]))) for key, s in seen.items()}
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from rich.progress import track
 
-from ..data.cache import cached_arrays
+from ..data.cache import Watch, cached_arrays
 from ..data.dataset import Arrays, Pictures
 from ..data.decode import to_unit
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
-from .run import console, first_rank
-
-BLOCK = 256
+from .run import console, first_rank, share_of
 
 
 def cached_features(
@@ -32,33 +30,36 @@ def cached_features(
         cache / "latents",
         {**data, "autoencoder": hashes["autoencoder"], "resize": "lanczos"},
         len(train),
-        lambda: _latents(train, autoencoder),
+        lambda first, stop: _latents(train, autoencoder, first, stop),
+        _shown("latents"),
+        share_of(),
     )
     conditions = cached_arrays(
-        cache / "captions", {**data, "text": hashes["text"]}, len(train), lambda: _conditions(train, tower)
+        cache / "captions",
+        {**data, "text": hashes["text"]},
+        len(train),
+        lambda first, stop: _conditions(train, tower, first, stop),
+        _shown("captions"),
+        share_of(),
     )
-    return Arrays({**latents, **conditions})
+    return Arrays({**latents, **conditions}, train.index.keys.tolist())
 
 
-def _blocks(train: Pictures, what: str) -> Iterator[int]:
-    starts = range(0, len(train), BLOCK)
-    yield from track(starts, what, console=console, transient=True) if first_rank() else starts
-
-
-@torch.no_grad()
-def _latents(train: Pictures, net: LatentSpace) -> Iterator[dict[str, np.ndarray]]:
-    for start in _blocks(train, "latents"):
-        images = train.range(start, start + BLOCK).images
-        p = net.encode(to_unit(images).to(net.shift.device))
-        yield {"mean": p.mean.half().cpu().numpy(), "std": p.std.half().cpu().numpy()}
+def _shown(what: str) -> Watch:
+    return lambda work, total: track(work, what, total, console=console, transient=True) if first_rank() else work
 
 
 @torch.no_grad()
-def _conditions(train: Pictures, tower: TextEncoder) -> Iterator[dict[str, np.ndarray]]:
-    for start in _blocks(train, "captions"):
-        c = tower.condition([train.reader.read(i)[1] for i in range(start, min(start + BLOCK, len(train)))])
-        yield {
-            "tokens": c.tokens.half().cpu().numpy(),
-            "mask": c.mask.cpu().numpy(),
-            "pooled": c.pooled.half().cpu().numpy(),
-        }
+def _latents(train: Pictures, net: LatentSpace, first: int, stop: int) -> dict[str, np.ndarray]:
+    p = net.encode(to_unit(train.range(first, stop).images).to(net.shift.device))
+    return {"mean": p.mean.half().cpu().numpy(), "std": p.std.half().cpu().numpy()}
+
+
+@torch.no_grad()
+def _conditions(train: Pictures, tower: TextEncoder, first: int, stop: int) -> dict[str, np.ndarray]:
+    c = tower.condition([train.reader.read(i)[1] for i in range(first, stop)])
+    return {
+        "tokens": c.tokens.half().cpu().numpy(),
+        "mask": c.mask.cpu().numpy(),
+        "pooled": c.pooled.half().cpu().numpy(),
+    }

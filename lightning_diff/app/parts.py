@@ -11,6 +11,7 @@ from typing import Any
 from ..config import Config, ConfigError
 from ..data.shards import digest, identity
 from ..data.worlds import WORLDS
+from ..files import whole_file
 from ..nets.weights import has_passport, read_passport, save_weights
 from .compose import SHIPPED, WEIGHTS, compose_config
 from .nets import autoencoder_net, build, start_from
@@ -56,7 +57,7 @@ def _trained(part: str, config: Config, data: str) -> Path:
     weights = folder / WEIGHTS
     if not weights.is_file():
         say(f"no {NAMES[part]} for these pictures ({data}): training it first, in {folder}")
-        train(recipe, folder)
+        train(recipe, folder, wait=True)
     return weights
 
 
@@ -97,23 +98,21 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
     if placed.is_file():
         return placed
     source = find_part(part, config)
-    placed.parent.mkdir(parents=True, exist_ok=True)
-    partial = placed.with_name(f"{placed.name}.{os.getpid()}")
     if part == "text" and not reads_plainly(config.text, source):
         towers = text_encoder(config.text, source)
-        save_weights(partial, towers.state_dict(), {"part": part, "net": towers.config, "data": source.name})
+        save_weights(placed, towers.state_dict(), {"part": part, "net": towers.config, "data": source.name})
     elif part == "autoencoder" and (source.is_dir() or not has_passport(source)):
         passport = {"part": part, "net": autoencoder_net(config.autoencoder), "data": source.name}
         net = build(passport)
         start_from(net, source)
-        save_weights(partial, net.state_dict(), passport)
+        save_weights(placed, net.state_dict(), passport)
     else:
         found = read_passport(source).get("part")
         if found != part and {found, part} != {"text", "judge"}:
             raise ConfigError(f"{source}: its passport says {found!r}, not {part!r}")
-        try:
-            os.link(source, partial)
-        except OSError:
-            shutil.copyfile(source, partial)
-    partial.replace(placed)
+        with whole_file(placed) as partial:
+            try:
+                os.link(source, partial)
+            except OSError:
+                shutil.copyfile(source, partial)
     return placed

@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from ..config import Config, ConfigError
+from ..files import Held, lock, write_text
 from ..tracking.mirrors import Mirror
 from ..tracking.record import Record
-from ..training.signals import STOP
+from ..training.requeue import requeue, set_alarm
+from ..training.signals import STOP, Interrupted
 
 # What may differ when the same folder is trained on: where it runs and what is done afterwards.
 FREE = ("outputs", "cache", "name", "part_steps", "init_from", "sampler", "guidance", "evaluation", "tracking")
@@ -29,6 +31,8 @@ FREE_TRAINING = (
     "checkpoint_every",
     "compile",
     "profile",
+    "skip_at_most",
+    "patience",
 )
 
 console = Console(soft_wrap=True)
@@ -43,6 +47,14 @@ def rank_of() -> tuple[int, int]:
     # The greatest: processes that Lightning starts inside a batch step inherit its SLURM_PROCID = 0.
     rank = max(found("RANK", "LOCAL_RANK", "SLURM_PROCID"), default=0)
     return rank, next(iter(found("WORLD_SIZE", "SLURM_NTASKS")), 1)
+
+
+def share_of() -> tuple[int, int]:
+    """(which of the processes this one is, how many there are) of work that is shared through the file system: tasks of a
+    SLURM array, and their ranks."""
+    rank, ranks = rank_of()
+    task, last, first = (int(os.environ.get(f"SLURM_ARRAY_TASK_{n}", "0")) for n in ("ID", "MAX", "MIN"))
+    return (task - first) * ranks + rank, (last - first + 1) * ranks
 
 
 def first_rank() -> bool:
@@ -62,21 +74,35 @@ def say(*words: Any) -> None:
         console.print(*words, highlight=False)
 
 
-class Run:
-    """Claims the folder for this config. Raises ConfigError if it holds a run of another one."""
+def hand_back(stop: Interrupted) -> None:
+    """What an interrupted process owes to SLURM, once. Other ranks end with 0: their error would have srun kill the first
+    one before it is done."""
+    if not first_rank():
+        stop.exit_code = 0
+    elif not stop.handed_back and (said := requeue(stop)):
+        say(said)
+    stop.handed_back = True
 
-    def __init__(self, config: Config, folder: Path) -> None:
+
+class Run:
+    """Claims the folder for this config, until the end of a `with`. Raises ConfigError if it holds a run of another one, or
+    if another process is at it (`wait`: waits for that one, if this process is the run's only rank)."""
+
+    def __init__(self, config: Config, folder: Path, wait: bool = False) -> None:
         self.config, self.folder = config, folder
         logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=console, show_path=False)], force=True)
         STOP.install()
+        set_alarm()
+        if first_rank():
+            try:
+                self._lock = lock(folder / "lock", wait and rank_of()[1] == 1)
+            except Held as e:
+                raise ConfigError(f"{folder}: in use by {e}; wait for it, stop it, or give another name=") from None
         path = folder / "config.yaml"
         if path.is_file():
             self._compare(asdict(OmegaConf.to_object(OmegaConf.merge(Config(), OmegaConf.load(path)))), asdict(config))  # type: ignore[arg-type]
         elif first_rank():
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
-            partial.replace(path)
+            write_text(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
         self.record = Record(folder)
         self._mirror: Mirror | None = None
 
@@ -89,9 +115,17 @@ class Run:
             )
         return self._mirror
 
-    def finish(self) -> None:
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        """The job goes back into its queue before the mirrors are flushed, which may take longer than SLURM grants."""
+        if isinstance(error, Interrupted):
+            hand_back(error)
         if self._mirror is not None:
             self._mirror.finish()
+        if first_rank():
+            self._lock.close()
 
     def _compare(self, old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> None:
         for key, value in new.items():

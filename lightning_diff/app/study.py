@@ -11,9 +11,10 @@ import numpy as np
 from ..config import ConfigError
 from ..data.shards import digest
 from ..evaluation.sweep import Row, against_the_best, front, unlike
+from ..files import write_text
 from ..nets.weights import read_arrays
 from ..tracking.record import Record
-from ..tracking.table import write_csv, write_parquet, write_text
+from ..tracking.table import write_csv, write_parquet
 from .exam import Passport, picture_key
 
 SEEN = "sweep"  # the run's folder of what was seen of each case

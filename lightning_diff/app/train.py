@@ -33,18 +33,16 @@ from .run import Run, console, first_rank, say
 SEEING = SHIPPED / WORLDS[0] / PARTS / "text.safetensors"  # whose picture half is the perceptual distance's net
 
 
-def train(config: Config, folder: Path) -> None:
-    """Train (or go on with) the run of this folder, then evaluate it if the config says so."""
-    run = Run(config, folder)
-    try:
+def train(config: Config, folder: Path, wait: bool = False) -> None:
+    """Train (or go on with) the run of this folder, then evaluate it if the config says so. If another process is at it:
+    `wait` for it, or raise ConfigError."""
+    with Run(config, folder, wait) as run:
         if config.task == "diffusion":
             from .diffusion import train_diffusion
 
             train_diffusion(run)
         else:
             train_part(run)
-    finally:
-        run.finish()
 
 
 def pictures(config: Config, split: str, heads: tuple[str, ...] = ()) -> Pictures | None:

@@ -41,6 +41,9 @@ class Pictures(Dataset[PictureBatch]):
     def __len__(self) -> int:
         return len(self.index)
 
+    def name(self, i: int) -> str:
+        return str(self.index.keys[i])
+
     def read(self, i: int) -> tuple[Tensor, str, dict[str, int], str]:
         for step in range(len(self.index)):
             place = (i + step) % len(self.index)
@@ -70,10 +73,13 @@ class Pictures(Dataset[PictureBatch]):
 
 
 class Arrays(Dataset[dict[str, Tensor]]):
-    """Rows of arrays of equal length, a batch at a time, with their `positions`."""
+    """Rows of arrays of equal length, named by `keys`, a batch at a time, with their `positions`."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.arrays = dict(arrays)
+    def __init__(self, arrays: Mapping[str, np.ndarray], keys: Sequence[str]) -> None:
+        self.arrays, self.keys = dict(arrays), keys
+
+    def name(self, i: int) -> str:
+        return str(self.keys[i])
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..config import ConfigError
+from ..files import whole_file
 
 log = logging.getLogger(__name__)
 PICTURES = ("jpg", "jpeg", "png", "webp")
@@ -144,7 +145,6 @@ def build_index(shards: Sequence[Path], cache: Path) -> Index:
         log.warning("%d of %d samples were left out", skipped, skipped + len(rows))
     index = Index(list(shards), np.asarray(rows, np.int64), np.asarray(names), skipped)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_suffix(f".{os.getpid()}.npz")
-    np.savez(partial, spans=index.spans, keys=index.keys, skipped=skipped)
-    partial.replace(kept)
+    with whole_file(kept) as partial, partial.open("wb") as f:
+        np.savez(f, spans=index.spans, keys=index.keys, skipped=skipped)
     return index

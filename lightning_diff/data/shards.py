@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import webdataset
 
 from ..config import ConfigError, Data
+from ..files import alone, whole_folder
 from .ingest import folder_fingerprint, folder_samples
 from .worlds import WORLDS, Sample, get_world
 
@@ -101,22 +100,21 @@ def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[s
         recipe.pop("train"), recipe.pop("seed")
     folder = cache / "data" / f"{data.kind}-{digest(recipe)}"
     if not (folder / "recipe.json").is_file():
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        with alone(folder):
+            if not folder.is_dir():
+                _make(data, recipe, folder, progress)
+    return {split: sorted(folder.glob(f"{split}-*.tar")) for split in ("train", "test")}
+
+
+def _make(data: Data, recipe: dict[str, Any], folder: Path, progress: Progress | None) -> None:
+    with whole_folder(folder) as partial:
         for split, samples, total in _splits(data):
             made = write_shards(_counted(samples, split, total, progress), partial, split, data.shard_size)
             if not made and split == "train":
-                shutil.rmtree(partial)
                 raise ConfigError(
                     f"data.source={data.source}: none of its {total} pictures can be used; the log says why"
                 )
         (partial / "recipe.json").write_text(json.dumps(recipe, indent=1))
-        try:
-            partial.rename(folder)
-        except OSError:  # another process made it meanwhile: the same bits
-            shutil.rmtree(partial)
-    return {split: sorted(folder.glob(f"{split}-*.tar")) for split in ("train", "test")}
 
 
 def _splits(data: Data) -> Iterator[tuple[str, Iterable[Sample], int]]:

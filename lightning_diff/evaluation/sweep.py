@@ -1,8 +1,8 @@
 """A generator in, a table out: every guider, average and guidance scale, from the same prompts and the same noise.
 
 The pictures are drawn in blocks of prompts, all cases of a block at once, and are seen once; what was seen of a block
-is a file. So a killed sweep goes on at its next block, ranks share the blocks through the file system, and the numbers
-do not depend on how many ranks there were.
+is a file. So a killed sweep goes on at its next block, processes share the blocks through the file system, and the numbers
+do not depend on how many there were.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..files import shared
 from ..nets.attributes import AttributeClassifier
 from ..nets.text import Tower
 from ..nets.weights import read_arrays, save_arrays
@@ -196,25 +197,29 @@ def draw(
     judges: Judges,
     store: Store,
     keep: int,
-    rank: int = 0,
-    ranks: int = 1,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[int]:
-    """Draw and see the blocks that are not there yet, {key: case}; yields how many this rank has been through. The
-    pictures of the first `keep` prompts are kept. The first rank then does what nobody has done, from the end backwards,
-    so that it ends whether or not there are others, and whatever became of them."""
-    mine = every[rank::ranks]
-    left = [block for block in reversed(every) if block not in mine] if rank == 0 else []
-    for count, (first, stop) in enumerate([*mine, *left]):
-        missing = [key for key in cases if not store.path(key, (first, stop)).is_file()]
-        if missing:
-            drawn = generate([cases[key] for key in missing], first, stop)
-            said = {name: column[first:stop] for name, column in labels.items()}
-            for key, images in zip(missing, drawn, strict=True):
-                seen = see(images, captions[first:stop], said, judges)
-                if first < keep:
-                    seen["pictures"] = images[: keep - first]
-                save_arrays(store.path(key, (first, stop)), seen)
-        yield count + 1
+    """Draw and see the blocks of {key: case} that are not there yet, with whoever else is at it; yields the numbers of those
+    that were this process's, and ends when all are there. The pictures of the first `keep` prompts are kept. `share`, this
+    process's number and how many there are, says where it begins."""
+
+    def missing(i: int) -> list[str]:
+        return [key for key in cases if not store.path(key, every[i]).is_file()]
+
+    work = shared(
+        store.folder / f"{min(cases)}.lock", len(every), lambda i: not missing(i), len(every) * share[0] // share[1]
+    )
+    for i in work:
+        first, stop = every[i]
+        left = missing(i)
+        drawn = generate([cases[key] for key in left], first, stop)
+        said = {name: column[first:stop] for name, column in labels.items()}
+        for key, images in zip(left, drawn, strict=True):
+            seen = see(images, captions[first:stop], said, judges)
+            if first < keep:
+                seen["pictures"] = images[: keep - first]
+            save_arrays(store.path(key, every[i]), seen)
+        yield i
 
 
 def deciding(values: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -7,8 +7,6 @@ padding, which that pipeline does not know. Nothing of diffusers is imported: th
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..config import ConfigError, Sampler
+from ..files import whole_file, whole_folder
 from ..nets.autoencoder import LatentSpace
 from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from ..nets.ldm_unet import LatentDiffusionUNet
@@ -153,16 +152,8 @@ def export_pipeline(
     """A folder that StableDiffusionPipeline.from_pretrained opens, whole or not at all. Raises ConfigError."""
     if out.exists():
         raise ConfigError(f"out={out}: it is there already; give another name")
-    partial = out.with_name(f"{out.name}.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
     text_config, text_state = text_encoder(tower)
     side = image_size // autoencoder.factor
-    _component(partial / "unet", unet_config(net, net.token_width, side), to_diffusers(net.state_dict()), FILE)
-    _component(partial / "vae", autoencoder_config(autoencoder, image_size), to_diffusers(folded(autoencoder)), FILE)
-    _component(partial / "text_encoder", text_config, text_state, "model.safetensors")
-    write_tokenizer(tower, partial / "tokenizer")
-    (partial / "scheduler").mkdir()
-    (partial / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler, indent=2))
     index: dict[str, Any] = {
         "_class_name": "StableDiffusionPipeline",
         "_diffusers_version": "0.30.0",
@@ -174,8 +165,16 @@ def export_pipeline(
         "vae": ["diffusers", "AutoencoderKL"],
     }
     index |= {name: [None, None] for name in ("feature_extractor", "image_encoder", "safety_checker")}
-    (partial / "model_index.json").write_text(json.dumps(index, indent=2))
-    partial.rename(out)
+    with whole_folder(out) as partial:
+        _component(partial / "unet", unet_config(net, net.token_width, side), to_diffusers(net.state_dict()), FILE)
+        _component(
+            partial / "vae", autoencoder_config(autoencoder, image_size), to_diffusers(folded(autoencoder)), FILE
+        )
+        _component(partial / "text_encoder", text_config, text_state, "model.safetensors")
+        write_tokenizer(tower, partial / "tokenizer")
+        (partial / "scheduler").mkdir()
+        (partial / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler, indent=2))
+        (partial / "model_index.json").write_text(json.dumps(index, indent=2))
 
 
 def export_single_file(out: Path, net: Any, autoencoder: Any, tower: Tower) -> None:
@@ -190,6 +189,5 @@ def export_single_file(out: Path, net: Any, autoencoder: Any, tower: Tower) -> N
     state |= {VAE_PREFIX + n: t[:, :, None, None] if ".attn_1." in n and t.ndim == 2 else t for n, t in vae.items()}
     state |= {TEXT_PREFIX + n: t for n, t in text_encoder(tower)[1].items()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f"{out.name}.{os.getpid()}")
-    save_file({n: t.detach().cpu().contiguous() for n, t in state.items()}, partial, metadata={"format": "pt"})
-    partial.replace(out)
+    with whole_file(out) as partial:
+        save_file({n: t.detach().cpu().contiguous() for n, t in state.items()}, partial, metadata={"format": "pt"})

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..config import ConfigError
+from ..files import whole_file
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], passport: Mapping[str, Any], half: bool = False) -> None:
     """Written to the side, flushed, and renamed. `half` stores float32 as float16."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: (t.half() if half and t.dtype == torch.float32 else t).detach().cpu().contiguous()
         for name, t in state.items()
     }
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    save_file(tensors, partial, metadata={"passport": json.dumps(dict(passport), sort_keys=True)})
-    with partial.open("rb") as f:
-        os.fsync(f.fileno())
-    partial.chmod(0o644)  # safetensors makes it private
-    partial.replace(path)
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata={"passport": json.dumps(dict(passport), sort_keys=True)})
 
 
 def has_passport(path: Path) -> bool:
@@ -86,10 +81,8 @@ def file_hash(path: Path) -> str:
 
 def save_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:
     """Tensors as they are, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    save_file({name: t.detach().cpu().contiguous() for name, t in arrays.items()}, partial, metadata={"format": "pt"})
-    partial.replace(path)
+    with whole_file(path) as partial:
+        save_file({name: t.detach().cpu().contiguous() for name, t in arrays.items()}, partial, {"format": "pt"})
 
 
 def read_arrays(path: Path) -> dict[str, Tensor]:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..files import write_text
+
 PAGE = Path(__file__).with_name("report.html")
 POINTS = 400  # of a curve
 LARGE = 128  # pixels; larger pictures are JPEG
@@ -46,7 +48,5 @@ def _plain(value: Any) -> Any:
 def write_report(path: Path, data: Mapping[str, Any]) -> Path:
     """Whole or not at all. "<" is written as \\u003c, so that no text can end the script that holds it."""
     text = json.dumps(_plain(data), allow_nan=False).replace("<", "\\u003c")
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(PAGE.read_text("utf-8").replace("__DATA__", text), "utf-8")
-    partial.replace(path)
+    write_text(path, PAGE.read_text("utf-8").replace("__DATA__", text))
     return path

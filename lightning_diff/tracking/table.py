@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
+from ..files import whole_file, write_text
+
 Row = Mapping[str, Any]
 
 
@@ -24,19 +26,12 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     write_text(path, text.getvalue())
 
 
-def write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
-
-
 def write_parquet(path: Path, rows: Sequence[Row]) -> None:
     """Tables within a row become columns with dotted names, lists become text."""
     flat = [_flat(row) for row in rows]
     names = list(dict.fromkeys(name for row in flat for name in row))
-    partial = path.with_name(path.name + ".partial")
-    parquet.write_table(pyarrow.table({n: pyarrow.array([r.get(n) for r in flat]) for n in names}), partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        parquet.write_table(pyarrow.table({n: pyarrow.array([r.get(n) for r in flat]) for n in names}), partial)
 
 
 def _flat(row: Row, prefix: str = "") -> dict[str, Any]:

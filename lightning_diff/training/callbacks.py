@@ -13,12 +13,41 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from ..config import ConfigError
 from ..tracking.record import Record
 from .modules.base import Trained
-from .signals import STOP, Interrupted
+from .signals import STOP
 from .speed import matmul_rate, peak_memory
 
 Log = Callable[[int, dict[str, float]], None]
+
+
+class Agreement:
+    """The signal that any rank was sent: all ranks must stop at the same step. They tell each other on the CPU, while the
+    next step is computed: each step has the answer of the one before, and nothing waits for the device."""
+
+    def __init__(self, ranks: int) -> None:
+        self.ranks = ranks
+        self.group: Any = torch.distributed.new_group(backend="gloo") if ranks > 1 else None
+        self.asked: tuple[Any, Tensor] | None = None
+
+    def __call__(self, number: int) -> int:
+        if self.ranks == 1:
+            return number
+        agreed = self.answer()
+        told = torch.tensor(number)
+        work = torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX, self.group, async_op=True)
+        self.asked = work, told
+        return agreed
+
+    def answer(self) -> int:
+        """Of the last question; 0 if there was none."""
+        if self.asked is None:
+            return 0
+        work, told = self.asked
+        self.asked = None
+        work.wait()
+        return int(told)
 
 
 class Checkpoint(pl.Callback):
@@ -27,29 +56,27 @@ class Checkpoint(pl.Callback):
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
 
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.agreement = Agreement(trainer.world_size)
+
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         step = trainer.global_step
-        stopping = self._agreed_to_stop(trainer)
+        stopping = self.agreement(STOP.number)
         if stopping or step % self.every == 0 or step == trainer.max_steps:
             trainer.save_checkpoint(self.path)
+        if stopping or step == trainer.max_steps:
+            self.agreement.answer()  # no rank leaves while another one still waits for it
         if stopping:
-            raise Interrupted(stopping, step)
-
-    @staticmethod
-    def _agreed_to_stop(trainer: pl.Trainer) -> int:
-        """The signal that any rank was sent: all ranks must stop at the same step."""
-        if trainer.world_size == 1:
-            return STOP.number
-        number = torch.tensor(STOP.number, device=trainer.strategy.root_device)
-        torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX)
-        return int(number)
+            raise STOP.end(stopping, step)
 
 
 class Meters(pl.Callback):
     """Means of the meters over `every` steps, to the record and the mirrors; one wait for the device each time."""
 
-    def __init__(self, record: Record, every: int, batch: int, mirror: Log) -> None:
-        self.record, self.every, self.batch, self.mirror = record, every, batch, mirror
+    def __init__(
+        self, record: Record, every: int, batch: int, mirror: Log, keys_of: Callable[[int], list[str]]
+    ) -> None:
+        self.record, self.every, self.batch, self.mirror, self.keys_of = record, every, batch, mirror, keys_of
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, Tensor] = {}
         self.since, self.steps, self.rate = time.perf_counter(), 0, 0.0
@@ -86,6 +113,20 @@ class Meters(pl.Callback):
             if trainer.is_global_zero:
                 self.record.write("train", step, **values)
                 self.mirror(step, values)
+            self._stop_if_lost(trainer, module)
+
+    def _stop_if_lost(self, trainer: pl.Trainer, module: Trained) -> None:
+        most, streak = module.training_config.skip_at_most, int(module.streak)
+        if streak <= most:
+            return
+        step = trainer.global_step
+        keys = self.keys_of(step - 1)
+        self.record.write("not_finite", step, steps=streak, keys=keys)
+        raise ConfigError(
+            f"step {step}: the loss or its gradient was not finite in the last {streak} steps (training.skip_at_most="
+            f"{most}), which changed nothing; the last batch begins with {', '.join(keys[:4])} (all of it: record.jsonl). Lower "
+            "training.learning_rate, or take those pictures out"
+        )
 
     def _means(self, trainer: pl.Trainer) -> dict[str, float]:
         """Over the interval and over all ranks."""

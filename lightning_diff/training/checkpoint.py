@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ..config import ConfigError
+from ..files import whole_file
 
 
 class WholeCheckpoints(CheckpointIO):
@@ -17,14 +18,9 @@ class WholeCheckpoints(CheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(place.name + ".partial")
-        with partial.open("wb") as f:
-            torch.save(checkpoint, f)
-            f.flush()
-            os.fsync(f.fileno())
-        read_checkpoint(partial)
-        partial.replace(place)
+        with whole_file(place) as partial:
+            torch.save(checkpoint, partial)
+            read_checkpoint(partial)
         folder = os.open(place.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)

@@ -15,13 +15,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..config import Config, Training
 from ..data.dataset import whole
-from ..data.order import Batches
+from ..data.order import Batches, sample_at
 from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import WholeCheckpoints, read_checkpoint
 from .modules.base import Trained
 from .posthoc import Snapshots
 from .signals import STOP
+from .watchdog import Watchdog
 
 LAST = Path("checkpoints") / "last.ckpt"
 
@@ -70,7 +71,7 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
     if on_gpu(training):
         torch.set_float32_matmul_precision("high")
-    return pl.Trainer(
+    trainer = pl.Trainer(
         max_steps=training.steps,
         max_epochs=-1,
         accelerator="gpu" if on_gpu(training) else "cpu",
@@ -90,6 +91,9 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
         benchmark=on_gpu(training),
         profiler="simple" if training.profile else None,
     )
+    # Its handlers talk to other ranks from within a signal, and end a terminated run with exit code 0.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 def fit(
@@ -117,13 +121,20 @@ def fit(
         module.on_load_checkpoint(checkpoint := read_checkpoint(last))
         module.load_state_dict(checkpoint["state_dict"])
         return begin
+
+    def keys_of(step: int) -> list[str]:
+        rows = range(step * t.batch, (step + 1) * t.batch)
+        return [dataset.name(sample_at(p, len(dataset), config.seed)) for p in rows]  # type: ignore[attr-defined,arg-type]
+
     callbacks = [
-        Meters(record, t.log_every, t.batch, mirror),
+        Meters(record, t.log_every, t.batch, mirror, keys_of),
         ProgressBar(console, title, t.batch),
         *extra(),
         *([Snapshots(folder, t.ema_every)] if t.ema_every else []),
         Checkpoint(last, t.checkpoint_every),
+        *([Watchdog(t.patience)] if t.patience else []),
     ]
+
     trainer = make_trainer(t, folder, callbacks)
     stream = Stream(dataset, t, config.seed)
     STOP.deferred = True

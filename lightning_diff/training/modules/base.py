@@ -29,6 +29,7 @@ class Trained(pl.LightningModule):
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.training_config, self.seed = training, seed
         self.meters: dict[str, Tensor] = {}
+        self.streak = torch.zeros(())  # steps in a row that were skipped
         self.flops = 0.0  # of a training step of one sample, where it is known
         self.ema = Ema(self.net, training.ema)
         self.posthoc = PowerEma(self.net) if training.ema_every else None
@@ -44,11 +45,15 @@ class Trained(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        """Lightning refuses to clip under a fused optimizer; bf16 needs no unscaling, so it is done here."""
+        """Lightning refuses to clip under a fused optimizer; bf16 needs no unscaling, so it is done here. A step whose
+        gradient is not finite is skipped by the optimizer's kernel, so that nothing waits for the device to know."""
         norm = torch.nn.utils.clip_grad_norm_(
             self.net.parameters(), self.training_config.clip or float("inf"), foreach=True
         )
-        self.meters["gradient_norm"] = norm.detach()
+        bad = (~torch.isfinite(norm.detach())).float()
+        optimizer.found_inf = bad
+        self.streak = (self.streak.to(bad.device) + 1) * bad
+        self.meters |= {"gradient_norm": torch.where(bad > 0, torch.nan, norm.detach()), "skipped": bad}
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """The average follows at once, before any callback can save a checkpoint without it."""

@@ -1,0 +1,113 @@
+"""Files that are whole or not there, and locks that are never stale. For all rooms; it knows none of them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+class Held(Exception):
+    """Another process holds the lock; says which."""
+
+
+def _beside(path: Path) -> Path:
+    """A name of this process's own, on whichever machine it runs."""
+    return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Where to write a file: beside `path`, whose place it takes once it is on the disk. On an error nothing is left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _beside(path)
+    try:
+        yield partial
+        with partial.open("rb") as f:
+            os.fsync(f.fileno())
+        partial.chmod(0o644)  # safetensors makes its files private
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Where to write a folder: beside `path`, whose place it takes when it is complete; if another process was faster,
+    what that one made is kept. On an error nothing is left."""
+    partial = _beside(path)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        try:
+            partial.rename(path)
+        except OSError:
+            if not path.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(text, "utf-8")
+
+
+def lock(path: Path, wait: bool) -> IO[str]:
+    """Held until the file is closed or the process ends, however it ends: the system lets go of it, so that no lock is ever
+    stale. (A record lock: worker processes do not inherit it; NFS and Lustre pass it on to other machines.) Raises Held
+    unless it waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+")
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        file.seek(0)
+        holder = " ".join(file.read().split()) or "another process"
+        file.close()
+        raise Held(holder) from None
+    file.truncate(0)
+    job = os.environ.get("SLURM_JOB_ID")
+    file.write(f"process {os.getpid()} on {socket.gethostname()}{f' (SLURM job {job})' if job else ''}")
+    file.write(time.strftime(", since %Y-%m-%d %H:%M:%S\n"))
+    file.flush()
+    return file
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process at a time does what makes `path`; the others wait here, and find it made."""
+    file = lock(path.with_name(f"{path.name}.lock"), wait=True)
+    try:
+        yield
+    finally:
+        file.close()
+
+
+def shared(path: Path, count: int, done: Callable[[int], bool], first: int = 0) -> Iterator[int]:
+    """Work that processes do together, on one machine or many, without knowing of each other: yields the numbers below
+    `count` that this one has to do, beginning at `first`, and ends when all are `done`, whoever did them. Byte i of the
+    lock file `path` is locked while i is worked on; if its worker dies another one takes it over."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        for wait in (False, True):
+            for i in (*range(first, count), *range(first)):
+                if done(i):
+                    continue
+                try:
+                    fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, i)
+                except BlockingIOError:
+                    continue
+                try:
+                    if not done(i):
+                        yield i
+                finally:
+                    fcntl.lockf(file, fcntl.LOCK_UN, 1, i)

@@ -1,0 +1,43 @@
+"""A rank that hangs, or waits for one that is gone, ends by itself: so that the job can be started again."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+
+from .requeue import TRY_AGAIN
+
+FIRST = 1800.0  # seconds more for the first step: compilation
+
+
+class Watchdog(pl.Callback):
+    """When no step has ended for `patience` seconds, the stacks of all threads of this rank go to the log, and it exits
+    with TRY_AGAIN. Each rank has its own, so the log shows where each of them stood."""
+
+    def __init__(self, patience: float) -> None:
+        self.patience, self.until, self.over = patience, 0.0, threading.Event()
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.until = time.monotonic() + self.patience + FIRST
+        self.rank = trainer.global_rank
+        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.until = time.monotonic() + self.patience
+
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        self.over.set()
+
+    def _watch(self) -> None:
+        while not self.over.wait(min(1.0, self.patience / 10)):
+            if time.monotonic() > self.until:
+                said = f"rank {self.rank}: no step has ended for {self.patience:g} s (training.patience); its threads:"
+                print(said, file=sys.stderr, flush=True)
+                faulthandler.dump_traceback(file=sys.stderr)
+                os._exit(TRY_AGAIN)

@@ -1,0 +1,80 @@
+"""Files are whole or not there; work is shared by processes that do not know of each other, and nobody's death stops it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lightning_diff.files import Held, lock, shared, whole_file, whole_folder
+
+COUNT = 40
+
+
+def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    place = tmp_path / "a" / "file"
+    with whole_file(place) as partial:
+        partial.write_text("old")
+    with pytest.raises(RuntimeError), whole_file(place) as partial:
+        partial.write_text("ne")
+        raise RuntimeError
+    assert place.read_text() == "old" and list(place.parent.iterdir()) == [place]
+
+
+def test_a_folder_that_another_made_meanwhile_is_kept(tmp_path: Path) -> None:
+    place = tmp_path / "folder"
+    with whole_folder(place) as partial:
+        (partial / "x").write_text("mine")
+        place.mkdir()
+        (place / "x").write_text("theirs")
+    assert (place / "x").read_text() == "theirs" and list(tmp_path.iterdir()) == [place]
+
+
+def test_a_lock_says_who_holds_it_and_goes_with_its_process(tmp_path: Path) -> None:
+    hold = (
+        "import sys, time; from pathlib import Path; from lightning_diff.files import lock;"
+        "f = lock(Path(sys.argv[1]), False); print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with pytest.raises(Held, match=f"process {holder.pid} on "):
+        lock(tmp_path / "lock", wait=False)
+    holder.kill()
+    holder.wait()
+    lock(tmp_path / "lock", wait=False).close()
+
+
+def work(folder: Path, first: int, die_at: int) -> None:
+    for i in shared(folder / "lock", COUNT, lambda i: (folder / str(i)).is_file(), first):
+        time.sleep(0.005)
+        if i == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        with (folder / str(i)).open("x") as f:  # fails if another one was at it
+            f.write(str(os.getpid()))
+
+
+def test_work_is_shared_and_each_thing_is_done_once(tmp_path: Path) -> None:
+    workers = [multiprocessing.Process(target=work, args=(tmp_path, first, -1)) for first in (0, 13, 26)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [w.exitcode for w in workers] == [0, 0, 0]
+    by = [(tmp_path / str(i)).read_text() for i in range(COUNT)]
+    assert set(by) == {str(w.pid) for w in workers}  # all of them worked, or it is not shared
+
+
+def test_what_a_dead_worker_held_is_taken_over(tmp_path: Path) -> None:
+    workers = [multiprocessing.Process(target=work, args=(tmp_path, first, die)) for first, die in ((0, 3), (20, -1))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [w.exitcode for w in workers] == [-signal.SIGKILL, 0]
+    assert all((tmp_path / str(i)).is_file() for i in range(COUNT))
