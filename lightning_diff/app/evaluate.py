@@ -21,6 +21,7 @@ from ..evaluation.sweep import Case, Row, Store, best_row, blocks, deciding, dra
 from ..generation.text_to_image import TextToImage, evaluations, guider_of, path_of, within
 from ..nets.weights import file_hash, save_arrays
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
+from ..tracking.mirrors import Sweep
 from .compose import WEIGHTS
 from .diffusion import load_model
 from .exam import Exam, Passport, examine, picture_key
@@ -40,7 +41,7 @@ class Drawn(NamedTuple):
 
 def evaluate(configs: Sequence[Config], folder: Path) -> None:
     """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
-    run = Run(configs[0], folder)
+    run = Run(configs[0], folder, "evaluate")
     try:
         sweep_run(run, configs)
     finally:
@@ -186,7 +187,8 @@ def _publish(run: Run, exam: Exam, made_by: dict[str, Config]) -> None:
     _print(mine, best)
     say(verdict(rows, best))
     report = make_report([folder], folder / "report.html")
-    run.mirror.sweep(mine, [*made, report], best)
+    firsts = [shown[digest(r["passport"])] for r in mine]
+    run.mirror.sweep(Sweep(mine, best, exam.seed, firsts, captions, made, report))
     say(f"table {folder / 'sweep.csv'}, figures {figures}, report {report}")
 
 

@@ -1,4 +1,4 @@
-"""A run's folder: its config, its record, its console, its mirror."""
+"""A run's folder: its config, its record, its console, its mirrors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from ..config import Config, ConfigError
-from ..tracking.mirrors import Mirror
+from ..tracking.mirrors import Mirrors, open_mirrors
 from ..tracking.record import Record
 from ..training.signals import STOP
 
@@ -65,8 +65,8 @@ def say(*words: Any) -> None:
 class Run:
     """Claims the folder for this config. Raises ConfigError if it holds a run of another one."""
 
-    def __init__(self, config: Config, folder: Path) -> None:
-        self.config, self.folder = config, folder
+    def __init__(self, config: Config, folder: Path, job: str = "train") -> None:
+        self.config, self.folder, self.job = config, folder, job
         logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=console, show_path=False)], force=True)
         STOP.install()
         path = folder / "config.yaml"
@@ -78,20 +78,18 @@ class Run:
             partial.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
             partial.replace(path)
         self.record = Record(folder)
-        self._mirror: Mirror | None = None
+        self._mirrors: Mirrors | None = None
 
     @property
-    def mirror(self) -> Mirror:
+    def mirror(self) -> Mirrors:
         """Opened when first used: W&B takes seconds to start."""
-        if self._mirror is None:
-            self._mirror = Mirror(
-                self.config.tracking, self.folder, asdict(self.config), self.config.task, first_rank()
-            )
-        return self._mirror
+        if self._mirrors is None:
+            self._mirrors = open_mirrors(self.config, self.folder, self.job, first_rank())
+        return self._mirrors
 
     def finish(self) -> None:
-        if self._mirror is not None:
-            self._mirror.finish()
+        if self._mirrors is not None:
+            self._mirrors.finish()
 
     def _compare(self, old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> None:
         for key, value in new.items():
