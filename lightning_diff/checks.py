@@ -51,11 +51,14 @@ def _check_values(node: Any, prefix: str = "") -> None:
                 _check_values(part, f"{name}[{n}].")
         if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
             raise ConfigError(f"{name}={value}: must be a finite number")
-        if "allowed" in rule and value not in rule["allowed"]:
-            words = [str(a) for a in rule["allowed"]]
-            close = difflib.get_close_matches(str(value), words, n=1)
+        allowed = rule.get("allowed", rule.get("each", ()))
+        for part in (numbers if "each" in rule else [value]) if allowed else ():
+            if part in allowed:
+                continue
+            words = [str(a) for a in allowed]
+            close = difflib.get_close_matches(str(part), words, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"{name}={value}: must be one of {', '.join(words)}{hint}")
+            raise ConfigError(f"{name}={part}: must be one of {', '.join(words)}{hint}")
         if "low" in rule and not value >= rule["low"]:
             raise ConfigError(f"{name}={value}: must be at least {rule['low']}")
         if "high" in rule and not value <= rule["high"]:
@@ -78,6 +81,12 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
     yield (
         c.name is not None and (".." in c.name or c.name.startswith("/")),
         f"name={c.name}: a name of a folder in outputs={c.outputs}, not a path out of it",
+    )
+    also, uri = c.tracking.also, c.tracking.mlflow_uri
+    yield len(set(also)) < len(also), f"tracking.also={also}: a tracker is named twice"
+    yield (
+        uri is not None and "mlflow" not in also,
+        "tracking.mlflow_uri: would be ignored; it belongs to tracking.also=[mlflow]",
     )
     yield t.batch % ranks != 0, f"training.batch={t.batch}: must be a multiple of devices x nodes = {ranks}"
     yield from _net_combinations(c)

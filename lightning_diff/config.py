@@ -28,6 +28,11 @@ def listed(*default: Any) -> Any:
     return field(default_factory=lambda: list(default))
 
 
+def any_of(*allowed: Any) -> Any:
+    """A list, empty unless asked for, of some of these."""
+    return field(default_factory=list, metadata={"each": allowed})
+
+
 @dataclass
 class Data:
     """The captioned pictures. `seed` draws other pictures of the same world; `train` and `test` are counts of made
@@ -259,12 +264,19 @@ class Evaluation:
 
 @dataclass
 class Tracking:
-    """Where a run is mirrored. The run folder's own record comes first, always."""
+    """Where a run is mirrored. The run folder's own record comes first, always.
+
+    `also`: trackers beside W&B, any of tensorboard (RUN/tensorboard), csv (RUN/metrics.csv) and mlflow (RUN/mlflow, or
+    `mlflow_uri`: a server, or sqlite:///FILE shared by several runs). `group` is what the runs of a multirun have in
+    common (their experiment's name, if nothing is said); `tags` come before the run's own."""
 
     wandb: str = one_of("offline", "offline", "online", "disabled")
     project: str = "lightning-diff"
     entity: str | None = None
+    group: str | None = None
     tags: list[str] = listed()
+    also: list[str] = any_of("tensorboard", "csv", "mlflow")
+    mlflow_uri: str | None = None
 
 
 @dataclass

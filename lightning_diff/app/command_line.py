@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..checks import nearest
 from ..config import Config, ConfigError
+from ..tracking.installed import check_installed
 from ..training.signals import STOP, Interrupted
 from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_group
 from .prompts import finished, prompts_of, shipped_run
@@ -55,11 +56,16 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
+def group_name(config: Config, overrides: Sequence[str]) -> str:
+    """What the jobs of a multirun have in common."""
+    experiment = next((o.split("=", 1)[1] for o in overrides if o.startswith("experiment=")), config.task)
+    return config.name or experiment
+
+
 def run_name(config: Config, overrides: Sequence[str]) -> str:
     """The name given, or one that follows from the overrides: the same command names the same folder."""
     words = [o for o in overrides if not o.startswith(("experiment=", "name=", "tracking", "outputs=", "cache="))]
-    experiment = next((o.split("=", 1)[1] for o in overrides if o.startswith("experiment=")), config.task)
-    name = config.name or experiment
+    name = group_name(config, overrides)
     if config.name and any(o.startswith("name=") for o in overrides):
         return name
     safe = ["".join(c if c.isalnum() or c in "=.,-_" else "_" for c in w.lstrip("+~")) for w in words]
@@ -70,6 +76,7 @@ def train_command() -> None:
     """train.py: compose with Hydra (multirun and launchers included), check, then train."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import DictConfig
 
     register_schema()
@@ -78,7 +85,12 @@ def train_command() -> None:
     def job(node: DictConfig) -> None:
         def work() -> None:
             config = to_config(node)
-            name = run_name(config, list(HydraConfig.get().overrides.task))
+            check_installed(config.tracking)
+            hydra_job = HydraConfig.get()
+            overrides = list(hydra_job.overrides.task)
+            if hydra_job.mode == RunMode.MULTIRUN and config.tracking.group is None:
+                config.tracking.group = group_name(config, overrides)
+            name = run_name(config, overrides)
             from .train import train
 
             train(config, Path(config.outputs) / name)
@@ -146,6 +158,8 @@ def evaluate_command() -> None:
         combinations = product_of(rest) if many else [rest]
         runs = [finished(Path(r)) for r in (words["run"].split(",") if many else [words["run"]])]
         wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
+        for configs in wanted.values():
+            check_installed(configs[0].tracking)
         from .evaluate import evaluate
 
         for run, configs in wanted.items():

@@ -20,6 +20,7 @@ from ..evaluation.sweep import Case, Row, Store, best_row, blocks, deciding, dra
 from ..generation.text_to_image import TextToImage, evaluations, guider_of, path_of, within
 from ..nets.weights import file_hash, save_arrays
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
+from ..tracking.mirrors import Sweep
 from .compose import WEIGHTS
 from .diffusion import load_model
 from .exam import Exam, Passport, examine, picture_key
@@ -39,7 +40,7 @@ class Drawn(NamedTuple):
 
 def evaluate(configs: Sequence[Config], folder: Path) -> None:
     """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
-    with Run(configs[0], folder) as run:
+    with Run(configs[0], folder, "evaluate") as run:
         sweep_run(run, configs)
 
 
@@ -178,7 +179,8 @@ def _publish(run: Run, exam: Exam, made_by: dict[str, Config]) -> None:
     _print(mine, best)
     say(verdict(rows, best))
     report = make_report([folder], folder / "report.html")
-    run.mirror.sweep(mine, [*made, report], best)
+    firsts = [shown[digest(r["passport"])] for r in mine]
+    run.mirror.sweep(Sweep(mine, best, exam.seed, firsts, captions, made, report))
     say(f"table {folder / 'sweep.csv'}, figures {figures}, report {report}")
 
 

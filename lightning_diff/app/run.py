@@ -1,4 +1,4 @@
-"""A run's folder: its config, its record, its console, its mirror."""
+"""A run's folder: its config, its record, its console, its mirrors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.logging import RichHandler
 
 from ..config import Config, ConfigError
 from ..files import Held, lock, write_text
-from ..tracking.mirrors import Mirror
+from ..tracking.mirrors import Mirrors, open_mirrors
 from ..tracking.record import Record
 from ..training.requeue import requeue, set_alarm
 from ..training.signals import STOP, Interrupted
@@ -88,8 +88,8 @@ class Run:
     """Claims the folder for this config, until the end of a `with`. Raises ConfigError if it holds a run of another one, or
     if another process is at it (`wait`: waits for that one, if this process is the run's only rank)."""
 
-    def __init__(self, config: Config, folder: Path, wait: bool = False) -> None:
-        self.config, self.folder = config, folder
+    def __init__(self, config: Config, folder: Path, job: str = "train", wait: bool = False) -> None:
+        self.config, self.folder, self.job = config, folder, job
         logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=console, show_path=False)], force=True)
         STOP.install()
         set_alarm()
@@ -104,16 +104,14 @@ class Run:
         elif first_rank():
             write_text(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
         self.record = Record(folder)
-        self._mirror: Mirror | None = None
+        self._mirrors: Mirrors | None = None
 
     @property
-    def mirror(self) -> Mirror:
+    def mirror(self) -> Mirrors:
         """Opened when first used: W&B takes seconds to start."""
-        if self._mirror is None:
-            self._mirror = Mirror(
-                self.config.tracking, self.folder, asdict(self.config), self.config.task, first_rank()
-            )
-        return self._mirror
+        if self._mirrors is None:
+            self._mirrors = open_mirrors(self.config, self.folder, self.job, first_rank())
+        return self._mirrors
 
     def __enter__(self) -> Run:
         return self
@@ -122,8 +120,8 @@ class Run:
         """The job goes back into its queue before the mirrors are flushed, which may take longer than SLURM grants."""
         if isinstance(error, Interrupted):
             hand_back(error)
-        if self._mirror is not None:
-            self._mirror.finish()
+        if self._mirrors is not None:
+            self._mirrors.finish()
         if first_rank():
             self._lock.close()
 

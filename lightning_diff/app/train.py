@@ -36,7 +36,7 @@ SEEING = SHIPPED / WORLDS[0] / PARTS / "text.safetensors"  # whose picture half 
 def train(config: Config, folder: Path, wait: bool = False) -> None:
     """Train (or go on with) the run of this folder, then evaluate it if the config says so. If another process is at it:
     `wait` for it, or raise ConfigError."""
-    with Run(config, folder, wait) as run:
+    with Run(config, folder, wait=wait) as run:
         if config.task == "diffusion":
             from .diffusion import train_diffusion
 

@@ -1,108 +1,142 @@
-"""W&B as a mirror of the run folder. Nothing hangs or ends because it is not reachable (law 6)."""
+"""Mirrors of the run folder: what each of them is told, and the fan-out that outlives any of them (law 6)."""
 
 from __future__ import annotations
 
-import json
 import logging
-import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from ..config import Tracking
+import numpy as np
+
+from ..config import Config
 
 log = logging.getLogger(__name__)
 
-
-def run_id(folder: Path) -> str:
-    """One W&B run per run folder, kept over restarts."""
-    path = folder / "wandb_id"
-    if not path.is_file():
-        path.write_text(uuid.uuid4().hex[:12])
-    return path.read_text().strip()
+Row = Mapping[str, Any]
+NAMES = {"tensorboard": "TensorBoard", "csv": "metrics.csv", "mlflow": "MLflow", "wandb": "W&B"}
+CASE = ("guider", "sampler", "ema", "scale")  # the columns that say which case a row is, where a sweep has them
+TABLES = ("sweep.csv", "sweep.json", "sweep.parquet")
 
 
-class Mirror:
-    """A W&B run, or nothing when disabled or when this is not the first rank."""
+@dataclass(frozen=True)
+class Sweep:
+    """What a finished sweep tells. `pictures` are, row by row, the first of their case, uint8 [N, 3, H, W], of the first
+    `captions`; `seed` is that of their noise."""
 
-    def __init__(
-        self, tracking: Tracking, folder: Path, config: Mapping[str, Any], job_type: str, first_rank: bool = True
-    ) -> None:
-        self.run: Any = None
-        self.folder = folder
-        if tracking.wandb == "disabled" or not first_rank:
-            return
-        import wandb
+    rows: Sequence[Row]
+    best: Row
+    seed: int
+    pictures: Sequence[np.ndarray]
+    captions: Sequence[str]
+    figures: Sequence[Path]
+    report: Path
 
-        settings = wandb.Settings(init_timeout=20, finish_timeout=60, silent=True, console="off")
-        arguments: dict[str, Any] = {
-            "project": tracking.project,
-            "entity": tracking.entity,
-            "tags": tracking.tags or None,
-            "id": run_id(folder),
-            "name": folder.name,
-            "dir": str(folder),
-            "config": dict(config),
-            "job_type": job_type,
-            "resume": "allow",
-            "settings": settings,
-        }
-        try:
-            self.run = wandb.init(**{**arguments, "mode": tracking.wandb})
-        except Exception as e:
-            log.warning(
-                "W&B is not reachable (%s): this run is kept offline, `wandb sync` sends it later", type(e).__name__
-            )
+    @property
+    def case(self) -> list[str]:
+        return [c for c in CASE if c in self.rows[0]]
+
+    @property
+    def columns(self) -> list[str]:
+        """All but the passport."""
+        return [c for c in self.rows[0] if c != "passport"]
+
+    @property
+    def measured(self) -> list[str]:
+        """The columns that make a curve over the guidance scale; not the ends of intervals."""
+        numbers = [c for c in self.columns if c not in self.case and isinstance(self.rows[0][c], float)]
+        return [c for c in numbers if not c.endswith(("_low", "_high", "_std"))]
+
+    def lines(self) -> dict[str, list[Row]]:
+        """The rows by what they have in common but for the scale, in order of scale."""
+        found: dict[str, list[Row]] = {}
+        for row in sorted(self.rows, key=lambda r: float(r["scale"])):
+            found.setdefault(line_of(row), []).append(row)
+        return found
+
+
+def line_of(row: Row) -> str:
+    """Short, and fit for a folder's name: cfg, apg-ema0.1."""
+    words = [str(row["guider"]), *([str(row["sampler"])] if "sampler" in row else [])]
+    return "-".join([*words, *([f"ema{row['ema']:g}"] if row["ema"] else [])])
+
+
+def tables(folder: Path) -> list[Path]:
+    """The sweep's tables that are there."""
+    return [folder / name for name in TABLES if (folder / name).is_file()]
+
+
+class Mirror(Protocol):
+    """One tracker. Any of these may raise: the tracker is then done without."""
+
+    def train(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def sweep(self, sweep: Sweep) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class Mirrors:
+    """All that were asked for and could be opened. One that fails is dropped with a word, and the run goes on."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Mirror]]) -> None:
+        self.open: dict[str, Mirror] = {}
+        for name, make in makers.items():
             try:
-                self.run = wandb.init(**{**arguments, "mode": "offline"})
-            except Exception as again:
-                log.warning("no W&B mirror at all (%s): the run's own record is whole", type(again).__name__)
-                return
-        self.run.define_metric("step")
-        self.run.define_metric("train/*", step_metric="step")
+                self.open[name] = make()
+            except Exception as e:
+                log.warning("no %s mirror at all (%s): the run's own record is whole", name, type(e).__name__)
 
     def train(self, step: int, values: Mapping[str, float]) -> None:
-        self._try(lambda: self.run.log({"step": step, **{f"train/{k}": v for k, v in values.items()}}))
+        self._each(lambda mirror: mirror.train(step, values))
 
-    def sweep(self, rows: Sequence[Mapping[str, Any]], figures: Sequence[Path], best: Mapping[str, Any]) -> None:
-        """The table, the curves over w, the pictures, and the best row as the summary."""
-        self._try(lambda: self._sweep(rows, figures, best))
+    def sweep(self, sweep: Sweep) -> None:
+        self._each(lambda mirror: mirror.sweep(sweep))
 
     def finish(self) -> None:
-        self._try(lambda: self.run.finish())
-        self.run = None
+        self._each(lambda mirror: mirror.finish())
+        self.open = {}
 
-    def _try(self, work: Callable[[], None]) -> None:
-        """W&B's own process can die, or be killed; the run goes on without the mirror, and says so once."""
-        if self.run is None:
-            return
-        try:
-            work()
-        except Exception as e:
-            log.warning("W&B is lost (%s): the run goes on without it; its record is whole", type(e).__name__)
-            self.run = None
+    def _each(self, work: Callable[[Mirror], None]) -> None:
+        for name, mirror in list(self.open.items()):
+            try:
+                work(mirror)
+            except Exception as e:
+                log.warning("%s is lost (%s): the run goes on without it; its record is whole", name, type(e).__name__)
+                del self.open[name]
 
-    def _sweep(self, rows: Sequence[Mapping[str, Any]], figures: Sequence[Path], best: Mapping[str, Any]) -> None:
-        import wandb
 
-        columns = [c for c in rows[0] if c != "passport"]
-        table = wandb.Table(
-            columns=[*columns, "passport"], data=[[r[c] for c in columns] + [json.dumps(r["passport"])] for r in rows]
-        )
-        values: dict[str, Any] = {"sweep/table": table}
-        for column in columns:
-            if column not in ("guider", "ema", "scale", "n") and not column.endswith(("_low", "_high", "_std")):
-                values[f"sweep/{column}"] = wandb.plot.line(
-                    table, "scale", column, title=f"{column} over guidance scale"
-                )
-        values["sweep/fid_over_clip"] = wandb.plot.scatter(table, "clip_score", "fid", title="FID against CLIP score")
-        for path in figures:
-            if path.suffix == ".html":
-                values["report"] = wandb.Html(path.read_text("utf-8"), inject=False)
-                continue
-            values[f"pictures/{path.stem}"] = wandb.Image(str(path))
-        self.run.log(values)
-        weights = wandb.Artifact(f"weights-{run_id(self.folder)}", "model", metadata={"best_scale": best["scale"]})
-        weights.add_reference((self.folder / "weights.safetensors").resolve().as_uri(), checksum=False)
-        self.run.log_artifact(weights)
-        self.run.summary.update({f"best/{k}": v for k, v in best.items() if k != "passport"})
+def open_mirrors(config: Config, folder: Path, job: str = "train", first_rank: bool = True) -> Mirrors:
+    """`job` is train or evaluate. Ranks but the first have no mirrors. W&B is last: it may wait for a server."""
+    t = config.tracking
+    asked = [*t.also, *(["wandb"] if t.wandb != "disabled" else [])] if first_rank else []
+    return Mirrors({NAMES[name]: partial(_open, name, config, folder, job) for name in asked})
+
+
+def _open(name: str, config: Config, folder: Path, job: str) -> Mirror:
+    """Imported when asked for: their packages take seconds to load."""
+    if name == "tensorboard":
+        from .tensorboard_mirror import TensorBoard
+
+        return TensorBoard(folder)
+    if name == "csv":
+        from .metrics_csv import MetricsCsv
+
+        return MetricsCsv(folder)
+    if name == "mlflow":
+        from .mlflow_mirror import MLflow
+
+        return MLflow(config, folder, job)
+    from .weights_and_biases import WeightsAndBiases
+
+    return WeightsAndBiases(config, folder, job)
+
+
+def tags(config: Config) -> list[str]:
+    """Those asked for, then what a run is filtered by."""
+    own = [config.task, config.data.kind]
+    if config.task == "diffusion":
+        own += [config.objective.prediction, config.guidance.kind]
+    return list(dict.fromkeys([*config.tracking.tags, *own]))

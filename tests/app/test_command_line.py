@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.app.command_line import take_words
+from lightning_diff.app.command_line import take_words, train_command
 from lightning_diff.app.compose import PACKAGE_FOLDER
 from lightning_diff.config import ConfigError
 
@@ -27,6 +27,7 @@ def train(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (["--cfg", "job", "training=5"], 2, ["error: training=5: "]),
         (["experiment=base", "--cfg", "job"], 0, []),
         (["--help"], 0, []),
+        (["experiment=base", "tracking.also=[csvv]"], 2, ["error: tracking.also=csvv: must be one of "]),
     ],
 )
 def test_the_command_answers_before_torch_is_loaded(
@@ -46,3 +47,18 @@ def test_a_prompt_is_taken_as_typed() -> None:
     assert words == {"prompt": 'a "b", [c]=${d}', "run": ""} and rest == ["sampler=heun"]
     with pytest.raises(ConfigError, match=r"promt: .*did you mean 'prompt'"):
         take_words(["promt"], {"prompt": ""})
+
+
+def test_the_runs_of_a_multirun_share_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str | None]] = []
+    monkeypatch.setattr(
+        "lightning_diff.app.train.train", lambda config, folder: seen.append((folder.name, config.tracking.group))
+    )
+    base = ["train.py", "experiment=base", f"outputs={tmp_path}"]
+    for words in (["-m", "objective=eps,v"], ["-m", "tracking.group=mine", "seed=1,2"], []):
+        monkeypatch.setattr(sys, "argv", [*base[:1], *words[:1], *base[1:], *words[1:]])
+        train_command()
+    assert seen == [
+        *[("base-objective=eps", "base"), ("base-objective=v", "base")],
+        *[("base-seed=1", "mine"), ("base-seed=2", "mine"), ("base", None)],
+    ]

@@ -8,11 +8,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from pyarrow import parquet
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_diff.app.command_line import evaluate_command
 from lightning_diff.app.compose import CONF, SHIPPED, compose_config, load_config
@@ -76,6 +78,35 @@ def test_a_finished_run_is_evaluated_and_sampled_again(tmp_path: Path) -> None:
         train(compose_config(short("base", tmp_path, "objective=v")), folder)
     with pytest.raises(ConfigError, match="scalez"):
         load_config(folder / "config.yaml", ["guidance.scalez=3"])
+
+
+def test_a_run_with_every_mirror(tmp_path: Path) -> None:
+    """The record's curve and the sweep are in each of them, once, though the command was given twice."""
+    folder = tmp_path / "base"
+    words = ["tracking=offline", "tracking.also=[tensorboard,csv,mlflow]", "evaluation.every=2", "evaluation.quick=8"]
+    for _ in range(2):
+        train(compose_config(short("base", tmp_path, *words)), folder)
+    curve = Record(folder).curve()
+    with (folder / "metrics.csv").open() as f:
+        rows = list(csv.DictReader(f))
+    assert [float(r["loss"]) for r in rows] == [r["loss"] for r in curve] and rows[1]["quick_fid"]
+    board = EventAccumulator(str(folder / "tensorboard")).Reload()
+    assert [e.step for e in board.Scalars("train/loss")] == [r["step"] for r in curve]
+    assert [e.step for e in board.Scalars("train/quick_fid")] == [2]
+    swept = EventAccumulator(str(folder / "tensorboard" / "sweep" / "cfg-euler2")).Reload()
+    fids = {r["scale"]: r["fid"] for r in Record(folder).read("sweep")}
+    assert {e.step / 100: e.value for e in swept.Scalars("sweep/fid")} == pytest.approx(fids)
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow/mlflow.db")
+    run = (folder / "mlflow_id").read_text()
+    points = client.get_metric_history(run, "sweep/cfg-euler2/fid")
+    assert len(points) == 2 and {m.step / 100: m.value for m in points} == pytest.approx(fids)
+    assert "report.html" in {a.path for a in client.list_artifacts(run)}
+    assert len({f.stem for f in folder.rglob("run-*.wandb")}) == 1
+    tables = [json.loads(p.read_text()) for p in folder.rglob("*.table.json")]
+    cases = [t for t in tables if "checkpoint" in t["columns"]]
+    assert [[row[t["columns"].index("scale")] for row in t["data"]] for t in cases] == [
+        [1.0, 3.0]
+    ] * 2  # a segment each
 
 
 JUDGE = SHIPPED / "still_life" / "parts" / "judge.safetensors"

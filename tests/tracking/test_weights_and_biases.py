@@ -1,0 +1,119 @@
+"""W&B's offline file, by W&B's own reader: one run a folder, found by what it is of, with one table of cases."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_diff.config import Config, Tracking
+from lightning_diff.tracking import weights_and_biases
+from lightning_diff.tracking.mirrors import open_mirrors
+from lightning_diff.tracking.weights_and_biases import run_id
+from tests.tracking.sweeps import made_sweep
+
+
+def read_back(folder: Path) -> list[dict[str, Any]]:
+    """The records of a folder's offline runs, oldest first."""
+    found = []
+    for file in sorted(folder.rglob("run-*.wandb")):
+        words = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+        lines = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
+        found += [json.loads(line) for line in lines if line.startswith("{")]
+    return found
+
+
+def test_one_run_a_folder(tmp_path: Path) -> None:
+    first = run_id(tmp_path)
+    assert run_id(tmp_path) == first
+
+
+def test_an_offline_run_holds_the_table_the_curves_the_pictures_and_the_best_row(tmp_path: Path) -> None:
+    config = Config(tracking=Tracking(group="guiders", tags=["mine"]))
+    for step, job in ((1, "train"), (2, "train"), (0, "evaluate")):  # killed, continued, measured again
+        mirrors = open_mirrors(config, tmp_path, job)
+        if step:
+            mirrors.train(step, {"loss": 0.5, "quick_fid": 7.0})
+        else:
+            config.guidance.kind = "apg"
+        if step != 1:
+            mirrors.sweep(made_sweep(tmp_path, "cfg", "apg"))
+        mirrors.finish()
+    files = sorted(tmp_path.rglob("run-*.wandb"))
+    assert len(files) == 3 and {f.stem for f in files} == {f"run-{run_id(tmp_path)}"}  # one run, in three segments
+    read = read_back(tmp_path)
+    begun = [r["run"] for r in read if r["type"] == "run"]
+    train = ("guiders", "train", ["mine", "diffusion", "still_life", "flow", "cfg"])
+    assert [(r["run_group"], r.get("job_type"), r.get("tags")) for r in begun] == [
+        train,
+        train,
+        ("guiders", None, None),
+    ]
+    records = [json.dumps(r) for r in read]
+    for said in (
+        "train/loss",
+        "sweep/table",
+        "sweep/fid",
+        "sweep/fid_over_clip",
+        "pictures/grid-w1",
+        "report",
+        "best/scale",
+        f"weights-{run_id(tmp_path)}",
+        f"sweep-{run_id(tmp_path)}",
+        "abc123",
+        "sweep.csv",
+    ):
+        assert any(said in r for r in records), said
+    assert not any("fid_std over" in r for r in records)
+    lowest = [
+        r["summary"]["update"]["train/quick_fid"] for r in read if "train/quick_fid" in json.dumps(r.get("summary"))
+    ]
+    assert lowest == [{"min": 7.0}, {"min": 7.0}]
+
+
+def test_the_table_is_found_by_case_and_shows_its_pictures(tmp_path: Path) -> None:
+    mirrors = open_mirrors(Config(), tmp_path)
+    mirrors.sweep(made_sweep(tmp_path, "cfg", "apg"))
+    mirrors.finish()
+    tables = [json.loads(p.read_text()) for p in tmp_path.rglob("*.table.json")]
+    (table,) = [t for t in tables if "checkpoint" in t["columns"]]
+    shown = ["picture 1", "picture 2"]
+    numbers = ["n", "fid", "fid_std", "clip_score", "passport"]
+    assert table["columns"] == ["checkpoint", "guider", "ema", "scale", "seed", *shown, *numbers]
+    assert [row[:5] for row in table["data"]] == [
+        ["abc123", guider, 0.0, scale, 5] for guider in ("cfg", "apg") for scale in (3.0, 1.0)
+    ]
+    artifacts = [r["artifact"] for r in read_back(tmp_path) if r["type"] == "artifact"]
+    (kept,) = [a["manifest"]["contents"] for a in artifacts if "sweeptable" in a["name"]]
+    assert sum(c["path"].startswith("media/images/") for c in kept) == 8  # two pictures of each of four cases
+    plotted = [t for t in tables if "line" in t["columns"]]
+    assert plotted and all(t["columns"] == ["line", "scale", "fid", "clip_score"] for t in plotted)
+
+
+class Started(Exception):
+    """What wandb.init was asked for."""
+
+
+@pytest.mark.parametrize(
+    "begun, job, said",
+    [(0, "train", "train"), (0, "evaluate", "evaluate"), (1, "train", "train"), (1, "evaluate", None)],
+)
+def test_an_evaluation_leaves_the_type_of_its_trainings_run(
+    begun: int, job: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def init(**arguments: Any) -> None:
+        asked.append(arguments)
+        raise Started
+
+    monkeypatch.setattr(weights_and_biases.wandb, "init", init)
+    if begun:
+        run_id(tmp_path)
+    config = Config(tracking=Tracking(group="guiders"))
+    assert open_mirrors(config, tmp_path, job).open == {}
+    assert [(a["job_type"], a["group"], a["id"]) for a in asked] == [(said, "guiders", run_id(tmp_path))]
