@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..checks import nearest
 from ..config import Config, ConfigError
+from ..ignored import check_words
 from ..tracking.installed import check_installed
 from ..training.signals import STOP, Interrupted
 from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_group
@@ -88,6 +89,7 @@ def train_command() -> None:
             check_installed(config.tracking)
             hydra_job = HydraConfig.get()
             overrides = list(hydra_job.overrides.task)
+            check_words(config, overrides)
             if hydra_job.mode == RunMode.MULTIRUN and config.tracking.group is None:
                 config.tracking.group = group_name(config, overrides)
             name = run_name(config, overrides)

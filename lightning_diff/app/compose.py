@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..checks import check, keys, nearest
 from ..config import Config, ConfigError, Reader
+from ..ignored import check_words
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PACKAGE_FOLDER = CONF.parent
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", "features_weights", "guide")
 WEIGHTS = "weights.safetensors"  # of a finished run, in its folder
 
 
@@ -73,8 +76,20 @@ def to_config(node: DictConfig) -> Config:
     walk(node, "")
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), node))
     assert isinstance(config, Config)
+    _at_home(config)
     check(config)
     return config
+
+
+def _at_home(node: Any) -> None:
+    """~ is the user's home: a shell leaves it alone in data.source=~/pictures. Only in what is a path."""
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if isinstance(value, str) and value.startswith("~") and f.name in PATHS:
+            setattr(node, f.name, os.path.expanduser(value))
+        for part in value if isinstance(value, list) else [value]:
+            if is_dataclass(part):
+                _at_home(part)
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -82,15 +97,18 @@ def compose_config(overrides: Sequence[str]) -> Config:
     register_schema()
     try:
         if GlobalHydra.instance().is_initialized():
-            return to_config(compose("config", list(overrides)))
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return to_config(compose("config", list(overrides)))
+            config = to_config(compose("config", list(overrides)))
+        else:
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                config = to_config(compose("config", list(overrides)))
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
     except ValueError as e:
         if found := wrong_group(overrides, e):
             raise found from e
         raise
+    check_words(config, overrides)
+    return config
 
 
 def wrong_group(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
