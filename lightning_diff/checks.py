@@ -55,6 +55,8 @@ def _check_values(node: Any, prefix: str = "") -> None:
         for n, part in enumerate(numbers):
             if is_dataclass(part):
                 _check_values(part, f"{name}[{n}].")
+        if any(v is None or isinstance(v, list | dict) for v in numbers) and isinstance(value, list):
+            raise ConfigError(f"{name}={value}: must be a list of plain values")
         if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
             raise ConfigError(f"{name}={value}: must be a finite number")
         allowed = rule.get("allowed", rule.get("each", ()))
@@ -100,6 +102,10 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
     yield (
         c.data.kind in ("still_life", "digits") and c.data.test < 64 and c.task == "diffusion" and c.evaluation.enabled,
         f"data.test={c.data.test}: the sweep needs at least 64 test captions, or evaluation.enabled=false",
+    )
+    yield (
+        c.data.kind == "folder" and 0 < c.data.test < 4 and c.task == "diffusion" and c.evaluation.enabled,
+        f"data.test={c.data.test}: the sweep needs at least 4 test pictures, or 0, which measures with the training's",
     )
     yield (
         c.evaluation.features != "judge" and not c.evaluation.features_weights,

@@ -14,7 +14,7 @@ from ..config import Config, ConfigError
 from ..ignored import check_words
 from ..tracking.installed import check_installed
 from ..training.signals import STOP, Interrupted
-from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_group
+from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_word
 from .prompts import finished, prompts_of, shipped_run
 
 Words = dict[str, str]
@@ -103,7 +103,7 @@ def train_command() -> None:
         try:
             job()
         except ValueError as e:
-            if found := wrong_group(sys.argv[1:], e):
+            if found := wrong_word(sys.argv[1:], e):
                 raise found from e
             raise
 

@@ -104,21 +104,25 @@ def compose_config(overrides: Sequence[str]) -> Config:
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
     except ValueError as e:
-        if found := wrong_group(overrides, e):
+        if found := wrong_word(overrides, e):
             raise found from e
         raise
     check_words(config, overrides)
     return config
 
 
-def wrong_group(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
-    """Hydra's ValueError for a group of conf/ that was given something that is no name, as training=5, as a ConfigError
-    that says which; None for any other error."""
+def wrong_word(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
+    """Hydra's ValueError for a group of conf/ that was given something that is no name, as training=5, or for a key within
+    a list, as a ConfigError that says which; None for any other error."""
     groups = {p.name for p in CONF.iterdir() if p.is_dir()}
-    if "Config group override" in str(error):
-        for o in OverridesParser.create().parse_overrides([w for w in overrides if not w.startswith("-") and "=" in w]):
-            if not isinstance(o.value(), str | list) and (o.key_or_group in groups or not o.key_or_group):
-                return ConfigError(f"{o.input_line}: {o.key_or_group} is a group; name one of its files in conf/")
+    known = set(keys(Config()))
+    for o in OverridesParser.create().parse_overrides([w for w in overrides if not w.startswith("-") and "=" in w]):
+        key, above = o.key_or_group, o.key_or_group.rpartition(".")[0]
+        if "Config group override" in str(error):
+            if not isinstance(o.value(), str | list) and (key in groups or not key):
+                return ConfigError(f"{o.input_line}: {key} is a group; name one of its files in conf/")
+        elif key not in known and above in known:
+            return ConfigError(f"{key}: no such key; give all of {above}=[...]")
     return None
 
 

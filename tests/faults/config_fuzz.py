@@ -1,4 +1,4 @@
-"""Valid commands, changed at random: each trains its first steps (and draws, where it would), or is refused in one line
+"""Valid commands, changed at random: each trains its first step (and draws, where it would), or is refused in one line
 that names a key. What was asked for is in the run's config and is read by it.
 
     python -m tests.faults.config_fuzz --count 1000 --from 0 --to found.jsonl
@@ -40,11 +40,17 @@ from lightning_diff.training.signals import STOP, Interrupted
 from tests.conftest import draw_pictures
 from tests.faults.mutations import Mutation, mutation
 
-SECONDS = 40.0  # of one mutation; a sweep may be cut short by it, the first step may not
-STEPS = 2
+SECONDS = 60.0  # of one mutation; a sweep may be cut short by it, the first step may not
 MEMORY = 16 << 30  # bytes of address space: what wants more than a laptop has is a defect, not the machine's end
 NAMES = {*keys(Config()), *keys(Reader()), *(p.name for p in CONF.iterdir() if p.is_dir())}
-KEPT = ("name", "outputs", "cache", "task", "part_steps")  # read before the run, or where it asks for parts
+KEPT = (
+    "name",
+    "outputs",
+    "cache",
+    "task",
+    "part_steps",
+    "guidance.scale",
+)  # read before the run, for parts, by sample.py
 SWITCHED = {  # groups that are kept in the run's folder for later while this is so
     "sampler.": lambda c: not c.evaluation.enabled,
     "guidance.": lambda c: not c.evaluation.enabled,
@@ -118,12 +124,12 @@ def _same(asked: Any, has: Any) -> bool:
 
 @contextlib.contextmanager
 def _limits() -> Iterator[None]:
-    """Two steps of every training, and so many seconds, after which the run is asked to stop as by SLURM."""
+    """One step of every training, and so many seconds, after which the run is asked to stop as by SLURM."""
     made = trainer_room.make_trainer
 
     def few(*arguments: Any) -> Any:
         trainer = made(*arguments)
-        trainer.fit_loop.epoch_loop.max_steps = min(STEPS, trainer.max_steps)
+        trainer.fit_loop.epoch_loop.max_steps = 1
         return trainer
 
     STOP.number, STOP.ends = 0, False
