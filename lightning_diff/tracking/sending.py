@@ -14,7 +14,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-WAIT = 60.0  # seconds at the end of a run for what is not sent yet
+WAIT = 30.0  # seconds at the end of a run for what is not sent yet
 
 
 class Sender:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -53,6 +54,7 @@ class WeightsAndBiases:
             "resume": "allow",
             "settings": settings,
         }
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its end would wait for the server
         self.run = wandb.init(**arguments, mode="offline")
         self.sender = Sender(folder, Path(self.run.dir).parent) if t.wandb == "online" else None
         self.run.define_metric("step")

@@ -94,6 +94,7 @@ class Server:
                 "summaryMetrics": json.dumps(rows[-1] if rows else {}),
                 "config": "{}",
                 "tags": [],
+                "wandbConfig": '{"t": 1}',
             }
             bucket = {**self.runs[v["name"]], **state}
             return {"model": {"id": "p", "name": "p", "entity": {"id": "e", "name": "me"}, "bucket": bucket}}
