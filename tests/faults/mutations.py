@@ -65,7 +65,9 @@ WORDS: dict[str, list[str]] = {
     "data.image_size": ["16", "32", "64", "48", "100000", "-64"],
     "data.source": ["pictures", "'pictures/00.png'", "/no/where", "empty", "'~'", "pipe:ls", "'s3://x/{0..1}.tar'"],
     "data.kind": ["still_life", "digits", "folder", "shards", "still-life"],
-    "text.patch_size": ["4", "8", "16", "5", "0", "128"],  # one of 1 is right, and minutes a step; so are many layers
+    "text.patch_size": ["4", "8", "16", "5", "0", "128"],  # one of 1 is right, and minutes a step; so are many layers and blocks
+    "unet.blocks": ["1", "2", "3", "0", "65"],
+    "autoencoder.blocks": ["1", "2", "3", "0", "65"],
     "text.layers": ["1", "2", "3", "100000"],
     "text.vision_layers": ["1", "2", "3", "100000"],
     "evaluation.samples": ["4", "5", "8", "64", "1000000000"],
