@@ -163,6 +163,10 @@ def _text_combinations(c: Config) -> Iterator[tuple[bool, str]]:
             tower.model is not None and given and os.path.isdir(tower.weights),
             f"{name}.model={tower.model}: would be ignored; {name}.weights={tower.weights} is a folder that says what it is",
         )
+    yield (
+        t.weights == "auto" and t.layer > t.layers,
+        f"text.layer={t.layer}: the tower has text.layers={t.layers} layers",
+    )
     reads = t.more or t.layer != 1 or not t.final_norm or t.null != "empty"
     yield (
         c.task != "diffusion" and bool(reads),
