@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def work(root: Path, share: tuple[int, int], die_at: int, asked: Path) -> None:
     def compute(first: int, stop: int) -> Mapping[str, np.ndarray]:
         with asked.open("a") as f:
             f.write(f"{first}\n")
-        if first == die_at * BLOCK:
+        time.sleep(0.05)
+        if first == die_at * BLOCK:  # where it begins
             os.kill(os.getpid(), signal.SIGKILL)
         return rows(first, stop)
 
@@ -48,7 +50,7 @@ def test_processes_of_which_one_is_killed_make_what_one_makes(tmp_path: Path) ->
     )
     root, asked = tmp_path / "many", [tmp_path / f"asked{i}" for i in range(3)]
     workers = [
-        multiprocessing.Process(target=work, args=(root, (i, 3), die, asked[i])) for i, die in enumerate((-1, 4, -1))
+        multiprocessing.Process(target=work, args=(root, (i, 3), die, asked[i])) for i, die in enumerate((-1, 3, -1))
     ]
     for worker in workers:
         worker.start()
