@@ -11,14 +11,18 @@ export PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1                        # the log 
 cache=(${CACHE:+"cache=$CACHE"})
 ranks=("training.nodes=$SLURM_NNODES" "training.devices=${SLURM_NTASKS_PER_NODE:-1}")
 
-# run SCRIPT WORDS...: python in every task. One that ended by SIGTERM (143: preemption, time limit, scancel --signal=TERM)
-# has saved, and the job goes back to the queue. SLURM would not do that: to it, a job that leaves by itself after the
-# signal has failed. A cancelled job is no longer RUNNING here.
+# run SCRIPT WORDS...: python in every task. One that a signal stopped (preemption, time limit, scancel --signal=TERM) has
+# saved, and ends with 128 + the signal; 75 says that it could not hand the job back itself. Then the job goes back to the
+# queue from here. SLURM would not do that: to it, a job that leaves by itself after its signal has failed. A job that was
+# cancelled, or is on its way back already, is no longer RUNNING.
 run() {
   local rc=0
   srun --kill-on-bad-exit=1 "${SRUN[@]}" "${CONTAINER[@]}" "$PYTHON" "$@" || rc=$?
-  if [ $rc = 143 ] && scontrol show job --oneliner "$SLURM_JOB_ID" | grep -q 'JobState=RUNNING'; then
-    scontrol requeue "$SLURM_JOB_ID" || echo "not requeued; submit the same command again to go on" >&2
-  fi
+  case $rc in
+    75 | 138 | 140 | 142 | 143)
+      if scontrol show job --oneliner "$SLURM_JOB_ID" | grep -q 'JobState=RUNNING'; then
+        scontrol requeue "$SLURM_JOB_ID" || echo "not requeued; submit the same command again to go on" >&2
+      fi ;;
+  esac
   exit $rc
 }

@@ -98,6 +98,10 @@ def train_command() -> None:
             config = to_config(node)
             check_installed(config.tracking)
             hydra_job = HydraConfig.get()
+            if hydra_job.mode == RunMode.RUN and hydra_job.runtime.choices["hydra/launcher"] == "slurm":
+                raise ConfigError(
+                    "hydra/launcher=slurm: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch"
+                )
             overrides = list(hydra_job.overrides.task)
             if hydra_job.mode == RunMode.MULTIRUN and config.tracking.group is None:
                 config.tracking.group = group_name(config, overrides)
