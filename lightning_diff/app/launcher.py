@@ -107,7 +107,7 @@ def find_out(jobs: Sequence[Job]) -> None:
 
 def follow(jobs: Sequence[Job], poll: float) -> None:
     """Until all jobs have ended. A table that is kept up to date, or, where there is no terminal, a line a change."""
-    with Live(console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
+    with Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext() as live:
         while True:
             before = [job.state for job in jobs]
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,11 @@ def list_runs(outputs: Path) -> None:
 
 def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str]) -> Table:
     """A row a run, with what SLURM says of those that it was given."""
-    table = Table(
-        Column(COLUMNS[0], overflow="fold", min_width=24), *([Column("job", overflow="fold")] if jobs else [])
-    )
-    for column in COLUMNS[1:]:
-        table.add_column(column, overflow="fold")
+    first = [Column(COLUMNS[0], overflow="fold", min_width=16), *([Column("job", min_width=9)] if jobs else [])]
+    table = Table(*first, *COLUMNS[1:])
     for folder in folders:
-        name, *rest = _cells(folder)
+        record = folder / "record.jsonl"
+        name, *rest = _cells(folder, record.stat().st_mtime_ns if record.is_file() else 0)
         table.add_row(name, *([jobs.get(folder, "")] if jobs else []), *rest)
     return table
 
@@ -65,7 +64,9 @@ def _jobs(folders: Sequence[Path]) -> dict[Path, str]:
     return {folder: f"{job} {now.get(job, slurm.GONE).lower()}".removesuffix(" gone") for folder, job in given.items()}
 
 
-def _cells(folder: Path) -> list[str]:
+@cache
+def _cells(folder: Path, stamp: int) -> list[str]:
+    """`stamp` says of when: a table that is shown again and again reads what has changed."""
     record = Record(folder)
     curve, (rows, _) = record.curve(), study_rows(folder)
     last: Any = curve[-1] if curve else {}

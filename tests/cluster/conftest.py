@@ -105,4 +105,4 @@ def short(root: Path) -> list[str]:
 
 def step_of(folder: Path) -> int:
     """The last step that a run has recorded."""
-    return max((int(row["step"]) for row in Record(folder).curve()), default=0) if folder.is_dir() else 0
+    return max((int(row["step"]) for row in Record(folder).curve()), default=0)

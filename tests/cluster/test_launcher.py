@@ -33,8 +33,8 @@ def start(cluster: Cluster, out: Path, words: Sequence[str]) -> subprocess.Popen
 
 def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, tmp_path: Path) -> None:
     """Six runs, a node each (all of its CPUs): two at a time, in the partition that makes way."""
-    words = command(tmp_path, "hydra.launcher.partition=low", "training.steps=60", "data.seed=0,1,2,3,4,5")
-    runs = {seed: tmp_path / f"base-debug=one_batch-unet=tiny-training.steps=60-data.seed={seed}" for seed in range(6)}
+    words = command(tmp_path, "hydra.launcher.partition=low", "training.steps=120", "data.seed=0,1,2,3,4,5")
+    runs = {seed: tmp_path / f"base-debug=one_batch-unet=tiny-training.steps=120-data.seed={seed}" for seed in range(6)}
     runs[5].mkdir()
     (runs[5] / "parts").write_text("a file where a folder has to be")
     sweep = start(cluster, tmp_path / "said", words)
@@ -45,7 +45,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
         def found() -> tuple[str, Path] | None:
             for job in cluster.on(node):
                 for run in runs.values():
-                    if (run / f"slurm-{job}.out").is_file() and 3 <= step_of(run) < 40:
+                    if (run / f"slurm-{job}.out").is_file() and 3 <= step_of(run) < 60:
                         return job, run
             return None
 
@@ -68,7 +68,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
         assert "Restarts=1" in cluster.call("scontrol", "show", "job", job)
         assert "continuing at step" in (folder / f"slurm-{job}.out").read_text()
     for seed in range(5):
-        assert re.search(f"data.seed={seed}: job [0-9]+ finished", said) and step_of(runs[seed]) == 60
+        assert re.search(f"data.seed={seed}: job [0-9]+ finished", said) and step_of(runs[seed]) == 120
     (job,) = re.findall(r"data.seed=5: job ([0-9]+) failed; the end of", said)
     assert "/parts" in said.split("the end of")[1] and said.endswith(
         "1 of 6 runs failed; the same command submits these alone\n"
@@ -79,7 +79,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
     said = cluster.call(*words)
     assert "6 runs: 5 finished, 1 to submit, 0 in the queue" in said
     (new,) = cluster.jobs().keys() - before.keys()
-    assert (runs[5] / "slurm_job").read_text().strip() == new != job and step_of(runs[5]) == 60
+    assert (runs[5] / "slurm_job").read_text().strip() == new != job and step_of(runs[5]) == 120
     assert "6 runs: 6 finished, 0 to submit, 0 in the queue" in cluster.call(*words)
 
 
@@ -119,8 +119,8 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_submitted(cluster
 @pytest.mark.parametrize("choice", ["leave", "cancel"])
 def test_an_interrupt_leaves_the_jobs_or_cancels_them(cluster: Cluster, tmp_path: Path, choice: str) -> None:
     """Left, they are followed by the same command; cancelled, it submits them again."""
-    words = command(tmp_path, "seed=0,1", "training.steps=60", f"hydra.launcher.on_interrupt={choice}")
-    runs = [tmp_path / f"base-debug=one_batch-unet=tiny-seed={seed}-training.steps=60" for seed in (0, 1)]
+    words = command(tmp_path, "seed=0,1", "training.steps=120", f"hydra.launcher.on_interrupt={choice}")
+    runs = [tmp_path / f"base-debug=one_batch-unet=tiny-seed={seed}-training.steps=120" for seed in (0, 1)]
     sweep = start(cluster, tmp_path / "said", words)
     eventually("both train", lambda: all(step_of(run) >= 3 for run in runs), instead=(tmp_path / "said").read_text)
     jobs = [(run / "slurm_job").read_text().strip() for run in runs]
@@ -129,18 +129,21 @@ def test_an_interrupt_leaves_the_jobs_or_cancels_them(cluster: Cluster, tmp_path
     said = (tmp_path / "said").read_text()
     if choice == "leave":
         assert said.endswith(f"Cancel: scancel {' '.join(jobs)}\n")
-        assert all(
-            f"{job} running" in cluster.call(sys.executable, "-m", "lightning_diff", f"outputs={tmp_path}")
-            for job in jobs
-        )
+        for job in jobs:  # so that they are still there when the command is given again
+            cluster.call("scontrol", "suspend", job)
     else:
         assert said.endswith("2 jobs cancelled; the same command goes on from their last checkpoints\n")
         for job in jobs:
             cluster.wait(job, "CANCELLED")
-    again = cluster.call(*words)
-    assert f"2 runs: 0 finished, {'0 to submit, 2' if choice == 'leave' else '2 to submit, 0'} in the queue" in again
+    sweep = start(cluster, tmp_path / "again", words)
+    expected = f"2 runs: 0 finished, {'0 to submit, 2' if choice == 'leave' else '2 to submit, 0'} in the queue"
+    eventually(expected, lambda: expected in (tmp_path / "again").read_text())
+    if choice == "leave":
+        for job in jobs:
+            cluster.call("scontrol", "resume", job)
+    assert sweep.wait(120) == 0
     same = [(run / "slurm_job").read_text().strip() for run in runs] == jobs
-    assert same == (choice == "leave") and all(step_of(run) == 60 for run in runs)
+    assert same == (choice == "leave") and all(step_of(run) == 120 for run in runs)
 
 
 def test_jobs_are_submitted_and_not_waited_for(cluster: Cluster, tmp_path: Path) -> None:
@@ -148,4 +151,6 @@ def test_jobs_are_submitted_and_not_waited_for(cluster: Cluster, tmp_path: Path)
     cluster.call(*words)
     jobs = cluster.call("squeue", "--noheader", "--format=%A %T %r").splitlines()
     assert len(jobs) == 2 and all(job.endswith("PENDING JobHeldUser") for job in jobs)
+    listed = cluster.call(sys.executable, "-m", "lightning_diff", f"outputs={tmp_path}")
+    assert all(f"{job.split()[0]} pending" in listed for job in jobs)
     assert "0 to submit, 2 in the queue" in cluster.call(*words)
