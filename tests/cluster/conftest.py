@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from lightning_diff.tracking.record import Record
 
 SCRIPT = PACKAGE_FOLDER / "slurm" / "cluster"
 FREE_OF = ("SLURM", "SBATCH", "SRUN", "HYDRA")  # the environment of a test is not that of a job around it
+SMALLEST = ("debug=one_batch", "unet=tiny", "training.batch=2", "training.precision=32-true")
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
 
 
@@ -88,6 +90,7 @@ def running_cluster() -> Iterator[Cluster]:
     cluster.up()
     yield cluster
     cluster.down()
+    shutil.rmtree(cluster.folder)
 
 
 @pytest.fixture
@@ -100,7 +103,12 @@ def cluster(running_cluster: Cluster) -> Iterator[Cluster]:
 
 def short(root: Path) -> list[str]:
     """The words of the smallest main job, kept in this folder."""
-    return ["experiment=base", "debug=one_batch", "unet=tiny", f"outputs={root}", f"cache={root}/cache"]
+    return ["experiment=base", *SMALLEST, f"outputs={root}", f"cache={root}/cache"]
+
+
+def run_of(root: Path, *words: str) -> Path:
+    """The folder of the run with these words more."""
+    return root / "-".join(["base", *SMALLEST, *words])
 
 
 def step_of(folder: Path) -> int:
