@@ -33,22 +33,23 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 def check(config: Config) -> None:
     """Raises ConfigError for the first value that is out of range or for a combination that means nothing."""
-    _check_values(config)
+    check_values(config)
     for wrong, message in _combinations(config):
         if wrong:
             raise ConfigError(message)
 
 
-def _check_values(node: Any, prefix: str = "") -> None:
+def check_values(node: Any, prefix: str = "") -> None:
+    """Raises ConfigError for the first value of a dataclass that its metadata does not allow."""
     for f in fields(node):
         value, name, rule = getattr(node, f.name), prefix + f.name, f.metadata
         if is_dataclass(value):
-            _check_values(value, name + ".")
+            check_values(value, name + ".")
             continue
         numbers = value if isinstance(value, list) else [value]
         for n, part in enumerate(numbers):
             if is_dataclass(part):
-                _check_values(part, f"{name}[{n}].")
+                check_values(part, f"{name}[{n}].")
         if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
             raise ConfigError(f"{name}={value}: must be a finite number")
         allowed = rule.get("allowed", rule.get("each", ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import itertools
 import os
 import sys
@@ -23,6 +24,12 @@ LACKING = (
     errno.EROFS,
     errno.EACCES,
 )  # not the program's fault: disk full, no right to write
+LONGEST = 150  # of a run's name: file systems allow 255, and figures and reports are named after it
+# Overrides that say where a run is kept and where it runs, not what it is: the same run on other ranks has the same name.
+PLACE = (
+    *("experiment=", "name=", "tracking", "outputs=", "cache="),
+    *(f"training.{key}=" for key in ("accelerator", "devices", "nodes", "workers")),
+)
 
 
 def guarded(work: Callable[[], None]) -> None:
@@ -64,12 +71,16 @@ def group_name(config: Config, overrides: Sequence[str]) -> str:
 
 def run_name(config: Config, overrides: Sequence[str]) -> str:
     """The name given, or one that follows from the overrides: the same command names the same folder."""
-    words = [o for o in overrides if not o.startswith(("experiment=", "name=", "tracking", "outputs=", "cache="))]
+    words = [o for o in overrides if not o.startswith(PLACE)]
     name = group_name(config, overrides)
     if config.name and any(o.startswith("name=") for o in overrides):
         return name
     safe = ["".join(c if c.isalnum() or c in "=.,-_" else "_" for c in w.lstrip("+~")) for w in words]
-    return "-".join([name, *safe])[:150]
+    whole = "-".join([name, *safe])
+    if len(whole) <= LONGEST:
+        return whole
+    mark = hashlib.sha256(whole.encode()).hexdigest()[:8]  # else runs that differ in their last words share a folder
+    return f"{whole[: LONGEST - 9]}-{mark}"
 
 
 def train_command() -> None:
@@ -87,6 +98,10 @@ def train_command() -> None:
             config = to_config(node)
             check_installed(config.tracking)
             hydra_job = HydraConfig.get()
+            if hydra_job.mode == RunMode.RUN and hydra_job.runtime.choices["hydra/launcher"] == "slurm":
+                raise ConfigError(
+                    "hydra/launcher=slurm: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch"
+                )
             overrides = list(hydra_job.overrides.task)
             if hydra_job.mode == RunMode.MULTIRUN and config.tracking.group is None:
                 config.tracking.group = group_name(config, overrides)
