@@ -104,8 +104,8 @@ class Run:
         path = folder / "config.yaml"
         if not path.is_file() and first_rank():
             write_text(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
-        if first_rank() and (job := job_id()):
-            claim(folder, job)
+        if first_rank() and (slurm_job := job_id()):
+            claim(folder, slurm_job)
         self.record = Record(folder)
         self._mirrors: Mirrors | None = None
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import ModelParallelStrategy
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
@@ -122,7 +123,7 @@ def fit(
     begin = 0
     if last.is_file():
         begin = int(read_checkpoint(last)["global_step"])
-        console.print(f"{title}: continuing at step {begin} of {t.steps}", highlight=False)
+        rank_zero_only(console.print)(f"{title}: continuing at step {begin} of {t.steps}", highlight=False)
     if begin >= t.steps:
         module.on_load_checkpoint(checkpoint := read_checkpoint(last))
         module.load_state_dict(checkpoint["state_dict"])
