@@ -103,8 +103,8 @@ class Run:
         path = folder / "config.yaml"
         if not path.is_file() and first_rank():
             write_text(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
-        if first_rank() and (job := job_id()):
-            claim(folder, job)
+        if first_rank() and (given := job_id()):
+            claim(folder, given)
         self.record = Record(folder)
         self._mirrors: Mirrors | None = None
 
