@@ -124,6 +124,17 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         c.task == "attributes" and c.data.kind in ("folder", "shards"),
         f"task=attributes on data.kind={c.data.kind}: only made worlds (still_life, digits) know their attributes",
     )
+    sharded = t.strategy == "fsdp"
+    yield (
+        sharded and (c.task != "diffusion" or ranks == 1),
+        "training.strategy=fsdp: shards the UNet of task=diffusion over training.devices x training.nodes > 1; use ddp",
+    )
+    alone = {"lora": t.lora > 0, "ema_every": t.ema_every > 0, "compile": t.compile}
+    for name, given in {
+        **{f"training.{k}": v for k, v in alone.items()},
+        "evaluation.every": c.evaluation.every > 0,
+    }.items():
+        yield sharded and given, f"{name}: not with training.strategy=fsdp, which has the net in parts; use ddp"
     yield (
         t.lora > 0 and (c.unet.kind != "ldm" or c.init_from is None or c.task != "diffusion"),
         f"training.lora={t.lora}: adapters are trained on weights of unet.kind=ldm that init_from= names",

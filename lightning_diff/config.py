@@ -207,7 +207,8 @@ class Guidance:
 
 @dataclass
 class Training:
-    """Of any of the trainings; `batch` is the global batch, over all ranks. Every `ema_every` steps (0: never) two averages
+    """Of any of the trainings; `batch` is the global batch, over all ranks. `strategy` ddp keeps all of the UNet on each rank,
+    fsdp a part of it; either goes on from the other's checkpoint. Every `ema_every` steps (0: never) two averages
     are written down, from which any length of EMA can be made afterwards. `compile` is torch.compile of the net, for the
     training and the sweep: minutes to begin with, then a tenth faster on a CPU, more on a GPU.
     `checkpointing` computes the net's blocks again
@@ -228,6 +229,7 @@ class Training:
     accelerator: str = one_of("auto", "auto", "cpu", "gpu")
     devices: int = at_least(1, 1)
     nodes: int = at_least(1, 1)
+    strategy: str = one_of("ddp", "ddp", "fsdp")
     workers: int = at_least(0, 0)
     compile: bool = False
     checkpointing: bool = False

@@ -248,19 +248,25 @@ def prepare_command() -> None:
     def work(words: Words, overrides: list[str]) -> None:
         from .compose import compose_config
 
-        data = [f"data={words['data']}"]
+        data = [f"data={words['data']}"] if words["data"] else []
         if words["source"]:
             quoted = words["source"].replace("\\", "\\\\").replace("'", "\\'")
             data.append(f"data.source='{quoted}'")
         config = compose_config([*data, *overrides])
-        from .prepare import prepare_data
+        from .prepare import prepare_data, prepare_experiment
 
-        prepare_data(config)
+        if any(o.startswith("experiment=") for o in overrides):
+            prepare_experiment(config)
+        else:
+            prepare_data(config)
 
     _plain_command(
         "python prepare.py data=folder source=DIR [data.image_size=64 data.test=0]\n"
-        "Captioned pictures (PICTURE.png beside PICTURE.txt) to WebDataset shards, kept in outputs/cache/data.",
-        {"data": "still_life", "source": ""},
+        "python prepare.py experiment=base [the overrides of train.py ...]\n"
+        "Captioned pictures (PICTURE.png beside PICTURE.txt) to WebDataset shards, kept in outputs/cache/data. With an\n"
+        "experiment also the frozen parts that it needs, and the latents and caption features that they make; processes that\n"
+        "are given the same command (sbatch --array=0-3 slurm/prepare.sbatch ...) share the work.",
+        {"data": "", "source": ""},
         work,
     )
 

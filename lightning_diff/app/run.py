@@ -27,6 +27,7 @@ FREE_TRAINING = (
     "accelerator",
     "devices",
     "nodes",
+    "strategy",
     "workers",
     "log_every",
     "checkpoint_every",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import ModelParallelStrategy
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
@@ -71,12 +72,17 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
     if on_gpu(training):
         torch.set_float32_matmul_precision("high")
+    ranks = training.devices * training.nodes
+    strategy: Any = "auto"
+    if training.strategy == "fsdp":
+        strategy = ModelParallelStrategy(ranks, 1, save_distributed_checkpoint=False)
     trainer = pl.Trainer(
         max_steps=training.steps,
         max_epochs=-1,
         accelerator="gpu" if on_gpu(training) else "cpu",
         devices=training.devices,
         num_nodes=training.nodes,
+        strategy=strategy,
         precision=precision,
         plugins=[WholeCheckpoints()],
         callbacks=callbacks,
@@ -139,7 +145,7 @@ def fit(
     stream = Stream(dataset, t, config.seed)
     STOP.deferred = True
     try:
-        trainer.fit(module, datamodule=stream, ckpt_path=str(last) if last.is_file() else None)
+        trainer.fit(module, datamodule=stream, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     finally:
         STOP.deferred = False
     return begin
