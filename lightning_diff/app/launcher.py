@@ -19,8 +19,9 @@ from rich.live import Live
 
 from ..checks import check_values
 from ..config import Config, ConfigError
+from ..tracking.installed import check_installed
 from . import slurm
-from .command_line import run_name
+from .command_line import group_name, run_name
 from .compose import PACKAGE_FOLDER, compose_config
 from .run import console, refuse_another, say
 from .runs import is_finished, runs_table
@@ -89,7 +90,9 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
                 "leave name= out, then each run is named after its overrides"
             )
         refuse_another(folder, config)
-        jobs[folder] = Job(overrides, config, folder)
+        check_installed(config.tracking)
+        group = [] if config.tracking.group else [f"tracking.group={group_name(config, overrides)}"]
+        jobs[folder] = Job([*overrides, *group], config, folder)
     return list(jobs.values())
 
 

@@ -65,6 +65,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
 
     said = (tmp_path / "said").read_text()
     assert "6 runs: 0 finished, 6 to submit, 0 in the queue" in said
+    assert all("  group: base" in (runs[seed] / "config.yaml").read_text() for seed in range(5))
     for job, folder in ((preempted, run), (lost, other)):
         assert "Restarts=1" in cluster.call("scontrol", "show", "job", job)
         assert "continuing at step" in (folder / f"slurm-{job}.out").read_text()
