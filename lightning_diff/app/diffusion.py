@@ -73,7 +73,7 @@ def _train(run: Run) -> None:
     if config.training.lora:
         add_lora(net, config.training.lora)
     module = DiffusionModule(net, config.training, config.seed, config.objective, null)
-    module.flops = _flops(arguments, null, config.data.image_size // autoencoder.factor)
+    module.flops = step_flops(arguments, null, config.data.image_size // autoencoder.factor)
     say(f"UNet: {parameters(net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
 
     def quick() -> list[pl.Callback]:
@@ -106,7 +106,8 @@ def _train(run: Run) -> None:
         run.record.write("weights", config.training.steps, path=WEIGHTS)
 
 
-def _flops(arguments: dict[str, Any], null: Condition, side: int) -> float:
+def step_flops(arguments: dict[str, Any], null: Condition, side: int) -> float:
+    """Operations of a training step of one sample of the UNet that the passport's arguments describe."""
     meta = torch.device("meta")
     x = torch.empty(1, arguments["channels"], side, side, device=meta)
     return training_flops(
