@@ -84,6 +84,27 @@ def hand_back(stop: Interrupted) -> None:
     stop.handed_back = True
 
 
+def refuse_other(config: Config, folder: Path) -> None:
+    """Raises ConfigError if the folder holds a run of another config."""
+
+    def compare(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> None:
+        for key, value in new.items():
+            name = f"{prefix}{key}"
+            if name in FREE or (prefix == "training." and key in FREE_TRAINING):
+                continue
+            if isinstance(value, dict):
+                compare(old[key], value, name + ".")
+            elif old[key] != value:
+                raise ConfigError(
+                    f"{name}={value}: {folder} holds a run with {name}={old[key]}; give this one another name=, "
+                    "or delete the folder"
+                )
+
+    path = folder / "config.yaml"
+    if path.is_file():
+        compare(asdict(OmegaConf.to_object(OmegaConf.merge(Config(), OmegaConf.load(path)))), asdict(config))  # type: ignore[arg-type]
+
+
 class Run:
     """Claims the folder for this config, until the end of a `with`. Raises ConfigError if it holds a run of another one, or
     if another process is at it (`wait`: waits for that one, if this process is the run's only rank)."""
@@ -98,11 +119,9 @@ class Run:
                 self._lock = lock(folder / "lock", wait and rank_of()[1] == 1)
             except Held as e:
                 raise ConfigError(f"{folder}: in use by {e}; wait for it, stop it, or give another name=") from None
-        path = folder / "config.yaml"
-        if path.is_file():
-            self._compare(asdict(OmegaConf.to_object(OmegaConf.merge(Config(), OmegaConf.load(path)))), asdict(config))  # type: ignore[arg-type]
-        elif first_rank():
-            write_text(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
+        refuse_other(config, folder)
+        if first_rank() and not (folder / "config.yaml").is_file():
+            write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(config)))
         self.record = Record(folder)
         self._mirrors: Mirrors | None = None
 
@@ -124,16 +143,3 @@ class Run:
             self._mirrors.finish()
         if first_rank():
             self._lock.close()
-
-    def _compare(self, old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> None:
-        for key, value in new.items():
-            name = f"{prefix}{key}"
-            if name in FREE or (prefix == "training." and key in FREE_TRAINING):
-                continue
-            if isinstance(value, dict):
-                self._compare(old[key], value, name + ".")
-            elif old[key] != value:
-                raise ConfigError(
-                    f"{name}={value}: {self.folder} holds a run with {name}={old[key]}; give this one another name=, "
-                    "or delete the folder"
-                )
