@@ -19,7 +19,7 @@ from ..interop.text import tower_of_folder
 from ..nets.lora import add_lora
 from ..nets.unet import Condition
 from ..nets.weights import has_passport, read_passport
-from ..training.footprint import checkpoint_bytes, held_bytes, step_bytes, tensor_bytes
+from ..training.footprint import Live, checkpoint_bytes, fake_step, held_bytes, tensor_bytes
 from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import Trained
 from ..training.modules.diffusion import DiffusionModule
@@ -129,11 +129,15 @@ class Costs:
         return tensor_bytes([p for p in self.module.parameters() if p.requires_grad])
 
     @cached_property
+    def step(self) -> Live:
+        """What a forward and a backward pass of a rank's batch make."""
+        return fake_step(self.make, self._output, precision_of(self.config.training) == "bf16-mixed")
+
+    @cached_property
     def memory(self) -> dict[str, int]:
         """Of one rank, by what it is."""
-        bf16 = precision_of(self.config.training) == "bf16-mixed"
         found = held_bytes(self.module, self.ranks)
-        found["gradients and activations"] = step_bytes(self.make, self._output, bf16)
+        found["gradients and activations"] = self.step.peak
         if self.config.task == "diffusion":
             found["frozen nets"] = tensor_bytes(list(self.autoencoder.parameters())) + self._tower_bytes()
         return found

@@ -27,11 +27,12 @@ def _storage(t: Tensor) -> int:
 
 
 class Live(TorchDispatchMode):
-    """Counts the bytes of the storages that operations make while it is on; `peak` is the most that lived at once."""
+    """Counts the bytes of the storages that operations make while it is on; `peak` is the most that lived at once, `made`
+    how many there were: about as many kernels a GPU would start."""
 
     def __init__(self, held: nn.Module) -> None:
         super().__init__()
-        self.now = self.peak = 0
+        self.now = self.peak = self.made = 0
         self.sizes = {_storage(p): 0 for p in (*held.parameters(), *held.buffers())}  # there already
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -41,6 +42,7 @@ class Live(TorchDispatchMode):
                 storage = t.untyped_storage()
                 self.sizes[key] = storage.nbytes()
                 self.now += storage.nbytes()
+                self.made += 1
                 self.peak = max(self.peak, self.now)
                 weakref.finalize(storage, self._gone, key)
         return out
@@ -49,10 +51,10 @@ class Live(TorchDispatchMode):
         self.now -= self.sizes.pop(key)
 
 
-def step_bytes(make: Callable[[], nn.Module], run: Callable[[Any], Tensor], bf16: bool) -> int:
-    """The most that the gradients, the activations and what lies between them take at once in a forward and a backward
-    pass: `run(net)` returns the output. They run on fake tensors: every operation says how large its results are, and
-    nothing is computed."""
+def fake_step(make: Callable[[], nn.Module], run: Callable[[Any], Tensor], bf16: bool) -> Live:
+    """A forward and a backward pass; `run(net)` returns the output. `peak` is the most that the gradients, the activations
+    and what lies between them take at once. They run on fake tensors: every operation says how large its results are,
+    and nothing is computed."""
     with FakeTensorMode():
         net = make()
         live = Live(net)
@@ -60,7 +62,7 @@ def step_bytes(make: Callable[[], nn.Module], run: Callable[[Any], Tensor], bf16
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 out = run(net)
             out.float().square().mean().backward()
-        return live.peak
+        return live
 
 
 def _moments(net: nn.Module) -> dict[int, Any]:
