@@ -298,3 +298,27 @@ def runs_command() -> None:
         {"outputs": "outputs", "open": "", "report": ""},
         work,
     )
+
+
+def doctor_command() -> None:
+    """python -m lightning_diff.doctor: what would go wrong with a training, and how to mend it."""
+
+    def work(words: Words, overrides: list[str]) -> None:
+        from .compose import compose_config
+
+        config = compose_config(overrides)
+        check_installed(config.tracking)
+        name = run_name(config, overrides)
+        from .doctor import doctor
+
+        if not doctor(config, Path(config.outputs) / name):
+            sys.exit(2)
+
+    _plain_command(
+        "python -m lightning_diff.doctor experiment=base [the words that train.py will get]\n"
+        "What would go wrong with that training here, each with its remedy: ranks, GPUs, memory, disk, data, weights,\n"
+        "tracking, clocks, the run folder. Trains nothing, leaves nothing behind; exit code 2 if something is wrong. For all\n"
+        "ranks of a job: srun python -m lightning_diff.doctor experiment=base training.devices=4 training.nodes=2",
+        {},
+        work,
+    )

@@ -64,7 +64,7 @@ def _train(run: Run) -> None:
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
     arguments = unet_net(config, autoencoder, null)
     module = _module(config, folder, arguments, null)
-    module.flops = _flops(arguments, null, config.data.image_size // autoencoder.factor)
+    module.flops = step_flops(arguments, null, config.data.image_size // autoencoder.factor)
     say(f"UNet: {parameters(module.net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
 
     def quick() -> list[pl.Callback]:
@@ -115,7 +115,8 @@ def _module(config: Config, folder: Path, arguments: dict[str, Any], null: Condi
     return DiffusionModule(net, config.training, config.seed, config.objective, null)
 
 
-def _flops(arguments: dict[str, Any], null: Condition, side: int) -> float:
+def step_flops(arguments: dict[str, Any], null: Condition, side: int) -> float:
+    """Operations of a training step of one sample of the UNet that the passport's arguments describe."""
     meta = torch.device("meta")
     x = torch.empty(1, arguments["channels"], side, side, device=meta)
     return training_flops(

@@ -62,12 +62,16 @@ def on_gpu(training: Training) -> bool:
     return training.accelerator != "cpu" and torch.cuda.is_available()
 
 
-def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
+def precision_of(training: Training) -> Any:
     """bf16 by default where it pays: GPUs, and CPUs with bf16 instructions."""
-    precision: Any = training.precision
-    if precision == "auto":
-        bf16 = on_gpu(training) or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
-        precision = "bf16-mixed" if bf16 else "32-true"
+    if training.precision != "auto":
+        return training.precision
+    bf16 = on_gpu(training) or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
+    return "bf16-mixed" if bf16 else "32-true"
+
+
+def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Its checkpoints, loggers and signals are ours."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
@@ -84,7 +88,7 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
         devices=training.devices,
         num_nodes=training.nodes,
         strategy=strategy,
-        precision=precision,
+        precision=precision_of(training),
         plugins=[WholeCheckpoints()],
         callbacks=callbacks,
         default_root_dir=folder,
