@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -11,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from .config import Config, ConfigError
+from .ignored import ignored
+from .places import is_safetensors, places
 
-FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that take a diffusers folder as well
+SHORTEST, LONGEST = 0.01, 0.28  # lengths of post-hoc EMA that can be put together
+MOST = 2**53  # of any whole number
 EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
 
 
@@ -34,6 +38,8 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
 def check(config: Config) -> None:
     """Raises ConfigError for the first value that is out of range or for a combination that means nothing."""
     check_values(config)
+    for name, belongs in ignored(config):
+        raise ConfigError(f"{name}: would be ignored; it belongs to {belongs}")
     for wrong, message in _combinations(config):
         if wrong:
             raise ConfigError(message)
@@ -50,6 +56,8 @@ def check_values(node: Any, prefix: str = "") -> None:
         for n, part in enumerate(numbers):
             if is_dataclass(part):
                 check_values(part, f"{name}[{n}].")
+        if any(v is None or isinstance(v, list | dict) for v in numbers) and isinstance(value, list):
+            raise ConfigError(f"{name}={value}: must be a list of plain values")
         if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
             raise ConfigError(f"{name}={value}: must be a finite number")
         allowed = rule.get("allowed", rule.get("each", ()))
@@ -60,35 +68,23 @@ def check_values(node: Any, prefix: str = "") -> None:
             close = difflib.get_close_matches(str(part), words, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ConfigError(f"{name}={part}: must be one of {', '.join(words)}{hint}")
-        if "low" in rule and not value >= rule["low"]:
-            raise ConfigError(f"{name}={value}: must be at least {rule['low']}")
-        if "high" in rule and not value <= rule["high"]:
-            raise ConfigError(f"{name}={value}: must be at most {rule['high']}")
-        if "above" in rule and not value > rule["above"]:
-            raise ConfigError(f"{name}={value}: must be greater than {rule['above']}")
-
-
-def _is_safetensors(path: Path) -> bool:
-    """By its first bytes: the length of a table that fits into the file, and the table's opening brace."""
-    with path.open("rb") as f:
-        length = int.from_bytes(f.read(8), "little")
-        return f.read(1) == b"{" and length < path.stat().st_size
+        for part in numbers if {"low", "high", "above"} & set(rule) else []:
+            if "low" in rule and not part >= rule["low"]:
+                raise ConfigError(f"{name}={value}: must be at least {rule['low']}")
+            if "high" in rule and not part <= rule["high"]:
+                raise ConfigError(f"{name}={value}: must be at most {rule['high']}")
+            if "above" in rule and not part > rule["above"]:
+                raise ConfigError(f"{name}={value}: must be greater than {rule['above']}")
+        if any(isinstance(v, int) and abs(v) > MOST for v in numbers):
+            raise ConfigError(f"{name}={value}: must be at most {MOST}")
 
 
 def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
     t = c.training
     ranks = t.devices * t.nodes
     yield from _diffusion_combinations(c)
-    yield (
-        c.name is not None and (".." in c.name or c.name.startswith("/")),
-        f"name={c.name}: a name of a folder in outputs={c.outputs}, not a path out of it",
-    )
-    also, uri = c.tracking.also, c.tracking.mlflow_uri
+    also = c.tracking.also
     yield len(set(also)) < len(also), f"tracking.also={also}: a tracker is named twice"
-    yield (
-        uri is not None and "mlflow" not in also,
-        "tracking.mlflow_uri: would be ignored; it belongs to tracking.also=[mlflow]",
-    )
     yield t.batch % ranks != 0, f"training.batch={t.batch}: must be a multiple of devices x nodes = {ranks}"
     yield from _net_combinations(c)
     yield (
@@ -109,17 +105,38 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         f"data.test={c.data.test}: the sweep needs at least 64 test captions, or evaluation.enabled=false",
     )
     yield (
-        c.evaluation.features != "judge" and not c.evaluation.features_weights,
-        f"evaluation.features={c.evaluation.features}: its weights must be a local file, evaluation.features_weights=PATH",
+        c.data.kind == "folder" and 0 < c.data.test < 4 and c.task == "diffusion" and c.evaluation.enabled,
+        f"data.test={c.data.test}: the sweep needs at least 4 test pictures, or 0, which measures with the training's",
     )
     yield (
-        c.evaluation.features == "judge" and c.evaluation.features_weights is not None,
-        "evaluation.features_weights: would be ignored; it belongs to evaluation.features=inception or dinov2",
+        c.evaluation.features != "judge" and not c.evaluation.features_weights,
+        f"evaluation.features={c.evaluation.features}: its weights must be a local file, evaluation.features_weights=PATH",
     )
     yield (
         c.evaluation.every > 0 and (not c.evaluation.enabled or c.task != "diffusion" or c.guidance.kind == "auto"),
         f"evaluation.every={c.evaluation.every}: needs task=diffusion, evaluation.enabled=true and a guider of one network",
     )
+    e = c.evaluation
+    yield (
+        e.enabled and any(e.ema) and not t.ema_every,
+        f"evaluation.ema={e.ema}: needs the averages that training.ema_every=STEPS writes down; 0 is the training's own",
+    )
+    yield not e.ema or len(set(e.ema)) < len(e.ema), f"evaluation.ema={e.ema}: name each length once, for example [0]"
+    yield any(0 < x < SHORTEST for x in e.ema), f"evaluation.ema={e.ema}: lengths are 0, or at least {SHORTEST}"
+    yield 0 < t.patience < 1, f"training.patience={t.patience}: seconds, at least 1; 0 waits for ever"
+    tracked = c.tracking
+    yield (
+        tracked.wandb != "disabled" and any(not 1 <= len(tag) <= 64 for tag in tracked.tags),
+        f"tracking.tags={tracked.tags}: W&B takes tags of 1 to 64 characters",
+    )
+    for name, value in (("project", tracked.project), ("group", tracked.group), ("entity", tracked.entity)):
+        bad = value is not None and (
+            not 1 <= len(value) <= 128 or (name == "project" and bool(set(value) & set("/\\#?%:")))
+        )
+        yield (
+            tracked.wandb != "disabled" and bad,
+            f"tracking.{name}={value}: W&B takes names of 1 to 128 characters, a project's without / \\ # ? % :",
+        )
     yield (
         c.task == "attributes" and c.data.kind in ("folder", "shards"),
         f"task=attributes on data.kind={c.data.kind}: only made worlds (still_life, digits) know their attributes",
@@ -143,35 +160,7 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         c.task == "diffusion" and c.text.role != "text",
         f"text.role={c.text.role} on task=diffusion: the judge is never the player; leave text=small",
     )
-    for name, path in (
-        ("autoencoder.weights", c.autoencoder.weights),
-        ("text.weights", c.text.weights),
-        *(("text.more", more.weights) for more in c.text.more),
-        ("autoencoder.lpips_weights", c.autoencoder.lpips_weights),
-        ("evaluation.features_weights", c.evaluation.features_weights),
-        ("init_from", c.init_from),
-    ):
-        if path in (None, "auto"):
-            continue
-        place = Path(str(path))
-        if name in FOLDERS and place.is_dir():
-            yield (
-                not [*place.glob("config.json"), *place.glob("*/config.json")],
-                f"{name}={path}: not a diffusers folder (no config.json in it)",
-            )
-            continue
-        yield not place.is_file(), f"{name}={path}: no such file"
-        if name != "evaluation.features_weights" or c.evaluation.features == "dinov2":
-            yield not _is_safetensors(place), f"{name}={path}: not a safetensors file"
-    if c.data.kind == "shards" and c.data.source:
-        source = c.data.source
-        yield (
-            source.startswith("pipe:") or "://" in source,
-            f"data.source={source}: only local paths are read; nothing from outside is executed",
-        )
-        yield "{" not in source and not Path(source).exists(), f"data.source={source}: no such file or folder"
-    if c.data.kind == "folder" and c.data.source:
-        yield not Path(c.data.source).is_dir(), f"data.source={c.data.source}: no such folder"
+    yield from places(c)
 
 
 def _text_combinations(c: Config) -> Iterator[tuple[bool, str]]:
@@ -183,11 +172,9 @@ def _text_combinations(c: Config) -> Iterator[tuple[bool, str]]:
             f"{name}.model={tower.model}: its weights must be a local file, {name}.weights=/path/to/model.safetensors",
         )
         yield (
-            tower.model is not None and given and Path(tower.weights).is_dir(),
+            tower.model is not None and given and os.path.isdir(tower.weights),
             f"{name}.model={tower.model}: would be ignored; {name}.weights={tower.weights} is a folder that says what it is",
         )
-    for name, odd in (("join", t.join != "channels"), ("pooled", t.pooled != "all")):
-        yield odd and not t.more, f"text.{name}: would be ignored; it belongs to text.more=[...]"
     reads = t.more or t.layer != 1 or not t.final_norm or t.null != "empty"
     yield (
         c.task != "diffusion" and bool(reads),
@@ -207,15 +194,6 @@ def _net_combinations(c: Config) -> Iterator[tuple[bool, str]]:
         len(u.widths) != len(levels) or not u.widths,
         f"unet.{key}={levels}: needs one value for each of unet.widths={u.widths}",
     )
-    ignored = {
-        "unet.attention": u.kind == "ldm" and bool(u.attention),
-        **{f"unet.{k}": u.kind == "small" and bool(getattr(u, k)) for k in ("depth", "heads", "pooled", "masked")},
-        "unet.groups": u.kind == "small" and u.groups != 32,
-        "autoencoder.groups": a.kind == "small" and a.groups != 32,
-    }
-    for name, wrong in ignored.items():
-        part = name.split(".")[0]
-        yield wrong, f"{name}: would be ignored by {part}.kind={getattr(c, part).kind}"
     attending = [w for w, on in zip(u.widths, levels, strict=False) if on]
     for name, widths, groups in (("unet", u.widths, u.groups), ("autoencoder", a.widths, a.groups)):
         step = 8 if getattr(c, name).kind == "small" else groups
@@ -242,7 +220,7 @@ def _net_combinations(c: Config) -> Iterator[tuple[bool, str]]:
 
 def _diffusion_combinations(c: Config) -> Iterator[tuple[bool, str]]:
     """What the mathematics does not allow, and the keys that would be ignored."""
-    o, s, g, a = c.objective, c.sampler, c.guidance, c.autoencoder
+    o, s, g = c.objective, c.sampler, c.guidance
     pure = o.schedule == "flow" or o.schedule.endswith("_zero")
     why = f"on objective.schedule={o.schedule}: at t = 1 the path is pure noise (alpha = 0)"
     yield (
@@ -255,30 +233,9 @@ def _diffusion_combinations(c: Config) -> Iterator[tuple[bool, str]]:
         f"sampler.grid={s.grid} {why} and sigma / alpha is infinite; use uniform or shifted",
     )
     yield s.name == "heun_karras" and pure, f"sampler.name=heun_karras {why}; use heun, which is better there"
-    ignored = [
-        ("data.hold_out", not c.data.hold_out, c.data.kind in ("still_life", "digits"), "data=still_life or digits"),
-        ("autoencoder.lpips_weights", a.lpips_weights is not None, a.perceptual > 0, "autoencoder.perceptual > 0"),
-        ("autoencoder.adversarial_from", a.adversarial_from > 0, a.adversarial > 0, "autoencoder.adversarial > 0"),
-        ("objective.weight_value", o.weight_value is not None, o.weight in ("min_snr", "soft_min_snr", "snr_power"),
-         "objective.weight=min_snr, soft_min_snr or snr_power"),
-        ("objective.times_mean", o.times_mean is not None, o.times in ("logit_normal", "lognormal"),
-         "objective.times=logit_normal or lognormal"),
-        ("objective.times_std", o.times_std is not None, o.times in ("logit_normal", "lognormal"),
-         "objective.times=logit_normal or lognormal"),
-        ("objective.data_std", o.data_std != 1, "edm" in (o.prediction, o.weight), "objective.prediction=edm or weight=edm"),
-        ("sampler.eta", s.eta != 0, s.name == "ddim", "sampler.name=ddim"),
-        ("sampler.shift", s.shift != 3, s.grid == "shifted", "sampler.grid=shifted"),
-        ("guidance.apg_eta", g.apg_eta != 0, g.kind == "apg", "guidance.kind=apg"),
-        ("guidance.apg_norm", g.apg_norm != 0, g.kind == "apg", "guidance.kind=apg"),
-        ("guidance.apg_momentum", g.apg_momentum != 0, g.kind == "apg", "guidance.kind=apg"),
-        ("guidance.guide", g.guide is not None, g.kind == "auto", "guidance.kind=auto"),
-    ]  # fmt: skip
-    for name, given, used, where in ignored:
-        yield given and not used, f"{name}: would be ignored; it belongs to {where}"
     for name, value in (("objective.weight_value", o.weight_value), ("objective.times_std", o.times_std)):
         yield value is not None and value <= 0, f"{name}={value}: must be greater than 0"
     yield not g.scales, "guidance.scales=[]: name at least one scale, for example [1,3]"
-    yield any(w < 0 for w in g.scales), f"guidance.scales={g.scales}: scales must be at least 0"
     yield len(set(g.scales)) < len(g.scales), f"guidance.scales={g.scales}: a scale is named twice"
     yield (
         bool(g.interval) and not (len(g.interval) == 2 and 0 <= g.interval[0] < g.interval[1]),
@@ -306,6 +263,14 @@ def _diffusion_combinations(c: Config) -> Iterator[tuple[bool, str]]:
         g.kind == "auto" and g.guide is None,
         "guidance.kind=auto: say which network is the worse one, guidance.guide=FILE.safetensors or ema:LENGTH@STEP",
     )
-    if g.guide is not None and not re.fullmatch(EMA_GUIDE, g.guide):
-        wrong = not Path(g.guide).is_file() or not _is_safetensors(Path(g.guide))
+    if g.guide is not None and (found := re.fullmatch(EMA_GUIDE, g.guide)):
+        length, step, t = float(found[1]), int(found[2]), c.training
+        written = t.ema_every > 0 and 0 < step <= t.steps and (step % t.ema_every == 0 or step == t.steps)
+        yield (
+            not written or not SHORTEST <= length <= LONGEST,
+            f"guidance.guide={g.guide}: a length from {SHORTEST} to {LONGEST}, at a step that training.ema_every="
+            f"{t.ema_every} writes averages down at, of training.steps={t.steps}",
+        )
+    elif g.guide is not None:
+        wrong = not os.path.isfile(g.guide) or not is_safetensors(Path(g.guide))
         yield wrong, f"guidance.guide={g.guide}: neither a safetensors file nor ema:LENGTH@STEP (ema:0.05@500)"

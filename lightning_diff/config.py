@@ -24,8 +24,9 @@ def between(default: Any, low: float, high: float) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
 
 
-def listed(*default: Any) -> Any:
-    return field(default_factory=lambda: list(default))
+def listed(*default: Any, **bounds: float) -> Any:
+    """`low` and `high` are of each."""
+    return field(default_factory=lambda: list(default), metadata=bounds)
 
 
 def any_of(*allowed: Any) -> Any:
@@ -42,9 +43,9 @@ class Data:
     kind: str = one_of("still_life", "still_life", "digits", "folder", "shards")
     source: str | None = None
     image_size: int = one_of(64, 16, 32, 64, 128, 256, 512)
-    train: int = at_least(16384, 1)
-    test: int = at_least(2048, 0)
-    seed: int = at_least(0, 0)
+    train: int = between(16384, 1, 10**8)
+    test: int = between(2048, 0, 10**6)
+    seed: int = between(0, 0, 2**32 - 1)
     hold_out: bool = True
     shard_size: int = at_least(4096, 1)
 
@@ -59,9 +60,9 @@ class Autoencoder:
 
     kind: str = one_of("small", "small", "ldm")
     weights: str = "auto"
-    widths: list[int] = listed(32, 96)
-    latent_channels: int = at_least(4, 1)
-    blocks: int = at_least(2, 1)
+    widths: list[int] = listed(32, 96, low=1, high=16384)
+    latent_channels: int = between(4, 1, 1024)
+    blocks: int = between(2, 1, 64)
     groups: int = at_least(32, 1)
     kl_weight: float = at_least(1e-4, 0)
     perceptual: float = at_least(0.0, 0)
@@ -78,7 +79,7 @@ class Reader:
 
     weights: str = MISSING
     model: str | None = None
-    layer: int = at_least(1, 1)
+    layer: int = between(1, 1, 100)
     final_norm: bool = True
 
 
@@ -97,12 +98,12 @@ class Text(Reader):
     join: str = one_of("channels", "channels", "tokens")
     pooled: str = one_of("all", "all", "last")
     null: str = one_of("empty", "empty", "zeros", "learned")
-    embedding: int = at_least(128, 8)
+    embedding: int = between(128, 8, 16384)
     context_length: int = between(32, 8, 77)
-    width: int = at_least(128, 32)
-    layers: int = at_least(2, 1)
-    vision_width: int = at_least(128, 32)
-    vision_layers: int = at_least(4, 1)
+    width: int = between(128, 32, 16384)
+    layers: int = between(2, 1, 100)
+    vision_width: int = between(128, 32, 16384)
+    vision_layers: int = between(4, 1, 100)
     patch_size: int = at_least(8, 1)
 
 
@@ -115,11 +116,11 @@ class UNet:
     """
 
     kind: str = one_of("small", "small", "ldm")
-    widths: list[int] = listed(64, 128)
-    blocks: int = at_least(1, 1)
+    widths: list[int] = listed(64, 128, low=1, high=16384)
+    blocks: int = between(1, 1, 64)
     attention: list[bool] = listed(False, True)
     head_width: int = at_least(32, 8)
-    depth: list[int] = listed()
+    depth: list[int] = listed(low=0, high=64)
     heads: int = at_least(0, 0)
     pooled: bool = False
     masked: bool = False
@@ -193,7 +194,7 @@ class Guidance:
 
     kind: str = one_of("cfg", "cfg", "cfgpp", "apg", "cfg_zero", "auto")
     scale: float = at_least(3.0, 0)
-    scales: list[float] = listed(1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+    scales: list[float] = listed(1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, low=0)
     interval: list[float] = listed()
     schedule: str = one_of("constant", "constant", "linear", "cosine")
     rescale: float = between(0.0, 0, 1)
@@ -217,9 +218,9 @@ class Training:
     nothing; more than `skip_at_most` in a row end the run. A rank that ends no step for `patience` seconds (0: waits for
     ever) says where it stands, and ends."""
 
-    steps: int = at_least(1000, 1)
-    batch: int = at_least(64, 1)
-    learning_rate: float = field(default=1e-3, metadata={"above": 0})
+    steps: int = between(1000, 1, 10**9)
+    batch: int = between(64, 1, 10**7)
+    learning_rate: float = field(default=1e-3, metadata={"above": 0, "high": 10})
     warmup: int = at_least(100, 0)
     weight_decay: float = at_least(0.0, 0)
     clip: float = at_least(1.0, 0)
@@ -227,10 +228,10 @@ class Training:
     ema_every: int = at_least(0, 0)
     precision: str = one_of("auto", "auto", "bf16-mixed", "32-true")
     accelerator: str = one_of("auto", "auto", "cpu", "gpu")
-    devices: int = at_least(1, 1)
-    nodes: int = at_least(1, 1)
+    devices: int = between(1, 1, 64)
+    nodes: int = between(1, 1, 10**5)
     strategy: str = one_of("ddp", "ddp", "fsdp")
-    workers: int = at_least(0, 0)
+    workers: int = between(0, 0, 256)
     compile: bool = False
     checkpointing: bool = False
     lora: int = at_least(0, 0)
@@ -254,8 +255,8 @@ class Evaluation:
     samples: int = at_least(256, 4)
     extra: int = at_least(0, 0)
     batch: int = at_least(128, 1)
-    seed: int = at_least(0, 0)
-    ema: list[float] = listed(0.0)
+    seed: int = between(0, 0, 2**32 - 1)
+    ema: list[float] = listed(0.0, low=0, high=0.28)
     grid: int = between(16, 1, 100)
     features: str = one_of("judge", "judge", "inception", "dinov2")
     features_weights: str | None = None

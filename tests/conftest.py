@@ -9,26 +9,33 @@ from PIL import Image, ImageDraw
 
 # As small as a run can be that still goes through every room.
 SHORT = [
-    "unet=tiny",
-    "part_steps=0.0001",
     "data.train=96",
     "data.test=64",
     "training.steps=3",
     "training.batch=8",
     "training.checkpoint_every=2",
     "training.log_every=1",
+    "tracking=disabled",
+    "unet=tiny",
+    "part_steps=0.0001",
     "sampler.steps=2",
     "guidance.scales=[1,3]",
     "evaluation.samples=8",
     "evaluation.grid=4",
-    "tracking=disabled",
 ]
+PARTS = ("autoencoder", "contrastive", "judge", "attributes")
 
 
-@pytest.fixture
-def pictures_folder(tmp_path: Path) -> Path:
+def short(experiment: str, *more: str) -> list[str]:
+    """The words of an experiment, shortened by those of SHORT that it has a use for."""
+    apart = ("unet", "part_steps", "sampler", "guidance", "evaluation") if experiment in PARTS else ()
+    if experiment == "folder":
+        apart = ("data.",)
+    return [f"experiment={experiment}", *(w for w in SHORT if not w.startswith(apart)), *more]
+
+
+def draw_pictures(folder: Path) -> Path:
     """24 captioned pictures of discs and squares, as a user might have them."""
-    folder = tmp_path / "pictures"
     folder.mkdir()
     for i in range(24):
         picture = Image.new("RGB", (80, 72), "white")
@@ -39,3 +46,8 @@ def pictures_folder(tmp_path: Path) -> Path:
         picture.save(folder / f"{i:02d}.png")
         (folder / f"{i:02d}.txt").write_text(f"a {colour} {shape}")
     return folder
+
+
+@pytest.fixture
+def pictures_folder(tmp_path: Path) -> Path:
+    return draw_pictures(tmp_path / "pictures")

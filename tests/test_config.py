@@ -21,7 +21,7 @@ NEEDS = {  # what the user must say for the groups that cannot know it
         "text.more=[{weights:lightning_diff/weights/still_life/parts/judge.safetensors}]",
     ],
     ("text", "judge"): ["task=contrastive"],
-    ("guidance", "auto"): ["guidance.guide=ema:0.05@500"],
+    ("guidance", "auto"): ["guidance.guide=ema:0.05@500", "training.ema_every=500"],
     ("guidance", "cfgpp"): ["sampler=ddim"],
     ("sampler", "heun_karras"): ["objective=v"],
     ("evaluation", "inception"): ["evaluation.features_weights=train.py"],

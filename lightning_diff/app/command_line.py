@@ -12,9 +12,10 @@ from pathlib import Path
 
 from ..checks import nearest
 from ..config import Config, ConfigError
+from ..ignored import check_words
 from ..tracking.installed import check_installed
 from ..training.signals import STOP, Interrupted
-from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_group
+from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_word
 from .prompts import finished, prompts_of, shipped_run
 
 Words = dict[str, str]
@@ -103,6 +104,7 @@ def train_command() -> None:
                     "hydra/launcher=slurm: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch"
                 )
             overrides = list(hydra_job.overrides.task)
+            check_words(config, overrides)
             if hydra_job.mode == RunMode.MULTIRUN and config.tracking.group is None:
                 config.tracking.group = group_name(config, overrides)
             name = run_name(config, overrides)
@@ -116,7 +118,7 @@ def train_command() -> None:
         try:
             job()
         except ValueError as e:
-            if found := wrong_group(sys.argv[1:], e):
+            if found := wrong_word(sys.argv[1:], e):
                 raise found from e
             raise
 

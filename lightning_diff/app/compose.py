@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..checks import check, keys, nearest
 from ..config import Config, ConfigError, Reader
+from ..ignored import check_words
 from .slurm import Slurm
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PACKAGE_FOLDER = CONF.parent
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", "features_weights", "guide")
 WEIGHTS = "weights.safetensors"  # of a finished run, in its folder
 
 
@@ -76,8 +79,20 @@ def to_config(node: DictConfig) -> Config:
     walk(node, "")
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), node))
     assert isinstance(config, Config)
+    _at_home(config)
     check(config)
     return config
+
+
+def _at_home(node: Any) -> None:
+    """~ is the user's home: a shell leaves it alone in data.source=~/pictures. Only in what is a path."""
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if isinstance(value, str) and value.startswith("~") and f.name in PATHS:
+            setattr(node, f.name, os.path.expanduser(value))
+        for part in value if isinstance(value, list) else [value]:
+            if is_dataclass(part):
+                _at_home(part)
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -85,25 +100,32 @@ def compose_config(overrides: Sequence[str]) -> Config:
     register_schema()
     try:
         if GlobalHydra.instance().is_initialized():
-            return to_config(compose("config", list(overrides)))
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return to_config(compose("config", list(overrides)))
+            config = to_config(compose("config", list(overrides)))
+        else:
+            with initialize_config_dir(str(CONF), version_base="1.3"):
+                config = to_config(compose("config", list(overrides)))
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
     except ValueError as e:
-        if found := wrong_group(overrides, e):
+        if found := wrong_word(overrides, e):
             raise found from e
         raise
+    check_words(config, overrides)
+    return config
 
 
-def wrong_group(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
-    """Hydra's ValueError for a group of conf/ that was given something that is no name, as training=5, as a ConfigError
-    that says which; None for any other error."""
+def wrong_word(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
+    """Hydra's ValueError for a group of conf/ that was given something that is no name, as training=5, or for a key within
+    a list, as a ConfigError that says which; None for any other error."""
     groups = {p.name for p in CONF.iterdir() if p.is_dir()}
-    if "Config group override" in str(error):
-        for o in OverridesParser.create().parse_overrides([w for w in overrides if not w.startswith("-") and "=" in w]):
-            if not isinstance(o.value(), str | list) and (o.key_or_group in groups or not o.key_or_group):
-                return ConfigError(f"{o.input_line}: {o.key_or_group} is a group; name one of its files in conf/")
+    known = set(keys(Config()))
+    for o in OverridesParser.create().parse_overrides([w for w in overrides if not w.startswith("-") and "=" in w]):
+        key, above = o.key_or_group, o.key_or_group.rpartition(".")[0]
+        if "Config group override" in str(error):
+            if not isinstance(o.value(), str | list) and (key in groups or not key):
+                return ConfigError(f"{o.input_line}: {key} is a group; name one of its files in conf/")
+        elif key not in known and above in known:
+            return ConfigError(f"{key}: no such key; give all of {above}=[...]")
     return None
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..config import Autoencoder as AutoencoderConfig
 from ..config import Config, ConfigError
+from ..config import Text as TextConfig
 from ..interop.diffusers import autoencoder_state, unet_state
 from ..nets.attributes import AttributeClassifier
 from ..nets.autoencoder import Autoencoder
@@ -18,6 +19,8 @@ from ..nets.ldm_unet import LatentDiffusionUNet
 from ..nets.text import TextEncoder, Tower, Towers
 from ..nets.unet import Condition, NullCondition, UNet
 from ..nets.weights import has_passport, load_into, load_state, read_passport
+
+HEAD = 32  # the width of a tower's heads
 
 KINDS: dict[tuple[str, str], Any] = {
     ("unet", "small"): UNet,
@@ -56,6 +59,17 @@ def autoencoder_net(a: AutoencoderConfig) -> dict[str, Any]:
     """The autoencoder that the config means, as a passport describes it."""
     net: dict[str, Any] = {"widths": list(a.widths), "latent_channels": a.latent_channels, "blocks": a.blocks}
     return net if a.kind == "small" else {"kind": a.kind, "groups": a.groups, **net}
+
+
+def tower_net(text: TextConfig, image_size: int) -> dict[str, Any]:
+    """Our own tower as a passport describes it, but for its vocabulary."""
+    vision = {"layers": text.vision_layers, "width": text.vision_width, "head_width": HEAD}
+    words = {"context_length": text.context_length, "width": text.width, "heads": text.width // HEAD}
+    return {
+        "embedding": text.embedding,
+        "vision": {**vision, "patch_size": text.patch_size, "image_size": image_size},
+        "text": {**words, "layers": text.layers},
+    }
 
 
 @torch.no_grad()

@@ -8,19 +8,27 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..config import Config, ConfigError
+from ..config import Autoencoder, Config, ConfigError
 from ..data.shards import digest, identity
 from ..data.worlds import WORLDS
 from ..files import whole_file
 from ..nets.weights import has_passport, read_passport, save_weights
 from .compose import SHIPPED, WEIGHTS, compose_config
-from .nets import autoencoder_net, build, start_from
+from .nets import autoencoder_net, build, start_from, tower_net
 from .run import say
 from .towers import reads_plainly, text_encoder
 
 PARTS = "parts"
 HEAD_START = 0.2  # the share of its steps that an autoencoder still needs when it starts from one of other pictures
 EXPERIMENTS = {"autoencoder": "autoencoder", "text": "contrastive", "judge": "judge", "attributes": "attributes"}
+ERRORS = (
+    "kl_weight",
+    "perceptual",
+    "lpips_weights",
+    "adversarial",
+    "adversarial_from",
+)  # what an autoencoder learns from
+SIZES = ("embedding", "context_length", "width", "layers", "vision_width", "vision_layers", "patch_size")  # of a tower
 NAMES = {
     "autoencoder": "autoencoder",
     "text": "text tower",
@@ -46,10 +54,16 @@ def locate_part(part: str, config: Config) -> Place:
         return Place(Path(given), "given")
     data = identity(config.data)
     shipped = SHIPPED / config.data.kind / PARTS / f"{part}.safetensors"
-    if shipped.is_file() and read_passport(shipped)["data"] == data and _same_net(part, config, read_passport(shipped)):
-        return Place(shipped, "shipped")
+    if shipped.is_file():
+        passport = read_passport(shipped)
+        fits = passport["data"] == data and _same_net(part, config, passport)
+        if fits and _same_recipe(part, config, passport):
+            return Place(shipped, "shipped")
     recipe = part_config(part, config)
-    key = digest({"data": data, "autoencoder": asdict(recipe.autoencoder), "steps": recipe.training.steps})
+    made_by = {"data": data, "autoencoder": asdict(recipe.autoencoder), "steps": recipe.training.steps}
+    if part == "text":
+        made_by |= {"text": asdict(recipe.text)}
+    key = digest(made_by)
     folder = Path(config.outputs) / "parts" / f"{part}-{config.data.kind}-{key}"
     return Place(folder / WEIGHTS, "trained for these pictures", recipe)
 
@@ -67,9 +81,23 @@ def find_part(part: str, config: Config) -> Path:
 
 
 def _same_net(part: str, config: Config, passport: dict[str, Any]) -> bool:
+    """Whether it has the sizes that this config asks for."""
+    net = passport["net"]
+    if part == "autoencoder":
+        return bool(net == autoencoder_net(config.autoencoder))
+    if part == "text":
+        sizes = tower_net(config.text, config.data.image_size)
+        return all(net.get(name) == size for name, size in sizes.items())
+    return True
+
+
+def _same_recipe(part: str, config: Config, passport: dict[str, Any]) -> bool:
+    """Whether an autoencoder was trained for the errors that this config counts. What its passport does not know of was
+    not there yet."""
     if part != "autoencoder":
         return True
-    return passport["net"] == autoencoder_net(config.autoencoder)
+    had = {**asdict(Autoencoder()), **passport["config"]["autoencoder"]}
+    return all(had[name] == getattr(config.autoencoder, name) for name in ERRORS)
 
 
 def part_config(part: str, config: Config) -> Config:
@@ -94,6 +122,7 @@ def part_config(part: str, config: Config) -> Config:
         data=data,
         init_from=str(relative) if fits else None,  # an autoencoder of other pictures is a good start
         autoencoder=config.autoencoder,
+        text=replace(recipe.text, **{k: getattr(config.text, k) for k in SIZES}) if part == "text" else recipe.text,
         training=training,
         outputs=config.outputs,
         cache=config.cache,
@@ -120,7 +149,11 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
     else:
         found = read_passport(source).get("part")
         if found != part and {found, part} != {"text", "judge"}:
-            raise ConfigError(f"{source}: its passport says {found!r}, not {part!r}")
+            raise ConfigError(f"{part}.weights={source}: its passport says {found!r}, not {part!r}")
+        if part == "autoencoder" and not _same_net(part, config, read_passport(source)):
+            shape = {"kind": "small", **read_passport(source)["net"]}
+            sizes = " ".join(f"autoencoder.{k}={v}" for k, v in shape.items()).replace(", ", ",")
+            raise ConfigError(f"autoencoder.weights={source}: they are of another shape than asked for; say {sizes}")
         with whole_file(placed) as partial:
             try:
                 os.link(source, partial)

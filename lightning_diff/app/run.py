@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,25 @@ class Run:
             self._mirrors.finish()
         if first_rank():
             self._lock.close()
+
+
+def refuse_another(folder: Path, config: Config) -> None:
+    """Raises ConfigError if the folder holds a run of another config."""
+    path = folder / "config.yaml"
+    if path.is_file():
+        old: Any = OmegaConf.to_object(OmegaConf.merge(Config(), OmegaConf.load(path)))
+        _compare(asdict(old), asdict(config), folder)
+
+
+def _compare(old: dict[str, Any], new: dict[str, Any], folder: Path, prefix: str = "") -> None:
+    for key, value in new.items():
+        name = f"{prefix}{key}"
+        if name in FREE or (prefix == "training." and key in FREE_TRAINING):
+            continue
+        if isinstance(value, dict):
+            _compare(old[key], value, folder, name + ".")
+        elif old[key] != value:
+            raise ConfigError(
+                f"{name}={value}: {folder} holds a run with {name}={old[key]}; give this one another name=, "
+                "or delete the folder"
+            )

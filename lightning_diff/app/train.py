@@ -26,7 +26,8 @@ from ..training.modules.base import Trained
 from ..training.modules.contrastive import ContrastiveModule
 from ..training.trainer import LAST, fit, on_gpu
 from .compose import SHIPPED, WEIGHTS
-from .nets import autoencoder_net, build, load_part, start_from
+from .machine import check_machine
+from .nets import autoencoder_net, build, load_part, start_from, tower_net
 from .parts import PARTS
 from .run import Run, console, first_rank, say
 
@@ -36,6 +37,7 @@ SEEING = SHIPPED / WORLDS[0] / PARTS / "text.safetensors"  # whose picture half 
 def train(config: Config, folder: Path, wait: bool = False) -> None:
     """Train (or go on with) the run of this folder, then evaluate it if the config says so. If another process is at it:
     `wait` for it, or raise ConfigError."""
+    check_machine(config)
     with Run(config, folder, wait=wait) as run:
         if config.task == "diffusion":
             from .diffusion import train_diffusion
@@ -112,19 +114,7 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], T
 
 def tower_config(config: Config, captions: list[str]) -> dict[str, Any]:
     """What builds our own tower: its sizes and the vocabulary of these captions."""
-    c = config.text
-    return {
-        "embedding": c.embedding,
-        "vision": {
-            "layers": c.vision_layers,
-            "width": c.vision_width,
-            "head_width": 32,
-            "patch_size": c.patch_size,
-            "image_size": config.data.image_size,
-        },
-        "text": {"context_length": c.context_length, "width": c.width, "heads": c.width // 32, "layers": c.layers},
-        "vocabulary": Tokenizer.words_of(captions),
-    }
+    return {**tower_net(config.text, config.data.image_size), "vocabulary": Tokenizer.words_of(captions)}
 
 
 def wait_for(path: Path) -> None:

@@ -56,8 +56,8 @@ class _Counted:
 
 
 def evaluations(s: Sampler, guider: Guider, path: Path, scale: float) -> int:
-    """How often a network is evaluated for one picture (NFE): counted, by drawing one of a single value."""
-    counted, x = _Counted(), torch.ones(1, 1, 1, 1)
+    """How often a network is evaluated for one picture (NFE): counted, by drawing one of two values."""
+    counted, x = _Counted(), torch.ones(1, 1, 1, 2)
     sample(
         s.name, guider.guided(counted, path, scale), path, grid_of(s, path), x, torch.zeros(1, dtype=torch.long), s.eta
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
+import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,8 +15,7 @@ import wandb
 
 from ..config import Config
 from .mirrors import Sweep, line_of, tables, tags
-
-log = logging.getLogger(__name__)
+from .sending import Sender
 
 PICTURES = 4  # of each row
 SUMMARIES = {"train/quick_fid": "min", "train/quick_clip_score": "max"}  # else the last value
@@ -31,13 +30,16 @@ def run_id(folder: Path) -> str:
 
 
 class WeightsAndBiases:
-    """An evaluation adds to its training's run, whose type and tags stay: only a run that it begins is called evaluate."""
+    """Always written to files first, and sent from there if it is to be online: a server that is slow, or is not there, is
+    never waited for.
+
+    An evaluation adds to its training's run, whose type and tags stay: only a run that it begins is called evaluate."""
 
     def __init__(self, config: Config, folder: Path, job: str) -> None:
         self.folder = folder
         t = config.tracking
         adds = job == "evaluate" and (folder / "wandb_id").is_file()
-        settings = wandb.Settings(init_timeout=20, finish_timeout=60, silent=True, console="off")
+        settings = wandb.Settings(silent=True, console="off")
         arguments: dict[str, Any] = {
             "project": t.project,
             "entity": t.entity,
@@ -51,15 +53,9 @@ class WeightsAndBiases:
             "resume": "allow",
             "settings": settings,
         }
-        try:
-            self.run = wandb.init(**arguments, mode=t.wandb)  # type: ignore[arg-type]
-        except Exception as e:
-            if t.wandb == "offline":
-                raise
-            log.warning(
-                "W&B is not reachable (%s): this run is kept offline, `wandb sync` sends it later", type(e).__name__
-            )
-            self.run = wandb.init(**arguments, mode="offline")
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its end would wait for the server
+        self.run = wandb.init(**arguments, mode="offline")
+        self.sender = Sender(folder, Path(self.run.dir).parent) if t.wandb == "online" else None
         self.run.define_metric("step")
         self.run.define_metric("train/*", step_metric="step")
         for name, summary in SUMMARIES.items():
@@ -80,6 +76,8 @@ class WeightsAndBiases:
 
     def finish(self) -> None:
         self.run.finish()
+        if self.sender is not None:
+            self.sender.finish()
 
     def _refer(self, name: str, kind: str, paths: list[Path], metadata: dict[str, Any]) -> None:
         """An artifact that says where the files lie: the run folder has them."""

@@ -19,7 +19,7 @@ from lightning_diff.training.adversary import Adversary
 from lightning_diff.training.callbacks import Checkpoint
 from lightning_diff.training.checkpoint import read_checkpoint
 from lightning_diff.training.signals import Interrupted
-from tests.conftest import SHORT
+from tests.conftest import short
 
 
 def pictures(n: int = 4, side: int = 32) -> torch.Tensor:
@@ -96,7 +96,7 @@ def test_a_towers_distance_sees_differences() -> None:
 
 def test_training_with_both_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after step 2 of 4 and continued: the same bits, discriminator and all."""
-    words = ["experiment=autoencoder", *SHORT, "autoencoder.adversarial=0.5", "autoencoder.perceptual=0.1"]
+    words = [*short("autoencoder"), "autoencoder.adversarial=0.5", "autoencoder.perceptual=0.1"]
     words += ["autoencoder.adversarial_from=1", "training.steps=4", f"outputs={tmp_path}", f"cache={tmp_path}/cache"]
 
     def run(folder: str) -> None:

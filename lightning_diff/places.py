@@ -1,0 +1,63 @@
+"""Paths that a config names: what is read must be there, and of its kind; what is written must find a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from .config import Config
+
+FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that take a diffusers folder as well
+
+
+def is_safetensors(path: Path) -> bool:
+    """By its first bytes: the length of a table that fits into the file, and the table's opening brace."""
+    with path.open("rb") as f:
+        length = int.from_bytes(f.read(8), "little")
+        return f.read(1) == b"{" and length < path.stat().st_size
+
+
+def places(c: Config) -> Iterator[tuple[bool, str]]:
+    """(what is wrong, its message). os.path answers for any text, Path raises for some."""
+    for name, path in (
+        ("autoencoder.weights", c.autoencoder.weights),
+        ("text.weights", c.text.weights),
+        *(("text.more", more.weights) for more in c.text.more),
+        ("autoencoder.lpips_weights", c.autoencoder.lpips_weights),
+        ("evaluation.features_weights", c.evaluation.features_weights),
+        ("init_from", c.init_from),
+    ):
+        if path in (None, "auto"):
+            continue
+        if name in FOLDERS and os.path.isdir(path):
+            found = [*Path(path).glob("config.json"), *Path(path).glob("*/config.json")]
+            yield not found, f"{name}={path}: not a diffusers folder (no config.json in it)"
+            continue
+        yield not os.path.isfile(path), f"{name}={path}: no such file"
+        if name != "evaluation.features_weights" or c.evaluation.features == "dinov2":
+            yield not is_safetensors(Path(path)), f"{name}={path}: not a safetensors file"
+    source = c.data.source or ""
+    if c.data.kind == "shards":
+        yield (
+            source.startswith("pipe:") or "://" in source,
+            f"data.source={source}: only local paths are read; nothing from outside is executed",
+        )
+        yield "{" not in source and not os.path.exists(source), f"data.source={source}: no such file or folder"
+    if c.data.kind == "folder":
+        yield not os.path.isdir(source), f"data.source={source}: no such folder"
+    for name, path in (("outputs", c.outputs), ("cache", c.cache)):
+        above = next((p for p in (Path(path), *Path(path).parents) if os.path.exists(p)), None)
+        yield (
+            not path or not _names(path) or (above is not None and not os.path.isdir(above)),
+            f"{name}={path}: no folder can be there",
+        )
+    yield (
+        c.name is not None and (not _names(c.name) or bool({"..", "."} & set(c.name.split("/"))) or c.name[:1] == "/"),
+        f"name={c.name}: a name of a folder in outputs={c.outputs}, not a path out of it",
+    )
+
+
+def _names(path: str) -> bool:
+    """Whether a file system takes these names."""
+    return path.isprintable() and all(len(part.encode()) <= 200 for part in path.split("/"))
