@@ -16,7 +16,7 @@ from tests.cluster.conftest import SMALLEST, Cluster, eventually, step_of
 TWO_NODES = ("--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--time=20")
 RUN = (
     *("experiment=base", *SMALLEST, "data.train=64", "training.batch=4", "training.steps=120"),
-    *("training.checkpoint_every=25", "training.log_every=1", "evaluation.enabled=false", "tracking=offline"),
+    *("training.checkpoint_every=25", "training.log_every=1", "evaluation.enabled=false", "tracking.wandb=offline"),
 )
 
 
