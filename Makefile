@@ -1,10 +1,11 @@
 # make base: set up and run the main job.  make test: set up and pass the tests.  make setup: the environment alone.
 # make browser: the report in a real browser (Debian: apt install chromium chromium-driver).
+# make cluster: the job scripts and the launcher on a real SLURM cluster of this one machine (Debian, as root).
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: base test browser setup
+.PHONY: base test browser cluster setup
 base: setup
 	$(BIN)/python train.py experiment=base $(ARGS)
 
@@ -17,6 +18,9 @@ test: setup
 
 browser: setup
 	$(BIN)/python -m pytest tests/browser
+
+cluster: setup
+	$(BIN)/python -m pytest tests/cluster $(ARGS)
 
 setup: .venv/installed
 

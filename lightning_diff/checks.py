@@ -37,7 +37,7 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 def check(config: Config) -> None:
     """Raises ConfigError for the first value that is out of range or for a combination that means nothing."""
-    _check_values(config)
+    check_values(config)
     for name, belongs in ignored(config):
         raise ConfigError(f"{name}: would be ignored; it belongs to {belongs}")
     for wrong, message in _combinations(config):
@@ -45,16 +45,17 @@ def check(config: Config) -> None:
             raise ConfigError(message)
 
 
-def _check_values(node: Any, prefix: str = "") -> None:
+def check_values(node: Any, prefix: str = "") -> None:
+    """Raises ConfigError for the first value of a dataclass that its metadata does not allow."""
     for f in fields(node):
         value, name, rule = getattr(node, f.name), prefix + f.name, f.metadata
         if is_dataclass(value):
-            _check_values(value, name + ".")
+            check_values(value, name + ".")
             continue
         numbers = value if isinstance(value, list) else [value]
         for n, part in enumerate(numbers):
             if is_dataclass(part):
-                _check_values(part, f"{name}[{n}].")
+                check_values(part, f"{name}[{n}].")
         if any(v is None or isinstance(v, list | dict) for v in numbers) and isinstance(value, list):
             raise ConfigError(f"{name}={value}: must be a list of plain values")
         if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
@@ -140,6 +141,17 @@ def _combinations(c: Config) -> Iterator[tuple[bool, str]]:
         c.task == "attributes" and c.data.kind in ("folder", "shards"),
         f"task=attributes on data.kind={c.data.kind}: only made worlds (still_life, digits) know their attributes",
     )
+    sharded = t.strategy == "fsdp"
+    yield (
+        sharded and (c.task != "diffusion" or ranks == 1),
+        "training.strategy=fsdp: shards the UNet of task=diffusion over training.devices x training.nodes > 1; use ddp",
+    )
+    alone = {"lora": t.lora > 0, "ema_every": t.ema_every > 0, "compile": t.compile}
+    for name, given in {
+        **{f"training.{k}": v for k, v in alone.items()},
+        "evaluation.every": c.evaluation.every > 0,
+    }.items():
+        yield sharded and given, f"{name}: not with training.strategy=fsdp, which has the net in parts; use ddp"
     yield (
         t.lora > 0 and (c.unet.kind != "ldm" or c.init_from is None or c.task != "diffusion"),
         f"training.lora={t.lora}: adapters are trained on weights of unet.kind=ldm that init_from= names",

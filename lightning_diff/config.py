@@ -208,7 +208,8 @@ class Guidance:
 
 @dataclass
 class Training:
-    """Of any of the trainings; `batch` is the global batch, over all ranks. Every `ema_every` steps (0: never) two averages
+    """Of any of the trainings; `batch` is the global batch, over all ranks. `strategy` ddp keeps all of the UNet on each rank,
+    fsdp a part of it; either goes on from the other's checkpoint. Every `ema_every` steps (0: never) two averages
     are written down, from which any length of EMA can be made afterwards. `compile` is torch.compile of the net, for the
     training and the sweep: minutes to begin with, then a tenth faster on a CPU, more on a GPU.
     `checkpointing` computes the net's blocks again
@@ -229,6 +230,7 @@ class Training:
     accelerator: str = one_of("auto", "auto", "cpu", "gpu")
     devices: int = between(1, 1, 64)
     nodes: int = between(1, 1, 10**5)
+    strategy: str = one_of("ddp", "ddp", "fsdp")
     workers: int = between(0, 0, 256)
     compile: bool = False
     checkpointing: bool = False

@@ -82,6 +82,18 @@ def lock(path: Path, wait: bool) -> IO[str]:
     return file
 
 
+def holder(path: Path) -> str | None:
+    """Who holds the lock; None if nobody does. Writes nothing."""
+    if not path.is_file():
+        return None
+    with path.open() as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return " ".join(file.read().split()) or "another process"
+    return None
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """One process at a time does what makes `path`; the others wait here, and find it made."""

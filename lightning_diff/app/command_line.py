@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import itertools
 import os
 import sys
@@ -24,6 +25,12 @@ LACKING = (
     errno.EROFS,
     errno.EACCES,
 )  # not the program's fault: disk full, no right to write
+LONGEST = 150  # of a run's name: file systems allow 255, and figures and reports are named after it
+# Overrides that say where a run is kept and where it runs, not what it is: the same run on other ranks has the same name.
+PLACE = (
+    *("experiment=", "name=", "tracking", "outputs=", "cache="),
+    *(f"training.{key}=" for key in ("accelerator", "devices", "nodes", "workers")),
+)
 
 
 def guarded(work: Callable[[], None]) -> None:
@@ -65,12 +72,16 @@ def group_name(config: Config, overrides: Sequence[str]) -> str:
 
 def run_name(config: Config, overrides: Sequence[str]) -> str:
     """The name given, or one that follows from the overrides: the same command names the same folder."""
-    words = [o for o in overrides if not o.startswith(("experiment=", "name=", "tracking", "outputs=", "cache="))]
+    words = [o for o in overrides if not o.startswith(PLACE)]
     name = group_name(config, overrides)
     if config.name and any(o.startswith("name=") for o in overrides):
         return name
     safe = ["".join(c if c.isalnum() or c in "=.,-_" else "_" for c in w.lstrip("+~")) for w in words]
-    return "-".join([name, *safe])[:150]
+    whole = "-".join([name, *safe])
+    if len(whole) <= LONGEST:
+        return whole
+    mark = hashlib.sha256(whole.encode()).hexdigest()[:8]  # else runs that differ in their last words share a folder
+    return f"{whole[: LONGEST - 9]}-{mark}"
 
 
 def train_command() -> None:
@@ -88,6 +99,10 @@ def train_command() -> None:
             config = to_config(node)
             check_installed(config.tracking)
             hydra_job = HydraConfig.get()
+            if hydra_job.mode == RunMode.RUN and hydra_job.runtime.choices["hydra/launcher"] == "slurm":
+                raise ConfigError(
+                    "hydra/launcher=slurm: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch"
+                )
             overrides = list(hydra_job.overrides.task)
             check_words(config, overrides)
             if hydra_job.mode == RunMode.MULTIRUN and config.tracking.group is None:
@@ -235,19 +250,25 @@ def prepare_command() -> None:
     def work(words: Words, overrides: list[str]) -> None:
         from .compose import compose_config
 
-        data = [f"data={words['data']}"]
+        data = [f"data={words['data']}"] if words["data"] else []
         if words["source"]:
             quoted = words["source"].replace("\\", "\\\\").replace("'", "\\'")
             data.append(f"data.source='{quoted}'")
         config = compose_config([*data, *overrides])
-        from .prepare import prepare_data
+        from .prepare import prepare_data, prepare_experiment
 
-        prepare_data(config)
+        if any(o.startswith("experiment=") for o in overrides):
+            prepare_experiment(config)
+        else:
+            prepare_data(config)
 
     _plain_command(
         "python prepare.py data=folder source=DIR [data.image_size=64 data.test=0]\n"
-        "Captioned pictures (PICTURE.png beside PICTURE.txt) to WebDataset shards, kept in outputs/cache/data.",
-        {"data": "still_life", "source": ""},
+        "python prepare.py experiment=base [the overrides of train.py ...]\n"
+        "Captioned pictures (PICTURE.png beside PICTURE.txt) to WebDataset shards, kept in outputs/cache/data. With an\n"
+        "experiment also the frozen parts that it needs, and the latents and caption features that they make; processes that\n"
+        "are given the same command (sbatch --array=0-3 slurm/prepare.sbatch ...) share the work.",
+        {"data": "", "source": ""},
         work,
     )
 
@@ -277,5 +298,29 @@ def runs_command() -> None:
         "The runs with their best numbers; open= makes and opens a report, report= makes it, of several runs if several\n"
         "are named (their numbers must have been measured alike), with their rows as one .csv and .parquet.",
         {"outputs": "outputs", "open": "", "report": ""},
+        work,
+    )
+
+
+def doctor_command() -> None:
+    """python -m lightning_diff.doctor: what would go wrong with a training, and how to mend it."""
+
+    def work(words: Words, overrides: list[str]) -> None:
+        from .compose import compose_config
+
+        config = compose_config(overrides)
+        check_installed(config.tracking)
+        name = run_name(config, overrides)
+        from .doctor import doctor
+
+        if not doctor(config, Path(config.outputs) / name):
+            sys.exit(2)
+
+    _plain_command(
+        "python -m lightning_diff.doctor experiment=base [the words that train.py will get]\n"
+        "What would go wrong with that training here, each with its remedy: ranks, GPUs, memory, disk, data, weights,\n"
+        "tracking, clocks, the run folder. Trains nothing, leaves nothing behind; exit code 2 if something is wrong. For all\n"
+        "ranks of a job: srun python -m lightning_diff.doctor experiment=base training.devices=4 training.nodes=2",
+        {},
         work,
     )

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ..checks import check, keys, nearest
 from ..config import Config, ConfigError, Reader
 from ..ignored import check_words
+from .slurm import Slurm
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PACKAGE_FOLDER = CONF.parent
@@ -32,6 +33,7 @@ def register_schema() -> None:
     """Each group's file is checked against its dataclass as it is composed."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
+    store.store(group="hydra/launcher", name="slurm", node=Slurm)
 
 
 def one_line(error: BaseException) -> str:
@@ -46,7 +48,8 @@ def one_line(error: BaseException) -> str:
         key = found.group(1)
         first = next((str(e).splitlines()[0] for e in chain if "full_key" in str(e)), "")
         if re.search(r"Key '.*' (is )?not in", text):
-            return f"{key}: no such key; {nearest(key, [*keys(Config()), *keys(Reader())])}"
+            known = [f"hydra.launcher.{f.name}" for f in fields(Slurm)] if key.startswith("hydra.launcher.") else []
+            return f"{key}: no such key; {nearest(key, known or [*keys(Config()), *keys(Reader())])}"
         return f"{key}: {first}"
     if found := re.search(r"Could not override '([^']+)'", text):
         return f"{found.group(1)}: no such key; {nearest(found.group(1), list(keys(Config())))}"

@@ -61,20 +61,11 @@ def _train(run: Run) -> None:
     train_set = pictures(config, "train")
     assert train_set is not None
     features = cached_features(train_set, autoencoder, tower, hashes, Path(config.cache))
-    torch.manual_seed(config.seed)
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
     arguments = unet_net(config, autoencoder, null)
-    net: Any = build({"part": "unet", "net": arguments})
-    if learned := getattr(net, "null", None):
-        learned.begin(null)
-    net.checkpointing = config.training.checkpointing
-    if config.init_from and not (folder / LAST).is_file():
-        start_from(net, Path(config.init_from))
-    if config.training.lora:
-        add_lora(net, config.training.lora)
-    module = DiffusionModule(net, config.training, config.seed, config.objective, null)
-    module.flops = _flops(arguments, null, config.data.image_size // autoencoder.factor)
-    say(f"UNet: {parameters(net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
+    module = _module(config, folder, arguments, null)
+    module.flops = step_flops(arguments, null, config.data.image_size // autoencoder.factor)
+    say(f"UNet: {parameters(module.net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
 
     def quick() -> list[pl.Callback]:
         if not config.evaluation.every or not first_rank():
@@ -83,30 +74,49 @@ def _train(run: Run) -> None:
 
         guider, on_device = guider_of(config.guidance), null.to(autoencoder.shift.device)
         sampler, size = within(config.sampler, guider, module.path), config.data.image_size
-        model = TextToImage(net, module.path, autoencoder, tower, on_device, sampler, guider, size)
+        model = TextToImage(module.net, module.path, autoencoder, tower, on_device, sampler, guider, size)
         measure = quick_measure(config, folder, model)
         return [Quick(config.evaluation.every, measure, run.record, run.mirror.train)]
 
-    fit(module, features, config, folder, run.record, console, run.mirror.train, folder.name, quick)
+    title, mirror = folder.name, run.mirror.train
+    fit(module, features, config, folder, run.record, console, mirror, title, quick)
     if not first_rank():
         wait_for(folder / WEIGHTS)
-    else:
-        passport = {
-            "part": "unet",
-            "net": arguments,
-            "data": identity(config.data),
-            "config": asdict(config),
-            "parts": hashes,
-            "torch": torch.__version__,
-        }
-        state = merged_state(module.averaged())
-        if config.training.lora:
-            save_arrays(folder / "lora.safetensors", adapters(net))
-        save_weights(folder / WEIGHTS, state, passport)
-        run.record.write("weights", config.training.steps, path=WEIGHTS)
+        return
+    if config.training.strategy == "fsdp":  # this rank has parts; the checkpoint has all
+        module = _module(config, folder, arguments, null)
+        fit(module, features, config, folder, run.record, console, mirror, title)
+    passport = {
+        "part": "unet",
+        "net": arguments,
+        "data": identity(config.data),
+        "config": asdict(config),
+        "parts": hashes,
+        "torch": torch.__version__,
+    }
+    state = merged_state(module.averaged())
+    if config.training.lora:
+        save_arrays(folder / "lora.safetensors", adapters(module.net))
+    save_weights(folder / WEIGHTS, state, passport)
+    run.record.write("weights", config.training.steps, path=WEIGHTS)
 
 
-def _flops(arguments: dict[str, Any], null: Condition, side: int) -> float:
+def _module(config: Config, folder: Path, arguments: dict[str, Any], null: Condition) -> DiffusionModule:
+    """The net as it begins, for training."""
+    torch.manual_seed(config.seed)
+    net: Any = build({"part": "unet", "net": arguments})
+    if learned := getattr(net, "null", None):
+        learned.begin(null)
+    net.checkpointing = config.training.checkpointing
+    if config.init_from and not (folder / LAST).is_file():
+        start_from(net, Path(config.init_from))
+    if config.training.lora:
+        add_lora(net, config.training.lora)
+    return DiffusionModule(net, config.training, config.seed, config.objective, null)
+
+
+def step_flops(arguments: dict[str, Any], null: Condition, side: int) -> float:
+    """Operations of a training step of one sample of the UNet that the passport's arguments describe."""
     meta = torch.device("meta")
     x = torch.empty(1, arguments["channels"], side, side, device=meta)
     return training_flops(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ..config import Config
+from ..checks import EMA_GUIDE
+from ..config import Config, Guidance
 from ..data.shards import digest
 from ..evaluation.intervals import race
 from ..evaluation.sweep import Case, Row, Store, best_row, blocks, deciding, draw, picture_values, score, see
@@ -74,7 +76,7 @@ def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
     count = min(e.samples, len(exam.captions))
     if count < e.samples:
         say(f"evaluation: {count} {exam.split} captions, fewer than evaluation.samples={e.samples}: all are used")
-    name, weights = guider_of(config.guidance).name, file_hash(folder / WEIGHTS)
+    name, weights = _guider_name(config.guidance), file_hash(folder / WEIGHTS)
     sampler = f"{config.sampler.name}{config.sampler.steps}"
     found = []
     for ema in e.ema:
@@ -90,6 +92,12 @@ def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
             counts = race(list(keys), count, len(exam.captions), e.extra, chunk, work.look)
         found += [Drawn(case, papers[case] | {"drawn": counts[key]}, key, counts[key]) for key, case in keys.items()]
     return found
+
+
+def _guider_name(g: Guidance) -> str:
+    """With the worse network, where there is one: two of them are two guiders."""
+    guide = "" if g.guide is None else f"({g.guide if re.fullmatch(EMA_GUIDE, g.guide) else Path(g.guide).stem})"
+    return guider_of(g).name + guide
 
 
 class _Drawing:

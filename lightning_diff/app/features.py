@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,15 @@ from ..nets.text import TextEncoder
 from .run import console, first_rank, share_of
 
 
+def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What makes each of the two caches, by the name of its folder."""
+    data = {"pictures": train.index.fingerprint(), "image_size": train.image_size}
+    return {
+        "latents": {**data, "autoencoder": hashes["autoencoder"], "resize": "lanczos"},
+        "captions": {**data, "text": hashes["text"]},
+    }
+
+
 def cached_features(
     train: Pictures, autoencoder: LatentSpace, tower: TextEncoder, hashes: Mapping[str, str], cache: Path
 ) -> Arrays:
@@ -25,10 +35,10 @@ def cached_features(
     `hashes` names the weights. Nothing random is in the cache: the posterior's sample, the noise and the caption's
     dropout are drawn in training.
     """
-    data = {"pictures": train.index.fingerprint(), "image_size": train.image_size}
+    made_by = manifests(train, hashes)
     latents = cached_arrays(
         cache / "latents",
-        {**data, "autoencoder": hashes["autoencoder"], "resize": "lanczos"},
+        made_by["latents"],
         len(train),
         lambda first, stop: _latents(train, autoencoder, first, stop),
         _shown("latents"),
@@ -36,7 +46,7 @@ def cached_features(
     )
     conditions = cached_arrays(
         cache / "captions",
-        {**data, "text": hashes["text"]},
+        made_by["captions"],
         len(train),
         lambda first, stop: _conditions(train, tower, first, stop),
         _shown("captions"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +37,47 @@ NAMES = {
 }
 
 
-def find_part(part: str, config: Config) -> Path:
+@dataclass(frozen=True)
+class Place:
+    """Where a part's weights are, and whose they are; or where they will be, when its `recipe` has been trained there."""
+
+    path: Path
+    origin: str
+    recipe: Config | None = None
+
+
+def locate_part(part: str, config: Config) -> Place:
     """The weights of a part for this config's data: the file given, the shipped one if it was trained on such data, or
-    else one that is trained now. Raises ConfigError when a given file is not that part."""
+    else one that is trained first."""
     given = {"autoencoder": config.autoencoder.weights, "text": config.text.weights}.get(part, "auto")
     if given != "auto":
-        return Path(given)
+        return Place(Path(given), "given")
     data = identity(config.data)
     shipped = SHIPPED / config.data.kind / PARTS / f"{part}.safetensors"
     if shipped.is_file():
         passport = read_passport(shipped)
         fits = passport["data"] == data and _same_net(part, config, passport)
         if fits and _same_recipe(part, config, passport):
-            return shipped
-    return _trained(part, config, data)
+            return Place(shipped, "shipped")
+    recipe = part_config(part, config)
+    made_by = {"data": data, "autoencoder": asdict(recipe.autoencoder), "steps": recipe.training.steps}
+    if part == "text":
+        made_by |= {"text": asdict(recipe.text)}
+    key = digest(made_by)
+    folder = Path(config.outputs) / "parts" / f"{part}-{config.data.kind}-{key}"
+    return Place(folder / WEIGHTS, "trained for these pictures", recipe)
+
+
+def find_part(part: str, config: Config) -> Path:
+    """The weights of a part, trained now if they have to be. Raises ConfigError when a given file is not that part."""
+    place = locate_part(part, config)
+    if place.recipe is not None and not place.path.is_file():
+        from .train import train
+
+        folder = place.path.parent
+        say(f"no {NAMES[part]} for these pictures ({identity(config.data)}): training it first, in {folder}")
+        train(place.recipe, folder, wait=True)
+    return place.path
 
 
 def _same_net(part: str, config: Config, passport: dict[str, Any]) -> bool:
@@ -71,22 +98,6 @@ def _same_recipe(part: str, config: Config, passport: dict[str, Any]) -> bool:
         return True
     had = {**asdict(Autoencoder()), **passport["config"]["autoencoder"]}
     return all(had[name] == getattr(config.autoencoder, name) for name in ERRORS)
-
-
-def _trained(part: str, config: Config, data: str) -> Path:
-    from .train import train
-
-    recipe = part_config(part, config)
-    made_by = {"data": data, "autoencoder": asdict(recipe.autoencoder), "steps": recipe.training.steps}
-    if part == "text":
-        made_by |= {"text": asdict(recipe.text)}
-    key = digest(made_by)
-    folder = Path(config.outputs) / "parts" / f"{part}-{config.data.kind}-{key}"
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        say(f"no {NAMES[part]} for these pictures ({data}): training it first, in {folder}")
-        train(recipe, folder, wait=True)
-    return weights
 
 
 def part_config(part: str, config: Config) -> Config:

@@ -17,8 +17,9 @@ from ..config import Config, ConfigError
 from ..files import Held, lock, write_text
 from ..tracking.mirrors import Mirrors, open_mirrors
 from ..tracking.record import Record
-from ..training.requeue import requeue, set_alarm
+from ..training.requeue import job_id, requeue, set_alarm
 from ..training.signals import STOP, Interrupted
+from .slurm import claim
 
 # What may differ when the same folder is trained on: where it runs and what is done afterwards.
 FREE = ("outputs", "cache", "name", "part_steps", "init_from", "sampler", "guidance", "evaluation", "tracking")
@@ -26,6 +27,7 @@ FREE_TRAINING = (
     "accelerator",
     "devices",
     "nodes",
+    "strategy",
     "workers",
     "log_every",
     "checkpoint_every",
@@ -98,11 +100,12 @@ class Run:
                 self._lock = lock(folder / "lock", wait and rank_of()[1] == 1)
             except Held as e:
                 raise ConfigError(f"{folder}: in use by {e}; wait for it, stop it, or give another name=") from None
+        refuse_another(folder, config)
         path = folder / "config.yaml"
-        if path.is_file():
-            self._compare(asdict(OmegaConf.to_object(OmegaConf.merge(Config(), OmegaConf.load(path)))), asdict(config))  # type: ignore[arg-type]
-        elif first_rank():
+        if not path.is_file() and first_rank():
             write_text(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
+        if first_rank() and (slurm_job := job_id()):
+            claim(folder, slurm_job)
         self.record = Record(folder)
         self._mirrors: Mirrors | None = None
 
@@ -125,15 +128,24 @@ class Run:
         if first_rank():
             self._lock.close()
 
-    def _compare(self, old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> None:
-        for key, value in new.items():
-            name = f"{prefix}{key}"
-            if name in FREE or (prefix == "training." and key in FREE_TRAINING):
-                continue
-            if isinstance(value, dict):
-                self._compare(old[key], value, name + ".")
-            elif old[key] != value:
-                raise ConfigError(
-                    f"{name}={value}: {self.folder} holds a run with {name}={old[key]}; give this one another name=, "
-                    "or delete the folder"
-                )
+
+def refuse_another(folder: Path, config: Config) -> None:
+    """Raises ConfigError if the folder holds a run of another config."""
+    path = folder / "config.yaml"
+    if path.is_file():
+        old: Any = OmegaConf.to_object(OmegaConf.merge(Config(), OmegaConf.load(path)))
+        _compare(asdict(old), asdict(config), folder)
+
+
+def _compare(old: dict[str, Any], new: dict[str, Any], folder: Path, prefix: str = "") -> None:
+    for key, value in new.items():
+        name = f"{prefix}{key}"
+        if name in FREE or (prefix == "training." and key in FREE_TRAINING):
+            continue
+        if isinstance(value, dict):
+            _compare(old[key], value, folder, name + ".")
+        elif old[key] != value:
+            raise ConfigError(
+                f"{name}={value}: {folder} holds a run with {name}={old[key]}; give this one another name=, "
+                "or delete the folder"
+            )

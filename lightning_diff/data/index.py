@@ -125,11 +125,15 @@ def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
     return whole, len(found) - len(whole) + damaged
 
 
-def build_index(shards: Sequence[Path], cache: Path) -> Index:
-    """The index of these shards, kept in `cache` under the hash of their names, sizes and times. Raises ConfigError if
-    there is no usable sample."""
+def index_place(shards: Sequence[Path], cache: Path) -> Path:
+    """Where the index of these shards is kept: under the hash of their names, sizes and times."""
     stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in shards]
-    kept = cache / "index" / (hashlib.sha256(json.dumps([VERSION, stats]).encode()).hexdigest()[:16] + ".npz")
+    return cache / "index" / (hashlib.sha256(json.dumps([VERSION, stats]).encode()).hexdigest()[:16] + ".npz")
+
+
+def build_index(shards: Sequence[Path], cache: Path) -> Index:
+    """The index of these shards, kept in `cache`. Raises ConfigError if there is no usable sample."""
+    kept = index_place(shards, cache)
     if kept.is_file():
         with np.load(kept, allow_pickle=False) as arrays:
             return Index(list(shards), arrays["spans"], arrays["keys"], int(arrays["skipped"]))

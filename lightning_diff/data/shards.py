@@ -78,14 +78,8 @@ def write_shards(samples: Iterable[Sample], folder: Path, split: str, size: int)
     return count
 
 
-def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[str, list[Path]]:
-    """The shards of each split, made if they are not there yet. A set is written beside its place and renamed when
-    whole, so that a killed run leaves none half-written."""
-    if data.kind == "shards":
-        assert data.source is not None
-        shards = find_shards(data.source)
-        tests = [p for p in shards if p.name.startswith("test")]
-        return {"train": [p for p in shards if p not in tests] or shards, "test": tests}
+def _recipe(data: Data, cache: Path) -> tuple[dict[str, Any], Path]:
+    """What made shards are made by, and their folder."""
     recipe = {
         "format": 3,  # of what is written: sets of another format are made again
         "identity": identity(data),
@@ -98,12 +92,34 @@ def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[s
         recipe["hold_out"] = False
     if data.kind == "folder":
         recipe.pop("train"), recipe.pop("seed")
-    folder = cache / "data" / f"{data.kind}-{digest(recipe)}"
+    return recipe, cache / "data" / f"{data.kind}-{digest(recipe)}"
+
+
+def prepared(data: Data, cache: Path) -> dict[str, list[Path]] | None:
+    """The shards of each split; None if they have to be made first. Raises ConfigError."""
+    if data.kind == "shards":
+        assert data.source is not None
+        shards = find_shards(data.source)
+        tests = [p for p in shards if p.name.startswith("test")]
+        return {"train": [p for p in shards if p not in tests] or shards, "test": tests}
+    folder = _recipe(data, cache)[1]
     if not (folder / "recipe.json").is_file():
+        return None
+    return {split: sorted(folder.glob(f"{split}-*.tar")) for split in ("train", "test")}
+
+
+def prepare(data: Data, cache: Path, progress: Progress | None = None) -> dict[str, list[Path]]:
+    """The shards of each split, made if they are not there yet. A set is written beside its place and renamed when
+    whole, so that a killed run leaves none half-written."""
+    found = prepared(data, cache)
+    if found is None:
+        recipe, folder = _recipe(data, cache)
         with alone(folder):
             if not folder.is_dir():
                 _make(data, recipe, folder, progress)
-    return {split: sorted(folder.glob(f"{split}-*.tar")) for split in ("train", "test")}
+        found = prepared(data, cache)
+        assert found is not None
+    return found
 
 
 def _make(data: Data, recipe: dict[str, Any], folder: Path, progress: Progress | None) -> None:

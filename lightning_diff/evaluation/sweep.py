@@ -43,7 +43,8 @@ class Case(NamedTuple):
     @property
     def label(self) -> str:
         """Short, and fit for a file's name: cfg-euler20-w3, apg-heun10-ema0.1-w3."""
-        return f"{self.guider}-{self.sampler}{f'-ema{self.ema:g}' if self.ema else ''}-w{self.scale:g}"
+        guider = self.guider.replace(":", "")
+        return f"{guider}-{self.sampler}{f'-ema{self.ema:g}' if self.ema else ''}-w{self.scale:g}"
 
 
 Row = dict[str, Any]

@@ -111,9 +111,16 @@ class ReadsCaption(nn.Module):
         """source [B, M, K] -> keys and values [B, heads, M, D]."""
         raise NotImplementedError
 
+    def readers(self) -> list[nn.Module]:
+        """The parts that `keys_values` asks."""
+        raise NotImplementedError
+
 
 class CaptionAttention(Attention, ReadsCaption):
     """Attention to a caption."""
+
+    def readers(self) -> list[nn.Module]:
+        return [self.key_value]
 
 
 def positions(height: int, width: int, device: torch.device) -> Tensor:

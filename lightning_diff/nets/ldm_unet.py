@@ -68,6 +68,9 @@ class CrossAttention(ReadsCaption):
         k, v = self.to_kv(source).view(b, m, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         return k, v
 
+    def readers(self) -> list[nn.Module]:
+        return [self.to_kv]
+
     def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         b, n, c = x.shape
         q = self.to_q(x).view(b, n, self.heads, -1).transpose(1, 2)

@@ -104,24 +104,33 @@ def plot_sweep(rows: Sequence[Row], path: Path, title: str) -> Path:
 
 
 def plot_front(rows: Sequence[Row], quality: str, path: Path, title: str) -> Path:
-    """What can be had at what cost: FID and `quality` against network evaluations a picture, a colour for each guider; rows
-    on the Pareto front of the three are filled and named."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4))
-    guiders = list(dict.fromkeys(r["guider"] for r in rows))
-    for ax, key in zip(axes, ("fid", quality), strict=True):
-        for n, guider in enumerate(guiders):
-            for on in (False, True):
-                some = [r for r in rows if r["guider"] == guider and r["front"] == on]
-                face = f"C{n}" if on else "none"
-                label = guider if on or not any(r["front"] for r in rows if r["guider"] == guider) else None
-                ax.scatter([r["nfe"] for r in some], [r[key] for r in some], 34, face, edgecolors=f"C{n}", label=label)
-        for r in rows:
-            if r["front"]:
-                words = f"{r['sampler']} w={r['scale']:g}" + (f" EMA {r['ema']:g}" if r["ema"] else "")
-                ax.annotate(words, (r["nfe"], r[key]), textcoords="offset points", xytext=(6, 3), fontsize=7)
-        ax.set(xlabel="network evaluations a picture", ylabel=key.replace("_", " "), title=title)
-    axes[0].set(ylabel=f"FID (n = {rows[0]['n']}, lower is better)")
-    axes[1].legend(title="filled: on the front", fontsize=8, title_fontsize=8)
+    """What can be had at what cost: FID against `quality`, a colour for each guider, large for many network evaluations a
+    picture, filled on the Pareto front of the three; and the best `quality` for so many evaluations or fewer."""
+    figure, (ax, cost) = plt.subplots(1, 2, figsize=(11, 4.6))
+    most = max(float(r["nfe"]) for r in rows)
+    for n, guider in enumerate(dict.fromkeys(r["guider"] for r in rows)):
+        some = [r for r in rows if r["guider"] == guider]
+        for on in (False, True):
+            shown = [r for r in some if r["front"] == on]
+            sizes = [12 + 90 * r["nfe"] / most for r in shown]
+            style = {"facecolors": f"C{n}" if on else "none", "edgecolors": f"C{n}", "alpha": 0.8}
+            ax.scatter([r[quality] for r in shown], [r["fid"] for r in shown], sizes, **style)
+        ax.scatter([], [], 40, f"C{n}", label=guider)
+        cost.scatter([r["nfe"] for r in some], [r[quality] for r in some], 14, f"C{n}", alpha=0.6)
+    word = quality.replace("_", " ")
+    ax.set(xlabel=word, ylabel=f"FID (n = {rows[0]['n']}, lower is better)", title=title)
+    ax.legend(title=f"filled: on the front; large: {most:.0f} evaluations", fontsize=8, title_fontsize=8)
+    best: list[Row] = []
+    for r in sorted(rows, key=lambda r: (r["nfe"], -r[quality])):
+        if not best or r[quality] > best[-1][quality]:
+            best.append(r)
+    cost.step([r["nfe"] for r in best], [r[quality] for r in best], where="post", color="gray", linewidth=1)
+    for r in best:
+        words = f"{r['guider']}, {r['sampler']}, w = {r['scale']:g}" + (f", EMA {r['ema']:g}" if r["ema"] else "")
+        place = {"ha": "right" if r["nfe"] > most / 2 else "left", "textcoords": "offset points", "xytext": (0, 5)}
+        cost.annotate(words, (r["nfe"], r[quality]), fontsize=7, **place)
+    cost.set(xlabel="network evaluations a picture", ylabel=word, title="the best that so many evaluations give")
+    cost.margins(0.12)
     return _save(figure, path)
 
 

@@ -10,17 +10,24 @@ from typing import Any
 
 
 class Record:
-    """`record.jsonl`. A line cut short by a kill is passed over when read, and closed off before the next is written."""
+    """`record.jsonl`. A line cut short by a kill is passed over when read, and closed off before the next is written.
+    Reading changes nothing: a line that looks cut short may be one that the run is writing."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "record.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
+        self.whole = False
+
+    def _begin(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.is_file() and not self.path.read_bytes().endswith(b"\n") and self.path.stat().st_size:
             with self.path.open("a") as f:
                 f.write("\n")
+        self.whole = True
 
     def write(self, event: str, step: int | None = None, **values: Any) -> None:
         line = {"event": event, "time": round(time.time(), 3), **({} if step is None else {"step": step}), **values}
+        if not self.whole:
+            self._begin()
         with self.path.open("a") as f:
             f.write(json.dumps(line) + "\n")
 

@@ -25,7 +25,8 @@ def _ask(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
 
 
-def _details(job: str) -> dict[str, str]:
+def job_details(job: str) -> dict[str, str]:
+    """What scontrol says of the job. Raises OSError and SubprocessError."""
     words = _ask("scontrol", "show", "job", "--oneliner", job).stdout.split()
     return dict(word.split("=", 1) for word in words if "=" in word)
 
@@ -37,7 +38,7 @@ def requeue(stop: Interrupted) -> str:
     if job is None or stop.number == signal.SIGINT:
         return ""
     try:
-        state = _details(job).get("JobState", "?")
+        state = job_details(job).get("JobState", "?")
         if state != "RUNNING":
             return f"SLURM is ending job {job} ({state})"
         _ask("scontrol", "requeue", job)
@@ -54,7 +55,7 @@ def seconds_left() -> float | None:
     if job is None:
         return None
     try:
-        end = datetime.fromisoformat(_details(job)["EndTime"])
+        end = datetime.fromisoformat(job_details(job)["EndTime"])
     except (OSError, subprocess.SubprocessError, KeyError, ValueError):
         return None
     return (end - datetime.now()).total_seconds()

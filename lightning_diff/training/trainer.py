@@ -10,6 +10,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import ModelParallelStrategy
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
@@ -60,24 +62,33 @@ def on_gpu(training: Training) -> bool:
     return training.accelerator != "cpu" and torch.cuda.is_available()
 
 
-def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
+def precision_of(training: Training) -> Any:
     """bf16 by default where it pays: GPUs, and CPUs with bf16 instructions."""
-    precision: Any = training.precision
-    if precision == "auto":
-        bf16 = on_gpu(training) or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
-        precision = "bf16-mixed" if bf16 else "32-true"
+    if training.precision != "auto":
+        return training.precision
+    bf16 = on_gpu(training) or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
+    return "bf16-mixed" if bf16 else "32-true"
+
+
+def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """Its checkpoints, loggers and signals are ours."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
     if on_gpu(training):
         torch.set_float32_matmul_precision("high")
+    ranks = training.devices * training.nodes
+    strategy: Any = "auto"
+    if training.strategy == "fsdp":
+        strategy = ModelParallelStrategy(ranks, 1, save_distributed_checkpoint=False)
     trainer = pl.Trainer(
         max_steps=training.steps,
         max_epochs=-1,
         accelerator="gpu" if on_gpu(training) else "cpu",
         devices=training.devices,
         num_nodes=training.nodes,
-        precision=precision,
+        strategy=strategy,
+        precision=precision_of(training),
         plugins=[WholeCheckpoints()],
         callbacks=callbacks,
         default_root_dir=folder,
@@ -116,7 +127,7 @@ def fit(
     begin = 0
     if last.is_file():
         begin = int(read_checkpoint(last)["global_step"])
-        console.print(f"{title}: continuing at step {begin} of {t.steps}", highlight=False)
+        rank_zero_only(console.print)(f"{title}: continuing at step {begin} of {t.steps}", highlight=False)
     if begin >= t.steps:
         module.on_load_checkpoint(checkpoint := read_checkpoint(last))
         module.load_state_dict(checkpoint["state_dict"])
@@ -139,7 +150,7 @@ def fit(
     stream = Stream(dataset, t, config.seed)
     STOP.deferred = True
     try:
-        trainer.fit(module, datamodule=stream, ckpt_path=str(last) if last.is_file() else None)
+        trainer.fit(module, datamodule=stream, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     finally:
         STOP.deferred = False
     return begin

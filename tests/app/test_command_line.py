@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.app.command_line import take_words, train_command
+from lightning_diff.app.command_line import run_name, take_words, train_command
 from lightning_diff.app.compose import PACKAGE_FOLDER
-from lightning_diff.config import ConfigError
+from lightning_diff.config import Config, ConfigError
 
 HEAVY = {"torch", "numpy", "PIL", "pytorch_lightning", "open_clip", "wandb"}
 
@@ -62,3 +62,15 @@ def test_the_runs_of_a_multirun_share_a_group(tmp_path: Path, monkeypatch: pytes
         *[("base-objective=eps", "base"), ("base-objective=v", "base")],
         *[("base-seed=1", "mine"), ("base-seed=2", "mine"), ("base", None)],
     ]
+
+
+def test_the_same_run_elsewhere_has_the_same_name() -> None:
+    config, what = Config(name="base"), ["experiment=base", "objective=v", "+seed=1"]
+    assert run_name(config, what) == "base-objective=v-seed=1"
+    assert run_name(config, ["training.nodes=2", "training.devices=4", "cache=/fast", *what]) == run_name(config, what)
+
+
+def test_runs_that_differ_in_their_last_words_alone_have_names_of_their_own() -> None:
+    config, many = Config(name="base"), [f"training.steps={i}" for i in range(20)]
+    names = {run_name(config, ["experiment=base", *many, f"seed={i}"]) for i in range(3)}
+    assert len(names) == 3 and all(len(n) == 150 and n.startswith("base-training.steps=0-") for n in names)

@@ -156,7 +156,7 @@ def test_ema_lengths_and_a_worse_network(tmp_path: Path) -> None:
     rows = Record(folder).read("sweep")
     assert [(r["guider"], r["ema"], r["scale"]) for r in rows] == [
         *[("cfg", ema, w) for ema in (0.0, 0.1, 0.2) for w in (1.0, 3.0)],
-        ("auto", 0.0, 2.0),
+        ("auto(ema:0.05@2)", 0.0, 2.0),
     ]
     assert len({json.dumps(r["passport"]) for r in rows}) == 7
     with pytest.raises(ConfigError, match=r"guidance\.guide=ema:0\.05@7: "):

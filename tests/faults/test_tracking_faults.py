@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 import wandb
+
 from lightning_diff.app.compose import PACKAGE_FOLDER, compose_config
 from lightning_diff.app.train import train
 from lightning_diff.tracking import sending, weights_and_biases

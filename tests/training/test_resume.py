@@ -36,11 +36,15 @@ def run(
     )
 
 
-def stop_after(root: Path, name: str, step: int, number: int) -> int:
+def stop_after(root: Path, name: str, step: int, number: int, *more: str) -> int:
     """Start the run, send the signal when its record shows `step`; the exit code."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        command(root, name), cwd=PACKAGE_FOLDER, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(root, name, *more),
+        cwd=PACKAGE_FOLDER,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     record = Record(root / name)
     while process.poll() is None and not any(r["step"] >= step for r in record.read("train")):
@@ -92,11 +96,34 @@ def test_a_damaged_checkpoint_is_one_clear_line(root: Path, whole: dict[str, tor
     assert len(result.stderr.strip().splitlines()) == 1 and "last.ckpt" in result.stderr
 
 
-def test_two_ranks_train_on_the_same_batches(root: Path, whole: dict[str, torch.Tensor]) -> None:
-    result = run(root, "ranks", "training.devices=2", "training.accelerator=cpu")
-    assert result.returncode == 0, result.stderr
-    one, two = (Record(root / n).curve() for n in ("whole", "ranks"))
-    assert [r["step"] for r in one] == [r["step"] for r in two]
-    # The same pictures, noise and times, summed in another order; another batch's loss would differ by 0.1 and more.
-    for a, b in zip(one, two, strict=True):
+def alike(root: Path, name: str) -> None:
+    """The same pictures, noise and times as `whole`, summed in another order; another batch's loss would differ by 0.1 and
+    more."""
+    one, other = (Record(root / n).curve() for n in ("whole", name))
+    assert [r["step"] for r in one] == [r["step"] for r in other]
+    for a, b in zip(one, other, strict=True):
         assert abs(a["loss"] - b["loss"]) < 0.02, (a, b)
+
+
+TWO = ("training.devices=2", "training.accelerator=cpu")
+SHARDED = (*TWO, "training.strategy=fsdp")
+
+
+def test_two_ranks_train_on_the_same_batches(root: Path, whole: dict[str, torch.Tensor]) -> None:
+    result = run(root, "ranks", *TWO)
+    assert result.returncode == 0, result.stderr
+    alike(root, "ranks")
+
+
+@pytest.mark.parametrize("first, second", [(SHARDED, ()), (TWO, SHARDED)], ids=["sharded to one", "two to sharded"])
+def test_another_number_of_ranks_goes_on(
+    root: Path, whole: dict[str, torch.Tensor], first: tuple[str, ...], second: tuple[str, ...]
+) -> None:
+    """Stopped by a signal to one of two ranks, which agree on the step; continued on others, in parts or whole."""
+    name = f"elastic{len(second)}"
+    assert stop_after(root, name, 15, signal.SIGUSR1, *first) == 128 + signal.SIGUSR1
+    assert 15 <= read_checkpoint(root / name / "checkpoints" / "last.ckpt")["global_step"] < 60
+    result = run(root, name, *second)
+    assert result.returncode == 0, result.stderr
+    assert "continuing at step" in result.stdout
+    alike(root, name)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...config import Training
 from ..ema import Ema
 from ..posthoc import PowerEma
+from ..sharding import shard, whole
 
 
 def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
@@ -19,6 +20,17 @@ def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+
+
+def portable(state: dict[str, Any], numbers: list[int]) -> None:
+    """An optimizer's state as sharded training reads it: parameters numbered as the module has them (the optimizer itself
+    goes by their order alone), tensors contiguous. `numbers` are of its parameters, group by group."""
+    state["state"] = {
+        numbers[i]: {name: t.contiguous() if isinstance(t, Tensor) else t for name, t in moments.items()}
+        for i, moments in state["state"].items()
+    }
+    for group in state["param_groups"]:
+        group["params"] = [numbers[i] for i in group["params"]]
 
 
 class Trained(pl.LightningModule):
@@ -35,14 +47,30 @@ class Trained(pl.LightningModule):
         self.posthoc = PowerEma(self.net) if training.ema_every else None
         self.run_net = torch.compile(self.net) if training.compile else self.net
 
+    def configure_model(self) -> None:
+        if self.training_config.strategy == "fsdp" and self.device_mesh is not None:
+            shard(self.net, self.device_mesh["data_parallel"])
+
     def configure_optimizers(self) -> Any:
         c = self.training_config
         wide = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         narrow = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": wide, "weight_decay": c.weight_decay}, {"params": narrow, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=c.learning_rate, betas=(0.9, 0.99), fused=True)
+        optimizer = torch.optim.AdamW(groups, lr=c.learning_rate, betas=(0.9, 0.99), fused=c.strategy == "ddp")
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: learning_rate_factor(n, c.warmup, c.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """A checkpoint of the other strategy says that its optimizer was (not) fused, and its moments lie in memory in
+        another order than the parameters, which the fused kernel takes to be the same."""
+        whole_net = self.training_config.strategy == "ddp"
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["fused"] = whole_net
+            for parameter, state in optimizer.state.items() if whole_net else ():
+                for name, moment in state.items():
+                    if moment.shape == parameter.shape and moment.stride() != parameter.stride():
+                        state[name] = torch.empty_like(parameter).copy_(moment)
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Lightning refuses to clip under a fused optimizer; bf16 needs no unscaling, so it is done here. A step whose
@@ -50,10 +78,14 @@ class Trained(pl.LightningModule):
         norm = torch.nn.utils.clip_grad_norm_(
             self.net.parameters(), self.training_config.clip or float("inf"), foreach=True
         )
-        bad = (~torch.isfinite(norm.detach())).float()
-        optimizer.found_inf = bad
+        norm = whole(norm.detach())
+        bad = (~torch.isfinite(norm)).float()
+        if self.training_config.strategy == "ddp":
+            optimizer.found_inf = bad
+        elif bad:  # the sharded optimizer is not fused
+            optimizer.zero_grad()
         self.streak = (self.streak.to(bad.device) + 1) * bad
-        self.meters |= {"gradient_norm": torch.where(bad > 0, torch.nan, norm.detach()), "skipped": bad}
+        self.meters |= {"gradient_norm": torch.where(bad > 0, torch.nan, norm), "skipped": bad}
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """The average follows at once, before any callback can save a checkpoint without it."""
@@ -64,6 +96,11 @@ class Trained(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ema"] = self.ema.state()
+        if self.training_config.strategy == "ddp":
+            numbers = {p: i for i, p in enumerate(self.parameters())}
+            for optimizer, state in zip(self.trainer.optimizers, checkpoint["optimizer_states"], strict=True):
+                portable(state, [numbers[p] for group in optimizer.param_groups for p in group["params"]])
+            checkpoint["state_dict"] = {n: t.contiguous() for n, t in checkpoint["state_dict"].items()}
         if self.posthoc is not None:
             checkpoint["posthoc"] = self.posthoc.state()
 

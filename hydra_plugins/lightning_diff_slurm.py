@@ -1,0 +1,27 @@
+"""hydra/launcher=slurm. Hydra takes launchers from this package alone; what this one does is app/launcher.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from lightning_diff.app.slurm import Slurm
+
+
+class SlurmLauncher(Launcher):
+    def __init__(self, **settings: Any) -> None:
+        self.settings = Slurm(**settings)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Nothing of this process is carried over: a job is a command."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from lightning_diff.app.launcher import launch
+
+        launch(self.settings, job_overrides)
+        return [JobReturn(overrides=words, status=JobStatus.COMPLETED) for words in job_overrides]

@@ -1,0 +1,110 @@
+"""How much memory a training takes and how large its checkpoint is, counted before anything is allocated."""
+
+from __future__ import annotations
+
+import io
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from .modules.base import Trained
+
+
+def tensor_bytes(*trees: Any) -> int:
+    """Of the storages of all tensors in there, each counted once."""
+    tensors = [t for t in tree_leaves(trees) if isinstance(t, Tensor)]
+    return sum({_storage(t): t.untyped_storage().nbytes() for t in tensors}.values())
+
+
+def _storage(t: Tensor) -> int:
+    return int(t.untyped_storage()._cdata)
+
+
+class Live(TorchDispatchMode):
+    """Counts the bytes of the storages that operations make while it is on; `peak` is the most that lived at once, `made`
+    how many there were: about as many kernels a GPU would start."""
+
+    def __init__(self, held: nn.Module) -> None:
+        super().__init__()
+        self.now = self.peak = self.made = 0
+        self.sizes = {_storage(p): 0 for p in (*held.parameters(), *held.buffers())}  # there already
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for t in tree_leaves(out):
+            if isinstance(t, Tensor) and (key := _storage(t)) not in self.sizes:
+                storage = t.untyped_storage()
+                self.sizes[key] = storage.nbytes()
+                self.now += storage.nbytes()
+                self.made += 1
+                self.peak = max(self.peak, self.now)
+                weakref.finalize(storage, self._gone, key)
+        return out
+
+    def _gone(self, key: int) -> None:
+        self.now -= self.sizes.pop(key)
+
+
+def fake_step(make: Callable[[], nn.Module], run: Callable[[Any], Tensor], bf16: bool) -> Live:
+    """A forward and a backward pass; `run(net)` returns the output. `peak` is the most that the gradients, the activations
+    and what lies between them take at once. They run on fake tensors: every operation says how large its results are,
+    and nothing is computed."""
+    with FakeTensorMode():
+        net = make()
+        live = Live(net)
+        with live:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                out = run(net)
+            out.float().square().mean().backward()
+        return live
+
+
+def _moments(net: nn.Module) -> dict[int, Any]:
+    """What AdamW keeps, once it has made a step."""
+    trained = [p for p in net.parameters() if p.requires_grad]
+    like = torch.empty_like
+    return {
+        i: {"step": torch.empty((), device=p.device), "exp_avg": like(p), "exp_avg_sq": like(p)}
+        for i, p in enumerate(trained)
+    }
+
+
+def checkpoint_bytes(module: Trained) -> int:
+    """Of `last.ckpt`; the module is on the meta device. Like torch.save: all the numbers, and what that writes of a
+    checkpoint of the same tensors, each with its numbers left out."""
+    # What the first step makes: before it there are no averages to save.
+    module.ema.update(1)
+    if module.posthoc is not None:
+        module.posthoc.update(1)
+    checkpoint: dict[str, Any] = {"state_dict": module.state_dict(), "optimizer_states": [_moments(module)]}
+    module.on_save_checkpoint(checkpoint)
+    if "adversary" in checkpoint:
+        checkpoint["adversary"]["optimizer"] = _moments(module.adversary.net)  # type: ignore[arg-type, union-attr]
+    tiny: dict[int, Tensor] = {}
+    hollow = tree_map(
+        lambda t: tiny.setdefault(_storage(t), torch.zeros(())).expand(t.shape) if isinstance(t, Tensor) else t,
+        checkpoint,
+    )
+    file = io.BytesIO()
+    torch.save(hollow, file)
+    return tensor_bytes(checkpoint) + len(file.getvalue())
+
+
+def held_bytes(module: Trained, ranks: int) -> dict[str, int]:
+    """What stays on the device from one step to the next, by what it is."""
+    trained = tensor_bytes([p for p in module.parameters() if p.requires_grad])
+    averages = tensor_bytes(module.ema.live) + (2 * tensor_bytes(module.posthoc.live) if module.posthoc else 0)
+    found = {
+        "weights": tensor_bytes(list(module.parameters()), list(module.buffers())),
+        "AdamW's moments": 2 * trained,
+        "EMA": averages,
+    }
+    if (adversary := getattr(module, "adversary", None)) is not None:
+        found["discriminator"] = 4 * tensor_bytes(list(adversary.net.parameters()))  # its gradients and moments as well
+    return found | ({"buckets of gradients": trained} if ranks > 1 else {})

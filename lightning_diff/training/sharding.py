@@ -1,0 +1,56 @@
+"""Fully sharded training (FSDP2): each rank keeps a part of every parameter, gradient and moment. What is kept on the disk is
+whole, in the same form as without it, so that any number of ranks goes on from it, sharded or not."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from ..nets.layers import ReadsCaption
+
+
+def shard(net: nn.Module, mesh: DeviceMesh) -> None:
+    """Block by block, so that one block at a time is whole, then the rest. What makes keys and values of the caption is a
+    block of its own: the net asks all of it at once, before the others (`prepare`)."""
+
+    def within(module: nn.Module) -> None:
+        for child in module.children():
+            if isinstance(child, nn.ModuleList):  # it has no forward of its own
+                within(child)
+            elif isinstance(module, nn.ModuleList) and next(child.parameters(), None) is not None:
+                fully_shard(child, mesh=mesh)
+
+    net.to(memory_format=torch.contiguous_format)  # it takes no channels_last
+    readers = [part for layer in net.modules() if isinstance(layer, ReadsCaption) for part in layer.readers()]
+    if readers:
+        fully_shard(readers, mesh=mesh)
+    within(net)
+    fully_shard(net, mesh=mesh)
+
+
+def local(t: Tensor) -> Tensor:
+    """This rank's part."""
+    return t.to_local() if isinstance(t, DTensor) else t
+
+
+def whole(t: Tensor) -> Tensor:
+    """A number that all ranks share."""
+    return t.full_tensor() if isinstance(t, DTensor) else t
+
+
+def part_of(full: Tensor, like: Tensor) -> Tensor:
+    """This rank's part of a whole tensor that is sharded like another one."""
+    if not isinstance(like, DTensor):
+        return full.to(like, copy=True)
+    return distribute_tensor(full.to(like.device, like.dtype), like.device_mesh, like.placements).to_local()
+
+
+def whole_of(part: Tensor, like: Tensor) -> Tensor:
+    """All ranks' parts together; every rank must ask."""
+    if not isinstance(like, DTensor):
+        return part
+    found = DTensor.from_local(part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride())
+    return found.full_tensor()
