@@ -22,6 +22,17 @@ from .speed import matmul_rate, peak_memory
 Log = Callable[[int, dict[str, float]], None]
 
 
+def portable(state: dict[str, Any], numbers: list[int]) -> None:
+    """An optimizer's state as sharded training reads it: parameters numbered as the module has them (the optimizer itself
+    goes by their order alone), tensors contiguous. `numbers` are of its parameters, group by group."""
+    state["state"] = {
+        numbers[i]: {name: t.contiguous() if isinstance(t, Tensor) else t for name, t in moments.items()}
+        for i, moments in state["state"].items()
+    }
+    for group in state["param_groups"]:
+        group["params"] = [numbers[i] for i in group["params"]]
+
+
 class Agreement:
     """The signal that any rank was sent: all ranks must stop at the same step. They tell each other on the CPU, while the
     next step is computed: each step has the answer of the one before, and nothing waits for the device."""
@@ -58,6 +69,16 @@ class Checkpoint(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.agreement = Agreement(trainer.world_size)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        assert isinstance(module, Trained)
+        if module.training_config.strategy == "ddp":
+            numbers = {p: i for i, p in enumerate(module.parameters())}
+            for optimizer, state in zip(trainer.optimizers, checkpoint["optimizer_states"], strict=True):
+                portable(state, [numbers[p] for group in optimizer.param_groups for p in group["params"]])
+            once: dict[int, Tensor] = {}  # what has two names is written once
+            for name, t in checkpoint["state_dict"].items():
+                checkpoint["state_dict"][name] = once.setdefault(t.data_ptr(), t.contiguous())
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         step = trainer.global_step

@@ -43,8 +43,9 @@ def outside_of_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def patient(root: Path, *more: str) -> Patient:
-    words = [*SHORT, "evaluation=none", f"outputs={root}", f"cache={root}/cache", *more]
-    config = compose_config(["experiment=base", *words])
+    made = not any(word.startswith(("data=folder", "data=shards")) for word in more)  # else data.train means nothing
+    words = [*(w for w in SHORT if made or not w.startswith("data.")), "evaluation=none", f"outputs={root}"]
+    config = compose_config(["experiment=base", *words, f"cache={root}/cache", *more])
     return Patient(config, root / "base", root)
 
 

@@ -84,7 +84,7 @@ def test_a_job_saves_before_its_time_limit_without_being_told(cluster: Cluster, 
     """A limit of a minute, of which SLURM tells the script alone: the run itself stops 20 s before it, and goes on."""
     words = [*RUN, "training.steps=100000", "name=limit", f"outputs={tmp_path}", f"cache={tmp_path}/cache"]
     log = tmp_path / "log"
-    job = cluster.submit("--time=1", "--signal=B:WINCH@1", f"--output={log}", "slurm/train.sbatch", *words)
+    job = cluster.submit("--time=1", "--signal=B:URG@1", f"--output={log}", "slurm/train.sbatch", *words)
     eventually("it has gone on", lambda: log.is_file() and "continuing at step" in log.read_text(), 180, log.read_text)
     assert "stopped by the time limit at step" in log.read_text()
     cluster.call("scancel", job)

@@ -22,17 +22,6 @@ def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
 
 
-def portable(state: dict[str, Any], numbers: list[int]) -> None:
-    """An optimizer's state as sharded training reads it: parameters numbered as the module has them (the optimizer itself
-    goes by their order alone), tensors contiguous. `numbers` are of its parameters, group by group."""
-    state["state"] = {
-        numbers[i]: {name: t.contiguous() if isinstance(t, Tensor) else t for name, t in moments.items()}
-        for i, moments in state["state"].items()
-    }
-    for group in state["param_groups"]:
-        group["params"] = [numbers[i] for i in group["params"]]
-
-
 class Trained(pl.LightningModule):
     """`net` is trained; `meters` holds the last step's detached scalars; `positions` of a batch address its randomness."""
 
@@ -96,11 +85,6 @@ class Trained(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ema"] = self.ema.state()
-        if self.training_config.strategy == "ddp":
-            numbers = {p: i for i, p in enumerate(self.parameters())}
-            for optimizer, state in zip(self.trainer.optimizers, checkpoint["optimizer_states"], strict=True):
-                portable(state, [numbers[p] for group in optimizer.param_groups for p in group["params"]])
-            checkpoint["state_dict"] = {n: t.contiguous() for n, t in checkpoint["state_dict"].items()}
         if self.posthoc is not None:
             checkpoint["posthoc"] = self.posthoc.state()
 
