@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,14 +30,19 @@ class TensorBoard:
 
     def sweep(self, sweep: Sweep) -> None:
         for line, rows in sweep.lines().items():
-            with SummaryWriter(str(self.folder / "sweep" / line), purge_step=0) as writer:
+            with self._anew(Path("sweep") / line) as writer:
                 for row in rows:
                     for name in sweep.measured:
                         writer.add_scalar(f"sweep/{name}", row[name], round(100 * row["scale"]))
-        with SummaryWriter(str(self.folder / "pictures"), purge_step=0) as writer:
+        with self._anew(Path("pictures")) as writer:
             for path in sweep.figures:
                 pixels = np.asarray(Image.open(path).convert("RGB"))
                 writer.add_image(f"pictures/{path.stem}", pixels, 0, dataformats="HWC")
+
+    def _anew(self, name: Path) -> SummaryWriter:
+        """Of a run that is written whole each time, without what an earlier sweep wrote."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        return SummaryWriter(str(self.folder / name))
 
     def finish(self) -> None:
         if self.writer is not None:
