@@ -3,7 +3,7 @@
 The straightforward way: StableDiffusionPipeline with the same weights, scale by scale, as many steps of the same solver;
 torchmetrics' FrechetInceptionDistance with the reference pictures and the drawn ones, and torchmetrics' CLIPScore, at
 every scale. Here: evaluate.py. Both are whole commands, from the start of the process to the table, and both use the same
-Inception file and the same tower (torchmetrics is given ours). The Inception has random weights: its distances mean
+Inception file and the same tower (torchmetrics is given ours); here once more in float32, as the peer is, for the numbers. The Inception has random weights: its distances mean
 nothing, but they cost the same and have to agree. Writes benchmarks/results/sweep.json.
 """
 
@@ -50,12 +50,12 @@ def prepare(steps: int) -> tuple[Path, Path, Path]:
     return run, folder, inception
 
 
-def here(run: Path, inception: Path, n: int) -> dict[float, dict[str, float]]:
+def here(run: Path, inception: Path, n: int, *more: str) -> dict[float, dict[str, float]]:
     words = [f"run={run}", f"guidance.scales=[{','.join(map(str, SCALES))}]", f"evaluation.samples={n}"]
     words += ["evaluation.features=inception", f"evaluation.features_weights={inception}", "evaluation.enabled=true"]
     for old in (run / "sweep", run / "sweep.csv", HOME / "cache" / "reference"):
         subprocess.run(["rm", "-rf", old], check=True)
-    words += [f"cache={HOME / 'cache'}", "tracking=disabled", f"evaluation.batch={BATCH * len(SCALES)}"]
+    words += [f"cache={HOME / 'cache'}", "tracking=disabled", f"evaluation.batch={BATCH * len(SCALES)}", *more]
     subprocess.run([sys.executable, ROOT / "evaluate.py", *words], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     with (run / "sweep.csv").open() as f:
         return {float(r["scale"]): {k: float(r[k]) for k in ("fid", "clip_score")} for r in csv.DictReader(f)}
@@ -83,7 +83,7 @@ def straightforward(run: Path, inception: Path, n: int) -> None:
     from torchmetrics.multimodal.clip_score import CLIPScore
 
     from lightning_diff.app.compose import load_config
-    from lightning_diff.app.evaluate import MOST_REFERENCES
+    from lightning_diff.app.exam import MOST
     from lightning_diff.app.nets import load_part
     from lightning_diff.app.train import pictures
     from lightning_diff.diffusion.path import Path as DiffusionPath
@@ -92,7 +92,7 @@ def straightforward(run: Path, inception: Path, n: int) -> None:
     config = load_config(run / "config.yaml", [f"cache={HOME / 'cache'}"])
     test = pictures(config, "test")
     assert test is not None
-    batch = test.range(0, min(len(test), MOST_REFERENCES))
+    batch = test.range(0, min(len(test), MOST))
     captions = batch.captions[:n]
     tower = load_part(run / "parts" / "judge.safetensors") if (run / "parts" / "judge.safetensors").is_file() else None
     assert tower is not None, "run `here` first: it places the judge"
@@ -164,10 +164,10 @@ def main() -> None:
             tables[side] = work(run, inception, n)
             seconds[side].append(time.perf_counter() - begin)
             print(f"{side}: {seconds[side][-1]:.1f} s", flush=True)
-    print("   w     FID here     peer   CLIP here    peer")
+    tables["here, float32"] = here(run, inception, n, "sampler.precision=float32")  # as the peer draws; not timed
+    print("   w     FID here  float32     peer   CLIP here   float32     peer")
     for w in SCALES:
-        mine, theirs = tables["here"][w], tables["peer"][w]
-        values = (mine["fid"], theirs["fid"], mine["clip_score"], theirs["clip_score"])
+        values = [tables[side][w][key] for key in ("fid", "clip_score") for side in ("here", "here, float32", "peer")]
         print(f"{w:4g}  " + "  ".join(f"{v:9.4f}" for v in values))
     h, p = (statistics.median(seconds[s]) for s in ("here", "peer"))
     case = f"{len(SCALES)} scales x {n} pictures, FID and CLIP score"

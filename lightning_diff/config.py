@@ -159,7 +159,8 @@ class Sampler:
     """How noise becomes a picture: `steps` steps of one network evaluation each (heun and midpoint: two), at the times
     of a `grid`. `nfe` > 0 takes the place of `steps`: as many steps as that many network evaluations a picture allow
     under guidance, so that samplers and guiders are compared at equal cost. `eta` is ddim's pinch of fresh noise;
-    `shift` is the shifted grid's."""
+    `shift` is the shifted grid's. Networks are evaluated in bf16 where that pays, unless `precision` says otherwise: with
+    Inception's features that was seen to raise FID by 2 to 3 % over float32."""
 
     name: str = one_of(
         "euler",
@@ -179,6 +180,7 @@ class Sampler:
     eta: float = between(0.0, 0, 1)
     grid: str = one_of("uniform", "uniform", "shifted", "karras", "exponential")
     shift: float = field(default=3.0, metadata={"above": 0})
+    precision: str = one_of("auto", "auto", "bf16", "float32")
 
 
 @dataclass

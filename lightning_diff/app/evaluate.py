@@ -19,10 +19,11 @@ from ..config import Config, Guidance
 from ..data.shards import digest
 from ..evaluation.intervals import race
 from ..evaluation.sweep import Case, Row, Store, best_row, blocks, deciding, draw, picture_values, score, see
-from ..generation.text_to_image import TextToImage, evaluations, guider_of, path_of, within
+from ..generation.text_to_image import TextToImage, evaluations, guider_of, path_of, precision_of, within
 from ..nets.weights import file_hash, save_arrays
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.mirrors import Sweep
+from ..training.trainer import on_gpu
 from .compose import WEIGHTS
 from .diffusion import load_model
 from .exam import Exam, Passport, examine, picture_key
@@ -51,8 +52,8 @@ def sweep_run(run: Run, configs: Sequence[Config]) -> None:
     take_own_gpu()
     made_by: dict[str, Config] = {}  # by the digests of the rows' passports
     for given in configs:
+        config = _resolved(given)
         guider, path = guider_of(given.guidance), path_of(given.objective)
-        config = replace(given, sampler=within(given.sampler, guider, path))
         exam = examine(config, run.folder)
         drawn = _drawn(config, run.folder, exam)
         if not first_rank():
@@ -68,6 +69,13 @@ def sweep_run(run: Run, configs: Sequence[Config]) -> None:
                 )
     if first_rank():
         _publish(run, exam, made_by)
+
+
+def _resolved(config: Config) -> Config:
+    """With the steps and the precision that the sampler will have: what passports say."""
+    sampler = within(config.sampler, guider_of(config.guidance), path_of(config.objective))
+    precision = precision_of(sampler, "cuda" if on_gpu(config.training) else "cpu")
+    return replace(config, sampler=replace(sampler, precision=precision))
 
 
 def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
@@ -154,7 +162,7 @@ def quick_measure(config: Config, folder: Path, model: TextToImage) -> Callable[
     exam = examine(config, folder)
     n, scale = min(config.evaluation.quick, len(exam.captions)), config.guidance.scale
     captions, labels, seeds = exam.captions[:n], exam.labels(n), exam.seeds(0, n)
-    passport = exam.passport(config, "the average at this step", n, scale, 0.0)
+    passport = exam.passport(_resolved(config), "the average at this step", n, scale, 0.0)
 
     def measure(net: Any) -> Row:
         model.net = net

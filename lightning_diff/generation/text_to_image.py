@@ -64,6 +64,12 @@ def evaluations(s: Sampler, guider: Guider, path: Path, scale: float) -> int:
     return counted.count
 
 
+def precision_of(s: Sampler, device: str) -> str:
+    """bf16 where it pays, on GPUs and on CPUs with instructions for it, unless the config says otherwise."""
+    fast = device != "cpu" or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
+    return ("bf16" if fast else "float32") if s.precision == "auto" else s.precision
+
+
 def grid_of(s: Sampler, path: Path) -> list[Moment]:
     """The times of the sampler's steps."""
     return time_grid(path, s.steps, s.grid, s.shift)
@@ -104,9 +110,8 @@ class TextToImage:
         return self.autoencoder.latent_channels, side, side
 
     def _bf16(self) -> torch.autocast:
-        """bf16 where it pays: on GPUs, and on CPUs with instructions for it."""
-        fast = self.device.type != "cpu" or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=fast)
+        enabled = precision_of(self.sampler, self.device.type) == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def _run(self, net: UNet, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         with self._bf16():
