@@ -3,8 +3,9 @@
 The straightforward way: StableDiffusionPipeline with the same weights, scale by scale, as many steps of the same solver;
 torchmetrics' FrechetInceptionDistance with the reference pictures and the drawn ones, and torchmetrics' CLIPScore, at
 every scale. Here: evaluate.py. Both are whole commands, from the start of the process to the table, and both use the same
-Inception file and the same tower (torchmetrics is given ours); here once more in
-float32, as the peer is, for the numbers. The Inception has random weights: its distances mean nothing, but they cost the same and have to agree. Writes benchmarks/results/sweep.json.
+Inception file and the same tower (torchmetrics is given ours); here once more in float32, as the peer is, for the numbers.
+The Inception has random weights: its distances mean nothing, but they cost the same and have to agree. Writes
+benchmarks/results/sweep.json.
 """
 
 from __future__ import annotations
