@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import torch
 
 from ..files import Held, lock, whole_file
-from ..training.requeue import job_details, job_id, seconds_left
+from ..training.requeue import job_details, job_id, margin, seconds_left
 from ..training.trainer import on_gpu, precision_of
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
 from .run import rank_of
@@ -93,7 +93,7 @@ def time_left(p: Patient) -> Finding:
     says = f"a checkpoint takes about {need / 2 - 5:.0f} s at the {size(p.rate)}/s of this disk" if p.rate else ""
     if left is None:
         return Finding("time limit", OK, f"none; {says}")
-    grace = min(180.0, max(20.0, left / 10))  # as the run's own alarm
+    grace = margin(left)
     if need > grace or left < need:
         remedy = f"more --time, and sbatch --signal=TERM@{max(120, round(need))}"
         return Finding("time limit", WARNING, f"{left:.0f} s left in this job; {says}", remedy)

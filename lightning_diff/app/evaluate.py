@@ -28,7 +28,7 @@ from .compose import WEIGHTS
 from .diffusion import load_model
 from .exam import Exam, Passport, examine, picture_key
 from .report import keep_for_report, make_report
-from .run import Run, console, first_rank, say, share_of, take_own_gpu
+from .run import Run, console, first_rank, refuse_another, say, share_of, take_own_gpu
 from .study import SEEN, quality, series_of, study_rows, values_path, verdict, write_tables
 
 
@@ -43,6 +43,8 @@ class Drawn(NamedTuple):
 
 def evaluate(configs: Sequence[Config], folder: Path) -> None:
     """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
+    for config in configs[1:]:
+        refuse_another(folder, config)
     with Run(configs[0], folder, "evaluate") as run:
         sweep_run(run, configs)
 
@@ -50,11 +52,13 @@ def evaluate(configs: Sequence[Config], folder: Path) -> None:
 def sweep_run(run: Run, configs: Sequence[Config]) -> None:
     """Pictures that were seen already, in this sweep or in another one of the run, are not drawn again."""
     take_own_gpu()
+    asked: Any = None
     made_by: dict[str, Config] = {}  # by the digests of the rows' passports
     for given in configs:
         config = _resolved(given)
         guider, path = guider_of(given.guidance), path_of(given.objective)
-        exam = examine(config, run.folder)
+        if asked != (config.data, config.evaluation):  # else the last one's judges and references serve
+            asked, exam = (config.data, config.evaluation), examine(config, run.folder)
         drawn = _drawn(config, run.folder, exam)
         if not first_rank():
             continue

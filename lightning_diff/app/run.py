@@ -94,8 +94,8 @@ class Run:
         self.config, self.folder, self.job = config, folder, job
         logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=console, show_path=False)], force=True)
         STOP.install()
-        set_alarm()
         if first_rank():
+            set_alarm()  # the others are told: SLURM need not be asked by each of them
             try:
                 self._lock = lock(folder / "lock", wait and rank_of()[1] == 1)
             except Held as e:

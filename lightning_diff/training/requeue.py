@@ -61,8 +61,13 @@ def seconds_left() -> float | None:
     return (end - datetime.now()).total_seconds()
 
 
+def margin(left: float) -> float:
+    """How many seconds before its limit a job stops that has so many left: a tenth, from 20 seconds to 3 minutes."""
+    return min(180.0, max(20.0, left / 10))
+
+
 def set_alarm() -> None:
-    """SIGALRM some time before the limit: a tenth of what is left, from 20 seconds to 3 minutes."""
+    """SIGALRM some time before the limit."""
     left = seconds_left()
     if left is not None:
-        signal.alarm(max(1, int(left - min(180.0, max(20.0, left / 10)))))
+        signal.alarm(max(1, int(left - margin(left))))
