@@ -33,9 +33,12 @@ def start(cluster: Cluster, out: Path, words: Sequence[str]) -> subprocess.Popen
 
 
 def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, tmp_path: Path) -> None:
-    """Six runs, a node each (all of its CPUs): two at a time, in the partition that makes way."""
-    words = command(tmp_path, "hydra.launcher.partition=low", "training.steps=80", "data.seed=0,1,2,3,4,5")
-    runs = {seed: run_of(tmp_path, "training.steps=80", f"data.seed={seed}") for seed in range(6)}
+    """Six runs, a node each (all of its CPUs): two at a time, in the partition that makes way.
+
+    They are so long that none ends by itself between being found and being stopped, on a fast machine too.
+    """
+    words = command(tmp_path, "hydra.launcher.partition=low", "training.steps=200", "data.seed=0,1,2,3,4,5")
+    runs = {seed: run_of(tmp_path, "training.steps=200", f"data.seed={seed}") for seed in range(6)}
     runs[5].mkdir()
     (runs[5] / "parts").write_text("a file where a folder has to be")
     sweep = start(cluster, tmp_path / "said", words)
@@ -46,7 +49,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
         def found() -> tuple[str, Path] | None:
             for job in cluster.on(node):
                 for run in runs.values():
-                    if (run / f"slurm-{job}.out").is_file() and 3 <= step_of(run) < 40:
+                    if (run / f"slurm-{job}.out").is_file() and 3 <= step_of(run) < 60:
                         return job, run
             return None
 
@@ -67,10 +70,10 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
     assert "6 runs: 0 finished, 6 to submit, 0 in the queue" in said
     assert all("  group: base" in (runs[seed] / "config.yaml").read_text() for seed in range(5))
     for job, folder in ((preempted, run), (lost, other)):
-        assert "Restarts=1" in cluster.call("scontrol", "show", "job", job)
+        assert re.search("Restarts=[12] ", cluster.call("scontrol", "show", "job", job))  # one job may be stopped twice
         assert "continuing at step" in (folder / f"slurm-{job}.out").read_text()
     for seed in range(5):
-        assert re.search(f"data.seed={seed}: job [0-9]+ finished", said) and step_of(runs[seed]) == 80
+        assert re.search(f"data.seed={seed}: job [0-9]+ finished", said) and step_of(runs[seed]) == 200
     (job,) = re.findall(r"data.seed=5: job ([0-9]+) failed; the end of", said)
     assert "/parts" in said.split("the end of")[1] and said.endswith(
         "1 of 6 runs failed; the same command submits these alone\n"
@@ -81,7 +84,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
     said = cluster.call(*words)
     assert "6 runs: 5 finished, 1 to submit, 0 in the queue" in said
     (new,) = cluster.jobs().keys() - before.keys()
-    assert (runs[5] / "slurm_job").read_text().strip() == new != job and step_of(runs[5]) == 80
+    assert (runs[5] / "slurm_job").read_text().strip() == new != job and step_of(runs[5]) == 200
     assert "6 runs: 6 finished, 0 to submit, 0 in the queue" in cluster.call(*words)
 
 
