@@ -124,8 +124,8 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_submitted(cluster
 @pytest.mark.parametrize("choice", ["leave", "cancel"])
 def test_an_interrupt_leaves_the_jobs_or_cancels_them(cluster: Cluster, tmp_path: Path, choice: str) -> None:
     """Left, they are followed by the same command; cancelled, it submits them again."""
-    words = command(tmp_path, "seed=0,1", "training.steps=80", f"hydra.launcher.on_interrupt={choice}")
-    runs = [run_of(tmp_path, f"seed={seed}", "training.steps=80") for seed in (0, 1)]
+    words = command(tmp_path, "seed=0,1", "training.steps=120", f"hydra.launcher.on_interrupt={choice}")
+    runs = [run_of(tmp_path, f"seed={seed}", "training.steps=120") for seed in (0, 1)]
     sweep = start(cluster, tmp_path / "said", words)
     eventually("both train", lambda: all(step_of(run) >= 3 for run in runs), instead=(tmp_path / "said").read_text)
     jobs = [(run / "slurm_job").read_text().strip() for run in runs]
@@ -148,7 +148,7 @@ def test_an_interrupt_leaves_the_jobs_or_cancels_them(cluster: Cluster, tmp_path
             cluster.call("scontrol", "resume", job)
     assert sweep.wait(120) == 0
     same = [(run / "slurm_job").read_text().strip() for run in runs] == jobs
-    assert same == (choice == "leave") and all(step_of(run) == 80 for run in runs)
+    assert same == (choice == "leave") and all(step_of(run) == 120 for run in runs)
 
 
 def test_jobs_are_submitted_and_not_waited_for(cluster: Cluster, tmp_path: Path) -> None:
