@@ -213,7 +213,7 @@ def _net_combinations(c: Config) -> Iterator[tuple[bool, str]]:
         u.heads == 0 and any(w % u.head_width for w in attending),
         f"unet.head_width={u.head_width}: must divide the widths that attend, {attending}",
     )
-    latent = c.data.image_size // 2 ** (len(a.widths) - (a.kind == "ldm"))
+    latent = c.data.image_size // a.factor
     shrink = 2 ** max(0, len(u.widths) - 1)
     yield (
         latent < 1 or latent % shrink != 0,

@@ -70,6 +70,11 @@ class Autoencoder:
     adversarial: float = at_least(0.0, 0)
     adversarial_from: int = at_least(0, 0)
 
+    @property
+    def factor(self) -> int:
+        """Pixels to a latent's side."""
+        return 1 << (len(self.widths) - (self.kind == "ldm"))
+
 
 @dataclass
 class Reader:

@@ -91,7 +91,10 @@ def train_command() -> None:
     from hydra.types import RunMode
     from omegaconf import DictConfig
 
+    from .targets import guard_hydra
+
     register_schema()
+    guard_hydra()
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
     def job(node: DictConfig) -> None:

@@ -137,7 +137,8 @@ class Costs:
     def memory(self) -> dict[str, int]:
         """Of one rank, by what it is."""
         found = held_bytes(self.module, self.ranks)
-        found["gradients and activations"] = self.step.peak
+        kept_elsewhere = self.gradients - self.gradients // self.ranks if self.config.training.strategy == "fsdp" else 0
+        found["gradients and activations"] = self.step.peak - kept_elsewhere
         if self.config.task == "diffusion":
             found["frozen nets"] = tensor_bytes(list(self.autoencoder.parameters())) + self._tower_bytes()
         return found

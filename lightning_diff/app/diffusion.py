@@ -14,21 +14,22 @@ from ..checks import EMA_GUIDE
 from ..config import Config, ConfigError
 from ..data.shards import identity
 from ..data.worlds import WORLDS
+from ..devices import device_of
 from ..generation.text_to_image import TextToImage, guider_of, path_of, within
 from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.unet import Condition
-from ..nets.weights import file_hash, load_into, read_passport, save_arrays, save_weights
+from ..nets.weights import load_into, read_passport, save_arrays, save_weights
 from ..training.modules.diffusion import DiffusionModule
 from ..training.posthoc import last_snapshot, reconstruct
 from ..training.quick import Quick
 from ..training.speed import training_flops
-from ..training.trainer import LAST, fit, on_gpu
+from ..training.trainer import LAST, fit
 from .compose import WEIGHTS
-from .features import cached_features
+from .features import frozen_nets
 from .nets import build, load_part, null_condition, start_from, unet_net
 from .parts import PARTS, place_part
 from .run import Run, console, first_rank, say
-from .train import parameters, pictures, wait_for
+from .train import parameters, wait_for
 
 
 def needed_parts(config: Config) -> tuple[str, ...]:
@@ -54,18 +55,13 @@ def train_diffusion(run: Run) -> None:
 
 def _train(run: Run) -> None:
     config, folder = run.config, run.folder
-    device = "cuda" if on_gpu(config.training) else "cpu"
-    paths = {part: folder / PARTS / f"{part}.safetensors" for part in ("autoencoder", "text")}
-    autoencoder, tower = (load_part(paths[part]).to(device) for part in ("autoencoder", "text"))
-    hashes = {part: file_hash(path) for part, path in paths.items()}
-    train_set = pictures(config, "train")
-    assert train_set is not None
-    features = cached_features(train_set, autoencoder, tower, hashes, Path(config.cache))
+    frozen = frozen_nets(config, folder / PARTS)
+    autoencoder, tower, features = frozen.autoencoder, frozen.tower, frozen.features
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
     arguments = unet_net(config, autoencoder, null)
     module = _module(config, folder, arguments, null)
     module.flops = step_flops(arguments, null, config.data.image_size // autoencoder.factor)
-    say(f"UNet: {parameters(module.net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
+    say(f"UNet: {parameters(module.net):.2f} M parameters, {len(features)} captioned pictures, in {folder}")
 
     def quick() -> list[pl.Callback]:
         if not config.evaluation.every or not first_rank():
@@ -91,7 +87,7 @@ def _train(run: Run) -> None:
         "net": arguments,
         "data": identity(config.data),
         "config": asdict(config),
-        "parts": hashes,
+        "parts": frozen.hashes,
         "torch": torch.__version__,
     }
     state = merged_state(module.averaged())
@@ -135,7 +131,7 @@ def _load_net(config: Config, folder: Path, source: str) -> Any:
     load_into(net, path)
     if wanted:
         net.load_state_dict(reconstruct(folder, float(wanted[1]), int(wanted[2])), strict=False)
-    device = "cuda" if on_gpu(config.training) else "cpu"
+    device = device_of(config.training)
     if config.training.compile:
         net.compile()
     return net.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
@@ -144,7 +140,7 @@ def _load_net(config: Config, folder: Path, source: str) -> Any:
 def load_model(config: Config, folder: Path, ema: float = 0.0) -> TextToImage:
     """The model of a run folder (or of the shipped one), with its averaged weights, or with those of a post-hoc EMA of
     length `ema` at the run's end. Raises ConfigError."""
-    device = "cuda" if on_gpu(config.training) else "cpu"
+    device = device_of(config.training)
     source = f"ema:{ema:g}@{last_snapshot(folder)}" if ema else str(folder / WEIGHTS)
     net = _load_net(config, folder, source)
     guide = config.guidance.guide

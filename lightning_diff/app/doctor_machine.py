@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import torch
 
+from ..devices import bf16_pays, device_of, on_gpu
 from ..files import Held, lock, whole_file
 from ..training.requeue import job_details, job_id, margin, seconds_left
-from ..training.trainer import on_gpu, precision_of
+from ..training.trainer import precision_of
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
 from .run import rank_of
 
@@ -139,11 +140,7 @@ def bf16(p: Patient) -> Finding:
     asked, what = precision_of(p.config.training), "precision"
     if asked != "bf16-mixed":
         return Finding(what, OK, str(asked))
-    if on_gpu(p.config.training):
-        can = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        can = torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
-    if not can:
+    if not bf16_pays(device_of(p.config.training)):
         return Finding(what, WARNING, "bf16 is emulated here: right, but slow", "training.precision=32-true")
     return Finding(what, OK, "bf16-mixed, which the device computes with")
 

@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..config import ConfigError
 from ..data.dataset import Pictures
 from ..data.decode import BadPicture, open_picture
 from ..data.index import Index, ShardReader, build_index, index_place
 from ..data.ingest import folder_pictures
 from ..data.shards import digest, prepared
 from ..data.worlds import WORLDS
+from ..devices import on_gpu
 from ..files import holder
-from ..nets.weights import file_hash, has_passport, read_passport
-from ..training.trainer import LAST, on_gpu
+from ..nets.weights import file_hash, has_passport
+from ..training.trainer import LAST
 from .compose import WEIGHTS
 from .diffusion import needed_parts
 from .features import manifests
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
-from .parts import NAMES, locate_part
+from .parts import NAMES, check_part, locate_part
 from .run import refuse_another
 
 LOOKED_AT = (
@@ -118,7 +118,8 @@ def weights(p: Patient) -> Finding:
         if place.path.is_dir():
             said.append(f"{NAMES[part]}: {place.path}")
         elif place.path.is_file():
-            _check_part(part, place.path)
+            if has_passport(place.path):
+                check_part(part, place.path)
             said.append(f"{NAMES[part]}: {place.origin} ({file_hash(place.path)})")
         else:
             assert place.recipe is not None
@@ -135,13 +136,6 @@ def weights(p: Patient) -> Finding:
         if text.is_file() and judge.is_file() and file_hash(text) == file_hash(judge):
             return Finding(what, WRONG, f"{text} would be its own judge", "give another tower in text.weights")
     return Finding(what, OK, "; ".join(said) or "none are needed")
-
-
-def _check_part(part: str, path: Path) -> None:
-    """Raises ConfigError for the weights of another part."""
-    found = read_passport(path).get("part") if has_passport(path) else part
-    if found != part and {found, part} != {"text", "judge"}:
-        raise ConfigError(f"{path}: its passport says {found!r}, not {part!r}; give the weights of that part")
 
 
 def run_folder(p: Patient) -> Finding:

@@ -17,13 +17,13 @@ from torch import Tensor
 from ..checks import EMA_GUIDE
 from ..config import Config, Guidance
 from ..data.shards import digest
+from ..devices import device_of
 from ..evaluation.intervals import race
 from ..evaluation.sweep import Case, Row, Store, best_row, blocks, deciding, draw, picture_values, score, see
 from ..generation.text_to_image import TextToImage, evaluations, guider_of, path_of, precision_of, within
 from ..nets.weights import file_hash, save_arrays
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.mirrors import Sweep
-from ..training.trainer import on_gpu
 from .compose import WEIGHTS
 from .diffusion import load_model
 from .exam import Exam, Passport, examine, picture_key
@@ -78,7 +78,7 @@ def sweep_run(run: Run, configs: Sequence[Config]) -> None:
 def _resolved(config: Config) -> Config:
     """With the steps and the precision that the sampler will have: what passports say."""
     sampler = within(config.sampler, guider_of(config.guidance), path_of(config.objective))
-    precision = precision_of(sampler, "cuda" if on_gpu(config.training) else "cpu")
+    precision = precision_of(sampler, device_of(config.training))
     return replace(config, sampler=replace(sampler, precision=precision))
 
 

@@ -13,11 +13,11 @@ from ..config import Config, ConfigError
 from ..data.dataset import PictureBatch
 from ..data.shards import digest
 from ..data.worlds import WORLDS, get_world
+from ..devices import device_of
 from ..evaluation.features import Extractor, dinov2_features, features_of, inception_features, judge_features
 from ..evaluation.passport import environment, tensor_hash, text_hash
 from ..evaluation.sweep import Judges
 from ..nets.weights import file_hash, read_arrays, save_arrays
-from ..training.trainer import on_gpu
 from .nets import load_part
 from .parts import PARTS, place_part
 from .train import pictures
@@ -99,7 +99,7 @@ def _judges(config: Config, folder: Path, reference: Tensor) -> tuple[Judges, di
     path = place_part("judge", config, folder)
     if file_hash(path) == file_hash(folder / PARTS / "text.safetensors"):
         raise ConfigError(f"{path}: the tower that conditions cannot be its own judge; give another tower")
-    device = "cuda" if on_gpu(config.training) else "cpu"
+    device = device_of(config.training)
     tower = load_part(path).to(device)
     own = f"judge {file_hash(path)}"
     embedding = _reference(reference, judge_features(tower), own, Path(config.cache))

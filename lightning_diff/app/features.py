@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,17 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from ..config import Config
 from ..data.cache import Watch, cached_arrays
 from ..data.dataset import Arrays, Pictures
 from ..data.decode import to_unit
+from ..devices import device_of
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
+from ..nets.weights import file_hash
+from .nets import load_part
 from .run import console, first_rank, share_of
+from .train import pictures
 
 
 def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -27,14 +33,26 @@ def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str,
     }
 
 
-def cached_features(
-    train: Pictures, autoencoder: LatentSpace, tower: TextEncoder, hashes: Mapping[str, str], cache: Path
-) -> Arrays:
-    """mean and std of each picture's posterior, tokens, mask and pooled of each caption; float16 but for the mask.
+@dataclass(frozen=True)
+class Frozen:
+    """The nets that make features, the hashes of their weights, and what they made of the training's pictures."""
 
-    `hashes` names the weights. Nothing random is in the cache: the posterior's sample, the noise and the caption's
-    dropout are drawn in training.
+    autoencoder: LatentSpace
+    tower: TextEncoder
+    hashes: dict[str, str]
+    features: Arrays
+
+
+def frozen_nets(config: Config, parts: Path) -> Frozen:
+    """Of the weights in the folder `parts`, with the features of the training's pictures and captions from the cache, which
+    is filled first: mean and std of each picture's posterior, tokens, mask and pooled of each caption; float16 but for
+    the mask. Nothing random is in it: the posterior's sample, the noise and the caption's dropout are drawn in training.
     """
+    files = {part: parts / f"{part}.safetensors" for part in ("autoencoder", "text")}
+    hashes = {part: file_hash(path) for part, path in files.items()}
+    autoencoder, tower = (load_part(path).to(device_of(config.training)) for path in files.values())
+    train, cache = pictures(config, "train"), Path(config.cache)
+    assert train is not None
     made_by = manifests(train, hashes)
     latents = cached_arrays(
         cache / "latents",
@@ -52,7 +70,8 @@ def cached_features(
         _shown("captions"),
         share_of(),
     )
-    return Arrays({**latents, **conditions}, train.index.keys.tolist())
+    features = Arrays({**latents, **conditions}, train.index.keys.tolist())
+    return Frozen(autoencoder, tower, hashes, features)
 
 
 def _shown(what: str) -> Watch:

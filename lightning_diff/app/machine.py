@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from ..config import Config, ConfigError
+from ..devices import on_gpu
 from ..nets.unet import Condition
-from ..training.trainer import on_gpu
 from .nets import autoencoder_net, build, unet_net
 from .run import rank_of
 
@@ -49,8 +48,7 @@ def least_memory(config: Config) -> float:
     t, size = config.training, config.data.image_size
     samples = t.batch / (t.devices * t.nodes)
     if config.task == "diffusion":
-        factor = 2 ** (len(config.autoencoder.widths) - (config.autoencoder.kind == "ldm"))
-        kept = config.unet.widths[0] * (size // factor) ** 2
+        kept = config.unet.widths[0] * (size // config.autoencoder.factor) ** 2
         return numbers_of("unet", config) * (4 if t.lora else TRAINED) + samples * kept * 2
     picture = 3 * size**2
     if config.task == "autoencoder":
@@ -71,7 +69,6 @@ def numbers_of(part: str, config: Config) -> int:
         text, a = config.text, config.autoencoder
         token = torch.empty(1, text.context_length, text.width, device=meta)
         null = Condition(token, token[..., 0] > 0, torch.empty(1, text.embedding, device=meta))
-        factor = 2 ** (len(a.widths) - (a.kind == "ldm"))
-        net = unet_net(config, SimpleNamespace(latent_channels=a.latent_channels, factor=factor), null)
+        net = unet_net(config, a, null)
     with meta:
         return sum(p.numel() for p in build({"part": part, "net": net}).parameters())

@@ -130,6 +130,15 @@ def part_config(part: str, config: Config) -> Config:
     )
 
 
+def check_part(part: str, path: Path) -> None:
+    """Raises ConfigError for the weights of another part. A tower may do either of a tower's jobs."""
+    found = read_passport(path).get("part")
+    if found != part and {found, part} != {"text", "judge"}:
+        raise ConfigError(
+            f"{part}.weights={path}: its passport says {found!r}, not {part!r}; give weights of that part"
+        )
+
+
 def place_part(part: str, config: Config, folder: Path) -> Path:
     """The run's own copy of a part (a link where the file system allows), so that the run folder is enough to sample
     from it. Weights of an open_clip model and of other autoencoders are given a passport. Raises ConfigError when the
@@ -147,9 +156,7 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
         start_from(net, source)
         save_weights(placed, net.state_dict(), passport)
     else:
-        found = read_passport(source).get("part")
-        if found != part and {found, part} != {"text", "judge"}:
-            raise ConfigError(f"{part}.weights={source}: its passport says {found!r}, not {part!r}")
+        check_part(part, source)
         if part == "autoencoder" and not _same_net(part, config, read_passport(source)):
             shape = {"kind": "small", **read_passport(source)["net"]}
             sizes = " ".join(f"autoencoder.{k}={v}" for k, v in shape.items()).replace(", ", ",")

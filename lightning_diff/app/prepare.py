@@ -10,14 +10,10 @@ from rich.progress import Progress
 from ..config import Config
 from ..data.index import build_index
 from ..data.shards import identity, prepare
-from ..nets.weights import file_hash
-from ..training.trainer import on_gpu
 from .diffusion import needed_parts
-from .features import cached_features
-from .nets import load_part
-from .parts import find_part, place_part
+from .features import frozen_nets
+from .parts import PARTS, find_part, place_part
 from .run import console, say
-from .train import pictures
 
 
 def prepare_data(config: Config) -> None:
@@ -46,12 +42,8 @@ def prepare_experiment(config: Config) -> None:
         return
     paths = {part: find_part(part, config) for part in needed_parts(config)}
     with TemporaryDirectory() as scratch:
-        placed = {part: place_part(part, config, Path(scratch)) for part in ("autoencoder", "text")}
-        hashes = {part: file_hash(path) for part, path in placed.items()}
-        device = "cuda" if on_gpu(config.training) else "cpu"
-        autoencoder, tower = (load_part(placed[part]).to(device) for part in ("autoencoder", "text"))
-    train_set = pictures(config, "train")
-    assert train_set is not None
-    features = cached_features(train_set, autoencoder, tower, hashes, Path(config.cache))
+        for part in ("autoencoder", "text"):
+            place_part(part, config, Path(scratch))
+        features = frozen_nets(config, Path(scratch) / PARTS).features
     say(f"parts: {', '.join(f'{part} {path}' for part, path in paths.items())}")
     say(f"features of {len(features)} pictures and captions, in {config.cache}")

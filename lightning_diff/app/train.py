@@ -16,6 +16,7 @@ from ..data.dataset import Pictures
 from ..data.index import build_index
 from ..data.shards import identity, prepare
 from ..data.worlds import WORLDS, get_world
+from ..devices import device_of
 from ..nets.attributes import AttributeClassifier
 from ..nets.perceptual import Lpips, TowerDistance
 from ..nets.text import Tokenizer, Tower
@@ -24,7 +25,7 @@ from ..training.modules.attributes import AttributesModule
 from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import Trained
 from ..training.modules.contrastive import ContrastiveModule
-from ..training.trainer import LAST, fit, on_gpu
+from ..training.trainer import LAST, fit
 from .compose import SHIPPED, WEIGHTS
 from .machine import check_machine
 from .nets import autoencoder_net, build, load_part, start_from, tower_net
@@ -76,7 +77,7 @@ def train_part(run: Run) -> None:
     if not first_rank():
         wait_for(path)
         return
-    net = module.averaged().to("cuda" if on_gpu(config.training) else "cpu")
+    net = module.averaged().to(device_of(config.training))
     from ..evaluation.parts import measure
 
     held_out = pictures(config, "test", heads) or train_set

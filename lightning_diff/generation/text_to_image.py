@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..config import ConfigError, Guidance, Objective, Sampler
 from ..data.decode import to_pixels
+from ..devices import bf16_pays
 from ..diffusion.denoiser import Answers, Denoiser, WithoutCaption, WorseNetwork
 from ..diffusion.grids import time_grid
 from ..diffusion.guidance import Branches, Guider
@@ -65,9 +66,9 @@ def evaluations(s: Sampler, guider: Guider, path: Path, scale: float) -> int:
 
 
 def precision_of(s: Sampler, device: str) -> str:
-    """bf16 where it pays, on GPUs and on CPUs with instructions for it, unless the config says otherwise."""
-    fast = device != "cpu" or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
-    return ("bf16" if fast else "float32") if s.precision == "auto" else s.precision
+    """bf16 where it pays, unless the config says otherwise."""
+    auto = "bf16" if bf16_pays(device) else "float32"
+    return auto if s.precision == "auto" else s.precision
 
 
 def grid_of(s: Sampler, path: Path) -> list[Moment]:

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from .modules.base import Trained
+from .sharding import blocks
 
 
 def tensor_bytes(*trees: Any) -> int:
@@ -97,7 +98,8 @@ def checkpoint_bytes(module: Trained) -> int:
 
 
 def held_bytes(module: Trained, ranks: int) -> dict[str, int]:
-    """What stays on the device from one step to the next, by what it is."""
+    """What stays on the device of a rank from one step to the next, by what it is. Sharded, two blocks at a time are whole,
+    with their gradients: the one that is computed, and the next."""
     trained = tensor_bytes([p for p in module.parameters() if p.requires_grad])
     averages = tensor_bytes(module.ema.live) + (2 * tensor_bytes(module.posthoc.live) if module.posthoc else 0)
     found = {
@@ -107,4 +109,7 @@ def held_bytes(module: Trained, ranks: int) -> dict[str, int]:
     }
     if (adversary := getattr(module, "adversary", None)) is not None:
         found["discriminator"] = 4 * tensor_bytes(list(adversary.net.parameters()))  # its gradients and moments as well
-    return found | ({"buckets of gradients": trained} if ranks > 1 else {})
+    if module.training_config.strategy == "ddp":
+        return found | ({"buckets of gradients": trained} if ranks > 1 else {})
+    largest = sorted(tensor_bytes([list(part.parameters()) for part in block]) for block in blocks(module.net))[-2:]
+    return {name: count // ranks for name, count in found.items()} | {"blocks that are whole": 2 * sum(largest)}

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..config import Config, Training
 from ..data.dataset import whole
 from ..data.order import Batches, sample_at
+from ..devices import bf16_pays, device_of, on_gpu
 from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import WholeCheckpoints, read_checkpoint
@@ -58,16 +59,10 @@ class Stream(pl.LightningDataModule):
         )
 
 
-def on_gpu(training: Training) -> bool:
-    return training.accelerator != "cpu" and torch.cuda.is_available()
-
-
 def precision_of(training: Training) -> Any:
-    """bf16 by default where it pays: GPUs, and CPUs with bf16 instructions."""
-    if training.precision != "auto":
-        return training.precision
-    bf16 = on_gpu(training) or torch.backends.cpu.get_cpu_capability() in ("AVX512", "AMX")
-    return "bf16-mixed" if bf16 else "32-true"
+    """bf16 where it pays, unless the config says otherwise."""
+    auto = "bf16-mixed" if bf16_pays(device_of(training)) else "32-true"
+    return auto if training.precision == "auto" else training.precision
 
 
 def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
