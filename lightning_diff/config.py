@@ -294,7 +294,8 @@ class Config:
     """The whole of a run. `name` is the folder in `outputs`; without one it follows from the command's overrides.
 
     `init_from` is where to start from: a weights file, a diffusers folder, or a single-file checkpoint. `part_steps` is
-    the share of their own experiments' steps that frozen parts get when they have to be trained first.
+    the share of their own experiments' steps that frozen parts get when they have to be trained first. `pins`: SHA-256
+    sums (12 digits or more) of the weights files that this config may name; if there are any, others are refused.
     """
 
     task: str = one_of("diffusion", "diffusion", "autoencoder", "contrastive", "attributes")
@@ -303,6 +304,7 @@ class Config:
     cache: str = "outputs/cache"
     seed: int = between(0, 0, 2**32 - 1)
     init_from: str | None = None
+    pins: list[str] = listed()
     part_steps: float = field(default=1.0, metadata={"above": 0, "high": 1})
     data: Data = field(default_factory=Data)
     autoencoder: Autoencoder = field(default_factory=Autoencoder)

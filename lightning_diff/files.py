@@ -1,8 +1,9 @@
-"""Files that are whole or not there, and locks that are never stale. For all rooms; it knows none of them."""
+"""Files that are whole or not there, their hashes, and locks that are never stale. For all rooms; it knows none of them."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import socket
@@ -59,6 +60,17 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     with whole_file(path) as partial:
         partial.write_text(text, "utf-8")
+
+
+def sha256(path: Path) -> str:
+    """64 hexadecimal digits, of a file."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """The first twelve digits of the file's SHA-256: how records and passports name it."""
+    return sha256(path)[:12]
 
 
 def lock(path: Path, wait: bool) -> IO[str]:

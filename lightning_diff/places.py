@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from .config import Config
+from .files import sha256
 
 FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that take a diffusers folder as well
 
@@ -18,18 +20,41 @@ def is_safetensors(path: Path) -> bool:
         return f.read(1) == b"{" and length < path.stat().st_size
 
 
-def places(c: Config) -> Iterator[tuple[bool, str]]:
-    """(what is wrong, its message). os.path answers for any text, Path raises for some."""
-    for name, path in (
+def given_weights(c: Config) -> list[tuple[str, str]]:
+    """(key, path) of all weights that the config names."""
+    said = [
         ("autoencoder.weights", c.autoencoder.weights),
         ("text.weights", c.text.weights),
         *(("text.more", more.weights) for more in c.text.more),
         ("autoencoder.lpips_weights", c.autoencoder.lpips_weights),
         ("evaluation.features_weights", c.evaluation.features_weights),
         ("init_from", c.init_from),
-    ):
-        if path in (None, "auto"):
-            continue
+    ]
+    return [(name, path) for name, path in said if path not in (None, "auto")]
+
+
+def pinned(c: Config) -> Iterator[tuple[bool, str]]:
+    """Whether the weights that the config names are the ones that it pins; of a folder, all that it could mean."""
+    guide = c.guidance.guide
+    named = [*given_weights(c), *([("guidance.guide", guide)] if guide and os.path.isfile(guide) else [])]
+    for pin in c.pins:
+        yield (
+            not re.fullmatch("[0-9a-f]{12,64}", pin),
+            f"pins: {pin} is not the beginning of a SHA-256 (12 to 64 digits, in quotes)",
+        )
+    unused = set(c.pins)
+    for name, path in named if c.pins else ():
+        for file in sorted(Path(path).rglob("*.safetensors")) if os.path.isdir(path) else [Path(path)]:
+            digest = sha256(file)
+            fits = {pin for pin in c.pins if digest.startswith(pin)}
+            unused -= fits
+            yield not fits, f"{name}={path}: {file.name} has the SHA-256 {digest}, which is none of pins"
+    yield bool(unused), f"pins: no weights that this config names have the SHA-256 {', '.join(sorted(unused))}"
+
+
+def places(c: Config) -> Iterator[tuple[bool, str]]:
+    """(what is wrong, its message). os.path answers for any text, Path raises for some."""
+    for name, path in given_weights(c):
         if name in FOLDERS and os.path.isdir(path):
             found = [*Path(path).glob("config.json"), *Path(path).glob("*/config.json")]
             yield not found, f"{name}={path}: not a diffusers folder (no config.json in it)"
@@ -37,6 +62,7 @@ def places(c: Config) -> Iterator[tuple[bool, str]]:
         yield not os.path.isfile(path), f"{name}={path}: no such file"
         if name != "evaluation.features_weights" or c.evaluation.features == "dinov2":
             yield not is_safetensors(Path(path)), f"{name}={path}: not a safetensors file"
+    yield from pinned(c)
     source = c.data.source or ""
     if c.data.kind == "shards":
         yield (

@@ -5,11 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from lightning_diff.app.compose import CONF, PACKAGE_FOLDER, compose_config, load_config
 from lightning_diff.checks import check, keys
 from lightning_diff.config import Config, ConfigError
+from lightning_diff.files import sha256
+from lightning_diff.nets.weights import save_arrays
 
 GROUPS = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
 NEEDS = {  # what the user must say for the groups that cannot know it
@@ -182,3 +185,22 @@ def test_a_stored_config_is_read_back(tmp_path: Path) -> None:
 
 def test_the_schema_is_legal_by_itself() -> None:
     check(Config())
+
+
+def test_pinned_weights_are_the_only_ones_that_may_be_named(tmp_path: Path) -> None:
+    """By the beginning of their SHA-256; of a folder every file that it could mean. Pins that nothing has are refused too."""
+    file, folder = tmp_path / "a.safetensors", tmp_path / "vae"
+    save_arrays(file, {"x": torch.zeros(1)})
+    save_arrays(folder / "b.safetensors", {"x": torch.ones(1)})
+    (folder / "config.json").write_text("{}")
+    ours, theirs = sha256(file), sha256(folder / "b.safetensors")
+    words = [f"init_from={file}", f"autoencoder.weights={folder}"]
+    compose_config([*words, f"pins=['{ours[:12]}','{theirs}']"])
+    for pins, says in (
+        (f"['{ours}']", f"autoencoder.weights={folder}: b.safetensors has the SHA-256 {theirs}, which is none of pins"),
+        (f"['{theirs[:20]}']", f"init_from={file}: a.safetensors has the SHA-256 {ours}"),
+        (f"['{ours}','{theirs}','0123456789ab']", "no weights that this config names have the SHA-256 0123456789ab"),
+        (f"['{ours[:11]}']", "is not the beginning of a SHA-256"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(says)):
+            compose_config([*words, f"pins={pins}"])

@@ -16,8 +16,8 @@ from ..data.ingest import folder_pictures
 from ..data.shards import digest, prepared
 from ..data.worlds import WORLDS
 from ..devices import on_gpu
-from ..files import holder
-from ..nets.weights import file_hash, has_passport
+from ..files import file_hash, holder
+from ..nets.weights import has_passport
 from ..training.trainer import LAST
 from .compose import WEIGHTS
 from .diffusion import needed_parts

@@ -20,8 +20,9 @@ from ..data.shards import digest
 from ..devices import device_of
 from ..evaluation.intervals import race
 from ..evaluation.sweep import Case, Row, Store, best_row, blocks, deciding, draw, picture_values, score, see
+from ..files import file_hash
 from ..generation.text_to_image import TextToImage, evaluations, guider_of, path_of, precision_of, within
-from ..nets.weights import file_hash, save_arrays
+from ..nets.weights import save_arrays
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.mirrors import Sweep
 from .compose import WEIGHTS

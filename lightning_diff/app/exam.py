@@ -17,7 +17,8 @@ from ..devices import device_of
 from ..evaluation.features import Extractor, dinov2_features, features_of, inception_features, judge_features
 from ..evaluation.passport import environment, tensor_hash, text_hash
 from ..evaluation.sweep import Judges
-from ..nets.weights import file_hash, read_arrays, save_arrays
+from ..files import file_hash
+from ..nets.weights import read_arrays, save_arrays
 from .nets import load_part
 from .parts import PARTS, place_part
 from .train import pictures

@@ -16,9 +16,9 @@ from ..data.cache import Watch, cached_arrays
 from ..data.dataset import Arrays, Pictures
 from ..data.decode import to_unit
 from ..devices import device_of
+from ..files import file_hash
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
-from ..nets.weights import file_hash
 from .nets import load_part
 from .run import console, first_rank, share_of
 from .train import pictures

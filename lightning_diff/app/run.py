@@ -22,7 +22,7 @@ from ..training.signals import STOP, Interrupted
 from .slurm import claim
 
 # What may differ when the same folder is trained on: where it runs and what is done afterwards.
-FREE = ("outputs", "cache", "name", "part_steps", "init_from", "sampler", "guidance", "evaluation", "tracking")
+FREE = ("outputs", "cache", "name", "part_steps", "init_from", "pins", "sampler", "guidance", "evaluation", "tracking")
 FREE_TRAINING = (
     "accelerator",
     "devices",

@@ -5,7 +5,6 @@ Safetensors hold numbers alone: nothing in them can be executed (law 8).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,11 +71,6 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, hint: st
     except RuntimeError as e:
         first = str(e).strip().splitlines()[1].strip() if "\n" in str(e) else str(e)
         raise ConfigError(f"{path}: not weights of this architecture{hint}: {first}") from e
-
-
-def file_hash(path: Path) -> str:
-    """Twelve hexadecimal digits of the file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:

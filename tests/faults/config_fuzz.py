@@ -49,6 +49,7 @@ KEPT = (
     "cache",
     "task",
     "part_steps",
+    "pins",
     "guidance.scale",
 )  # read before the run, for parts, by sample.py
 SWITCHED = {  # groups that are kept in the run's folder for later while this is so

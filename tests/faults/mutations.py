@@ -78,6 +78,7 @@ WORDS: dict[str, list[str]] = {
     "tracking.wandb": ["disabled", "offline", "ofline"],
     "tracking.project": ["mine", "a/b", "''", "p" * 200],
     "tracking.mlflow_uri": ["sqlite:///ml.db", "nonsense://x"],
+    "pins": ["[]", "[0123456789ab]", "[x]", "0123456789ab"],
     "part_steps": ["0.0001", "0.0002", "0", "2"],
     "text.model": ["ViT-B-32", "RN50", "nope"],
     "guidance.guide": ["ema:0.05@1", "ema:0.05@500", "ema:x@y", f"'{SHIPPED}/still_life/weights.safetensors'", "train.py"],

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from lightning_diff.config import ConfigError
+from lightning_diff.files import file_hash
 from lightning_diff.nets.attributes import AttributeClassifier
-from lightning_diff.nets.weights import file_hash, load_into, read_passport, read_state, save_weights
+from lightning_diff.nets.weights import load_into, read_passport, read_state, save_weights
 
 
 @pytest.mark.parametrize("half", [False, True])
