@@ -34,6 +34,7 @@ from rich.table import Table
 from torch import Tensor, distributed, nn
 
 ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "scaling.json"
 sys.path.insert(0, str(ROOT))
 
 from lightning_diff.app.compose import compose_config  # noqa: E402
@@ -41,6 +42,7 @@ from lightning_diff.app.costs import Costs  # noqa: E402
 from lightning_diff.app.findings import size  # noqa: E402
 from lightning_diff.config import Config, ConfigError  # noqa: E402
 from lightning_diff.nets.unet import Condition  # noqa: E402
+from lightning_diff.training.checkpoint import LARGE  # noqa: E402
 from lightning_diff.training.modules.diffusion import DiffusionModule  # noqa: E402
 
 GPUS = (1, 8, 64, 512)
@@ -68,6 +70,7 @@ class Machine:
     hop: float = 10e-6
     bucket: float = 25 * 2**20
     file_system: float = 2e9
+    copy: float = 4e9
     raw_per_pixel: float = 0.3
 
 
@@ -85,7 +88,8 @@ ASSUMED = """\
 - FSDP gathers the weights for the forward pass and again for the backward pass, and scatters the gradients: 3 (N-1)/N times
   their bytes, in float32. What it saves is memory: weights, moments and averages are shared by the ranks.
 - Operations are counted on the net (`training/speed.py`): three times the forward pass. Checkpointing would add a third.
-- A checkpoint is written by one rank at 2 GB/s, flushed, and read back as fast before it takes the last one's place.
+- A checkpoint is written by one rank at 2 GB/s, flushed, and read back as fast before it takes the last one's place. One of
+  128 MiB or more is copied first, at 4 GB/s, and the training goes on meanwhile.
 - The frozen nets' features are read from the cache every step; the shards once, when the cache is made (0.3 bytes a
   pixel, as JPEG). "Shards" is the rate that would be needed if they were read every step instead.
 """
@@ -148,15 +152,19 @@ def facts(costs: Costs, compute: float, m: Machine) -> list[str]:
     """What does not depend on the number of GPUs."""
     t = costs.config.training
     parameters, write = costs.gradients / 4 / 1e6, 2 * costs.checkpoint / m.file_system
-    steps = t.checkpoint_every * compute
+    steps, large = t.checkpoint_every * compute, costs.checkpoint >= LARGE
+    held = costs.checkpoint / m.copy if large else write
+    copied = f"copied in {held:.2g} s, then " if large else ""
+    meanwhile = ", while the training goes on" if large else ""
     memory = ", ".join(f"{name} {size(count)}" for name, count in costs.memory.items())
     return [
         f"{parameters:,.1f} M trained parameters, gradients of {size(costs.gradients)}; {t.batch} pictures a GPU and step; "
         f"{costs.flops / 1e9:,.1f} GFLOP a picture, {costs.step.made:,} kernels: {1e3 * compute:.3g} ms a step.",
         f"Memory of a GPU under DDP: {size(sum(costs.memory.values()) + costs.gradients)} ({memory}, buckets of gradients "
         f"{size(costs.gradients)}){', without the tower of --text' if costs.config.text.model else ''}.",
-        f"last.ckpt: {size(costs.checkpoint)}, written and read back in {write:.2g} s; every {t.checkpoint_every} steps that is "
-        f"{100 * write / (write + steps):.2g} % of the time. A sample in the cache: {size(costs.sample)}.",
+        f"last.ckpt: {size(costs.checkpoint)}, {copied}written and read back in {write:.2g} s{meanwhile}; every "
+        f"{t.checkpoint_every} steps the training waits for {100 * held / (held + steps):.2g} % of the time. A sample in the "
+        f"cache: {size(costs.sample)}.",
     ]
 
 
@@ -209,6 +217,13 @@ def page() -> str:
         "Two ranks on the cores of one machine, gloo, in turns with one rank alone and with two that do not talk:"
     ]
     lines += ["images/s, and the share of a step that is spent on waiting, to benchmarks/results/scaling.json.", ""]
+    if RESULTS.is_file():
+        told = json.loads(RESULTS.read_text())
+        lines += [
+            f"On {told['passport']['cores']} cores, {told['passport']['batch']} pictures a step over all ranks:",
+            "",
+        ]
+        lines += ["| | |", "|---|---|", *(f"| {r['case']} | {r['here']:.3g} {r['unit']} |" for r in told["rows"]), ""]
     return "\n".join(lines)
 
 
@@ -311,7 +326,7 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="images/s at 1 and 2 ranks here")
     parser.add_argument("--steps", type=int, default=10, help="of a turn")
     parser.add_argument("--rounds", type=int, default=5, help="of turns, after one to warm up")
-    parser.add_argument("--to", type=Path, default=ROOT / "benchmarks" / "results" / "scaling.json")
+    parser.add_argument("--to", type=Path, default=RESULTS)
     a = parser.parse_args()
     overrides = a.overrides or ["experiment=base"]
     try:

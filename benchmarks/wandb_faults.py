@@ -1,8 +1,8 @@
 """What a W&B server that fails costs a training: python benchmarks/wandb_faults.py [--quick] [--json FILE]
 
-The same training with tracking=online and a server that refuses, hangs, answers 429 or 500, or works, beside
-tracking=disabled, by turns, several rounds: the median time of a step of each over that of tracking=disabled. Writes
-benchmarks/results/wandb_faults.json.
+Of each fault one training with tracking=online, whose server changes every few seconds between answering and failing
+(refuses, hangs, 429, 500): the median time of the steps of either kind, in the same run. Beside them two trainings, one with
+a server that always answers and one with tracking=disabled. Writes benchmarks/results/wandb_faults.json.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
+import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -26,10 +28,13 @@ from tests.faults.wandb_server import FAULTS, Server  # noqa: E402
 
 BATCH = 32
 WARM = 10  # steps that do not count
+PERIOD = 5.0  # seconds of either kind
 
 
-def step_times(place: Path, name: str, steps: int, tracking: str, environment: dict[str, str]) -> list[float]:
-    """Milliseconds, from the record of a training in a process of its own."""
+def trained(place: Path, name: str, steps: int, server: Server | None, fault: str | None) -> list[tuple[float, bool]]:
+    """(milliseconds, whether the server failed) of each step, from the record of a training in a process of its own. A step
+    during which the server changes is left out."""
+    tracking = "online" if server else "disabled"
     words = [
         f"training.steps={steps}",
         f"training.batch={BATCH}",
@@ -38,50 +43,61 @@ def step_times(place: Path, name: str, steps: int, tracking: str, environment: d
         "data.test=64",
     ]
     words += ["evaluation=none", f"tracking={tracking}", f"outputs={place}", f"cache={place}/cache", f"name={name}"]
+    changes = [(time.time(), False)]
     with (place / f"{name}.log").open("w") as said:
-        command = [sys.executable, "train.py", "experiment=base", *words]
-        subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, stdout=said, stderr=said)
+        environment = {**os.environ, **(server.environment if server else {})}
+        process = subprocess.Popen(
+            [sys.executable, "train.py", "experiment=base", *words], cwd=ROOT, env=environment, stdout=said, stderr=said
+        )
+        while process.poll() is None:
+            time.sleep(0.02)
+            if server and fault and time.time() - changes[-1][0] > PERIOD:
+                fails = not changes[-1][1]
+                server.turn(fault if fails else None)
+                changes.append((time.time(), fails))
+    assert process.returncode == 0
     rows = Record(place / name).read("train")
     assert [row["step"] for row in rows] == list(range(1, steps + 1))
-    return [1000 * BATCH / row["images_per_second"] for row in rows[WARM:]]
+    found = []
+    for before, row in pairwise(rows[WARM:]):
+        then, now = (
+            next(i for i, (at, _) in reversed([*enumerate(changes)]) if at <= r["time"]) for r in (before, row)
+        )
+        if then == now:
+            found.append((1000 * BATCH / row["images_per_second"], changes[now][1]))
+    return found
+
+
+def median(times: list[tuple[float, bool]], failed: bool) -> float:
+    return statistics.median(ms for ms, kind in times if kind == failed)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of few steps: does it run?")
+    parser.add_argument("--quick", action="store_true", help="few steps: does it run?")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "wandb_faults.json")
     a = parser.parse_args()
-    rounds, steps = (1, 20) if a.quick else (3, 150)
-    times: dict[str, list[float]] = defaultdict(list)
+    steps = 120 if a.quick else 600
+    rows: list[dict[str, Any]] = []
+
+    def told(case: str, here: float, peer: float, name: str) -> None:
+        rows.append(
+            {"case": case, "unit": "ms a step", "here": here, "peer": peer, "peer_name": name, "ratio": peer / here}
+        )
+        print(f"{case:8} {here:7.1f} ms a step, {name} {peer:7.1f}: {here / peer - 1:+.1%}", flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(rounds):
-            times["disabled"] += step_times(Path(folder), f"disabled-{number}", steps, "disabled", {})
-            for fault in (None, *FAULTS):
-                with Server(fault) as server:
-                    case = fault or "works"
-                    times[case] += step_times(Path(folder), f"{case}-{number}", steps, "online", server.environment)
-    medians = {case: statistics.median(values) for case, values in times.items()}
-    base = medians.pop("disabled")
-    rows = [
-        {
-            "case": case,
-            "unit": "ms a step",
-            "here": ms,
-            "peer": base,
-            "peer_name": "tracking=disabled",
-            "ratio": base / ms,
-        }
-        for case, ms in medians.items()
-    ]
-    print(f"tracking=disabled: {base:.1f} ms a step, median of {len(times['disabled'])}")
-    for row in rows:
-        print(f"server {row['case']:8} {row['here']:7.1f} ms a step, ratio {row['ratio']:.3f}")
-    facts = {
-        "device": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "rounds": rounds,
-        "steps": steps,
-    }
+        place = Path(folder)
+        trained(place, "warm", 20, None, None)
+        off = trained(place, "disabled", steps // 3, None, None)
+        with Server() as server:
+            on = trained(place, "works", steps // 3, server, None)
+        told("works", median(on, False), median(off, False), "tracking=disabled")
+        for fault in FAULTS:
+            with Server() as server:
+                times = trained(place, fault, steps, server, fault)
+            told(fault, median(times, True), median(times, False), "while it answers")
+    facts = {"device": platform.processor() or platform.machine(), "cores": os.cpu_count(), "steps": steps}
     a.json.parent.mkdir(exist_ok=True)
     a.json.write_text(json.dumps({"passport": facts, "rows": rows}, indent=1))
 

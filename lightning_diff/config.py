@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from omegaconf import MISSING
+
+from .fields import any_of, at_least, between, listed, one_of
 
 
 class ConfigError(Exception):
     """What is wrong, where, and how to mend it, in one line."""
-
-
-def one_of(default: Any, *allowed: Any) -> Any:
-    return field(default=default, metadata={"allowed": allowed})
-
-
-def at_least(default: Any, low: float) -> Any:
-    return field(default=default, metadata={"low": low})
-
-
-def between(default: Any, low: float, high: float) -> Any:
-    return field(default=default, metadata={"low": low, "high": high})
-
-
-def listed(*default: Any, **bounds: float) -> Any:
-    """`low` and `high` are of each."""
-    return field(default_factory=lambda: list(default), metadata=bounds)
-
-
-def any_of(*allowed: Any) -> Any:
-    """A list, empty unless asked for, of some of these."""
-    return field(default_factory=list, metadata={"each": allowed})
 
 
 @dataclass

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+PARTIAL = ".partial"
+ABANDONED = 3600  # seconds
 
 
 class Held(Exception):
@@ -19,8 +23,13 @@ class Held(Exception):
 
 
 def _beside(path: Path) -> Path:
-    """A name of this process's own, on whichever machine it runs."""
-    return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}")
+    """A name of this process's own, on whichever machine it runs. What killed processes have left there, which nobody has
+    written to for an hour, is removed."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"):
+        with suppress(OSError):  # another process may be at it too
+            if time.time() - max(p.stat().st_mtime for p in (left, *left.rglob("*"))) > ABANDONED:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}{PARTIAL}")
 
 
 @contextmanager

@@ -36,6 +36,22 @@ def test_a_folder_that_another_made_meanwhile_is_kept(tmp_path: Path) -> None:
     assert (place / "x").read_text() == "theirs" and list(tmp_path.iterdir()) == [place]
 
 
+def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path: Path) -> None:
+    """An hour later: until then it may be a process of another machine that is still writing."""
+    old, new = (tmp_path / f"file.{host}-1.partial" for host in ("old", "new"))
+    for path in (old, new):
+        path.write_text("half")
+    (tmp_path / "folder.old-1.partial").mkdir()
+    (tmp_path / "folder.old-1.partial" / "half").write_text("")
+    for path in (old, tmp_path / "folder.old-1.partial", tmp_path / "folder.old-1.partial" / "half"):
+        os.utime(path, (0, 0))
+    with whole_file(tmp_path / "file") as partial:
+        partial.write_text("whole")
+    with whole_folder(tmp_path / "folder"):
+        pass
+    assert {p.name for p in tmp_path.iterdir()} == {"file", "folder", new.name}
+
+
 def test_a_lock_says_who_holds_it_and_goes_with_its_process(tmp_path: Path) -> None:
     hold = (
         "import sys, time; from pathlib import Path; from lightning_diff.files import lock;"

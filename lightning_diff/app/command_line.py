@@ -2,86 +2,21 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import itertools
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..checks import nearest
-from ..config import Config, ConfigError
+from ..config import ConfigError
 from ..ignored import check_words
 from ..tracking.installed import check_installed
-from ..training.signals import STOP, Interrupted
-from .compose import CONF, load_config, one_line, register_schema, to_config, wrong_word
+from .compose import CONF, load_config, register_schema, to_config, wrong_word
+from .guard import guarded
+from .naming import group_name, run_name
 from .prompts import finished, prompts_of, shipped_run
 
 Words = dict[str, str]
-LACKING = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-)  # not the program's fault: disk full, no right to write
-LONGEST = 150  # of a run's name: file systems allow 255, and figures and reports are named after it
-# Overrides that say where a run is kept and where it runs, not what it is: the same run on other ranks has the same name.
-PLACE = (
-    *("experiment=", "name=", "tracking", "outputs=", "cache=", "pins="),
-    *(f"training.{key}=" for key in ("accelerator", "devices", "nodes", "strategy", "workers")),
-)
-
-
-def guarded(work: Callable[[], None]) -> None:
-    """Run, with errors that the user can mend as one line."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    STOP.install()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
-    try:
-        work()
-    except ConfigError as e:
-        _fail(str(e), 2)
-    except (HydraException, OmegaConfBaseException) as e:
-        _fail(one_line(e), 2)
-    except OSError as e:
-        if e.errno not in LACKING:
-            raise
-        place = f"{e.filename}: " if e.filename else ""
-        _fail(f"error: {place}{e.strerror}; mend that, and the same command continues", 1)
-    except Interrupted as e:
-        if not e.handed_back:
-            from .run import hand_back
-
-            hand_back(e)
-        _fail(str(e), e.exit_code)
-
-
-def _fail(message: str, code: int) -> None:
-    print(f"error: {message}" if code == 2 else message, file=sys.stderr, flush=True)
-    sys.exit(code)
-
-
-def group_name(config: Config, overrides: Sequence[str]) -> str:
-    """What the jobs of a multirun have in common."""
-    experiment = next((o.split("=", 1)[1] for o in overrides if o.startswith("experiment=")), config.task)
-    return config.name or experiment
-
-
-def run_name(config: Config, overrides: Sequence[str]) -> str:
-    """The name given, or one that follows from the overrides: the same command names the same folder."""
-    words = [o for o in overrides if not o.startswith(PLACE)]
-    name = group_name(config, overrides)
-    if config.name and any(o.startswith("name=") for o in overrides):
-        return name
-    safe = ["".join(c if c.isalnum() or c in "=.,-_" else "_" for c in w.lstrip("+~")) for w in words]
-    whole = "-".join([name, *safe])
-    if len(whole) <= LONGEST:
-        return whole
-    mark = hashlib.sha256(whole.encode()).hexdigest()[:8]  # else runs that differ in their last words share a folder
-    return f"{whole[: LONGEST - 9]}-{mark}"
 
 
 def train_command() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..config import ConfigError
 from ..data.dataset import Pictures
 from ..data.decode import BadPicture, open_picture
 from ..data.index import Index, ShardReader, build_index, index_place
@@ -18,6 +19,7 @@ from ..data.worlds import WORLDS
 from ..devices import on_gpu
 from ..files import file_hash, holder
 from ..nets.weights import has_passport
+from ..training.checkpoint import LARGE, read_checkpoint
 from ..training.trainer import LAST
 from .compose import WEIGHTS
 from .diffusion import needed_parts
@@ -43,6 +45,9 @@ def memory(p: Patient) -> Finding:
     else:
         free, where = _free_memory(), f"here, for {t.devices} ranks"
         total = t.devices * (total + PROCESS)
+        if p.costs.checkpoint >= LARGE:
+            total += p.costs.checkpoint
+            listed += f", once more {size(p.costs.checkpoint)} of a checkpoint that is being written"
     found = f"{size(total)} of {size(free)} free {where} (a rank, {p.costs.rank_batch} pictures a step: {listed})"
     remedy = "smaller training.batch or more ranks, training.checkpointing=true, or a smaller unet"
     if total > free:
@@ -150,12 +155,11 @@ def run_folder(p: Patient) -> Finding:
         return Finding(what, OK, f"{p.folder}: trained; only what is missing of the evaluation is left")
     if not (p.folder / LAST).is_file():
         return Finding(what, OK, f"{p.folder}: begun, without a checkpoint yet")
-    try:  # mapped: only what is looked at is read
-        step = torch.load(p.folder / LAST, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-    except Exception as e:
-        return Finding(
-            what, WRONG, f"{p.folder / LAST}: not a whole checkpoint ({type(e).__name__})", "delete it to start over"
-        )
+    try:
+        step = read_checkpoint(p.folder / LAST, mmap=True)["global_step"]
+    except ConfigError as e:
+        found, _, remedy = str(e).partition("; ")
+        return Finding(what, WRONG, found, remedy)
     return Finding(what, OK, f"{p.folder}: unfinished, goes on at step {step} of {steps}")
 
 

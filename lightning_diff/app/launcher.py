@@ -21,8 +21,8 @@ from ..checks import check_values
 from ..config import Config, ConfigError
 from ..tracking.installed import check_installed
 from . import slurm
-from .command_line import group_name, run_name
 from .compose import PACKAGE_FOLDER, compose_config
+from .naming import group_name, run_name
 from .run import console, refuse_another, say
 from .runs import is_finished, runs_table
 from .slurm import ENDED, GONE, Slurm, SlurmError

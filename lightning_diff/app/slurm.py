@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import ConfigError, at_least, listed, one_of
+from ..config import ConfigError
+from ..fields import at_least, listed, one_of
 from ..files import write_text
 
 SCRIPT = Path("slurm") / "train.sbatch"  # in the project folder, where jobs are submitted

@@ -72,6 +72,7 @@ def _end_with_the_run() -> None:
 
 
 def main() -> None:
+    os.nice(19)  # it takes what the training leaves of the cores
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     from wandb.cli.cli import cli
 

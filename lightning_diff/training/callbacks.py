@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..config import ConfigError
 from ..tracking.record import Record
+from .checkpoint import WholeCheckpoints
 from .modules.base import Trained
 from .signals import STOP
 from .speed import matmul_rate, peak_memory
@@ -86,6 +87,9 @@ class Checkpoint(pl.Callback):
         if stopping or step % self.every == 0 or step == trainer.max_steps:
             trainer.save_checkpoint(self.path)
         if stopping or step == trainer.max_steps:
+            writer = trainer.strategy.checkpoint_io
+            assert isinstance(writer, WholeCheckpoints)
+            writer.wait()
             self.agreement.answer()  # no rank leaves while another one still waits for it
         if stopping:
             raise STOP.end(stopping, step)

@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from ..config import ConfigError
 from ..files import whole_file
+from .footprint import tensor_bytes
+
+LARGE = 2**27  # bytes; what is smaller is written in less time than it is worth to copy it
 
 
 class WholeCheckpoints(CheckpointIO):
-    """Written to the side, flushed, read back, and only then renamed over the last one."""
+    """Written to the side, flushed, read back, and only then renamed over the last one. A large one is copied, and written
+    while the training goes on: its errors are raised by the next save, or by `wait`."""
+
+    def __init__(self) -> None:
+        self.writer = ThreadPoolExecutor(1)
+        self.pending: Future[None] | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        place = Path(path)
-        with whole_file(place) as partial:
-            torch.save(checkpoint, partial)
-            read_checkpoint(partial)
-        folder = os.open(place.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        self.wait()
+        if tensor_bytes(checkpoint) < LARGE:
+            _write(checkpoint, Path(path))
+        else:
+            self.pending = self.writer.submit(_write, copied(checkpoint), Path(path))
+
+    def wait(self) -> None:
+        """Until the last one is on the disk."""
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            pending.result()
+
+    def teardown(self) -> None:
+        self.wait()
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None) -> dict[str, Any]:
         return read_checkpoint(Path(path), map_location or "cpu")
@@ -32,10 +52,45 @@ class WholeCheckpoints(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Raises ConfigError for a file that is not a whole checkpoint of plain data and tensors."""
+def copied(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """With tensors of its own, on the CPU; what was there under two names is so again."""
+    once: dict[int, Tensor] = {}
+    found: dict[str, Any] = tree_map_only(
+        Tensor, lambda t: once.setdefault(id(t), t.detach().to("cpu", copy=True)), checkpoint
+    )
+    return found
+
+
+def _write(checkpoint: dict[str, Any], place: Path) -> None:
+    with whole_file(place) as partial:
+        try:
+            with partial.open("wb") as f:  # given a name, torch would not know why it could not write
+                torch.save(checkpoint, f)
+        except RuntimeError as e:
+            raise _reason(e) from e
+        read_checkpoint(partial, mmap=True)
+        with zipfile.ZipFile(partial) as file:
+            if damaged := file.testzip():  # each tensor against its sum, with little memory
+                raise OSError(errno.EIO, f"{damaged} was not written as it is", str(place))
+    folder = os.open(place.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def _reason(error: BaseException) -> BaseException:
+    """The system's error behind torch's, if there is one: torch's writer finds fault with the file that it ended on."""
+    behind = error.__context__
+    while behind is not None and not isinstance(behind, OSError):
+        behind = behind.__context__
+    return behind or error
+
+
+def read_checkpoint(path: Path, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
+    """`mmap`: of the tensors only what is looked at is read.
+
+    Raises ConfigError for a file that is not a whole checkpoint of plain data and tensors."""
     try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except Exception as e:
         raise ConfigError(f"{path}: not a whole checkpoint ({type(e).__name__}); delete it to start over") from e
     if not isinstance(checkpoint, dict) or "global_step" not in checkpoint:

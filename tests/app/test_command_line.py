@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.app.command_line import run_name, take_words, train_command
+from lightning_diff.app.command_line import take_words, train_command
 from lightning_diff.app.compose import PACKAGE_FOLDER
+from lightning_diff.app.naming import run_name
 from lightning_diff.config import Config, ConfigError
 
 HEAVY = {"torch", "numpy", "PIL", "pytorch_lightning", "open_clip", "wandb"}

@@ -29,8 +29,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from lightning_diff.app import run as run_room
-from lightning_diff.app.command_line import LACKING, run_name
 from lightning_diff.app.compose import CONF, compose_config
+from lightning_diff.app.guard import lacking
+from lightning_diff.app.naming import run_name
 from lightning_diff.app.train import train
 from lightning_diff.checks import keys
 from lightning_diff.config import Config, ConfigError, Reader
@@ -81,8 +82,8 @@ def attempt(m: Mutation, root: Path, number: int) -> tuple[str, str]:
             return "DEFECT", f"not one line that names a key: {said!r}"
         return ("refused" if begin == "composing" else "late"), said
     except Exception as e:
-        if isinstance(e, OSError) and e.errno in LACKING:
-            return "late", str(e)
+        if why := lacking(e):
+            return "late", why
         where = traceback.extract_tb(e.__traceback__)
         ours = [f"{Path(w.filename).name}:{w.lineno}" for w in where if "lightning_diff" in w.filename]
         return "DEFECT", f"{begin}: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''} at {ours[-1:]}"

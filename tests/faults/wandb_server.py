@@ -12,10 +12,11 @@ FAULTS = ("refuses", "hangs", "429", "500")
 
 
 class Server:
-    """Within a `with`: `url` answers with the fault, or, without one, as W&B does. `history` holds the rows of each run."""
+    """Within a `with`: `url` answers with the fault, or, without one, as W&B does, until `turn`. `history` holds the rows
+    of each run."""
 
     def __init__(self, fault: str | None = None) -> None:
-        self.fault = fault
+        self.fault: str | None = None
         self.asked: list[str] = []
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
@@ -44,26 +45,42 @@ class Server:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.handler, self.port = Handler, 0
+        self._listen()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.turn(fault)
+
+    def _listen(self) -> None:
+        self.http = ThreadingHTTPServer(("127.0.0.1", self.port), self.handler)
         self.http.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
-        if fault == "refuses":
-            self.http.server_close()
+        self.port = self.http.server_address[1]
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def _close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+    def turn(self, fault: str | None) -> None:
+        """From now on it answers so; what still hangs is let go."""
+        was, self.fault = self.fault, fault
+        self.over.set()
+        self.over = threading.Event()
+        if was == "refuses" != fault:
+            self._listen()
+        elif was != "refuses" == fault:
+            self._close()
 
     @property
     def environment(self) -> dict[str, str]:
         return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": "0" * 40}
 
     def __enter__(self) -> Server:
-        if self.fault != "refuses":
-            threading.Thread(target=self.http.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.over.set()
         if self.fault != "refuses":
-            self.http.shutdown()
-            self.http.server_close()
+            self._close()
 
     def answer(self, path: str, body: bytes) -> dict[str, Any]:
         with self.lock:

@@ -1,0 +1,57 @@
+"""What a command says when it ends early: errors that the user can mend, in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable
+
+from ..config import ConfigError
+from ..training.signals import STOP, Interrupted
+from .compose import one_line
+
+# Not the program's fault: the disk is full, the quota or the limit of a file is reached, there is no right to write.
+LACKING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def lacking(error: BaseException | None) -> str | None:
+    """What the system would not give, if that is what an error comes from. Safetensors has it in its error's words."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in LACKING:
+            return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        if (found := re.search(r"\(os error (\d+)\)", str(error))) and int(found[1]) in LACKING:
+            return os.strerror(int(found[1]))
+        error = error.__cause__
+    return None
+
+
+def guarded(work: Callable[[], None]) -> None:
+    """Run, with errors that the user can mend as one line."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    STOP.install()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
+    try:
+        work()
+    except ConfigError as e:
+        _fail(str(e), 2)
+    except (HydraException, OmegaConfBaseException) as e:
+        _fail(one_line(e), 2)
+    except Interrupted as e:
+        if not e.handed_back:
+            from .run import hand_back
+
+            hand_back(e)
+        _fail(str(e), e.exit_code)
+    except Exception as e:
+        if not (why := lacking(e)):
+            raise
+        _fail(f"error: {why}; mend that, and the same command continues", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"error: {message}" if code == 2 else message, file=sys.stderr, flush=True)
+    sys.exit(code)

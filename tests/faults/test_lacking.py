@@ -1,0 +1,58 @@
+"""What the system does not give (room, the right to write) is said in one line, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_diff.app.compose import PACKAGE_FOLDER
+from lightning_diff.nets.weights import read_state
+from tests.conftest import short
+
+
+def started(root: Path, name: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
+    """A run that may write no file longer than `limit`."""
+    words = short("base", "evaluation=none", f"outputs={root}", f"cache={root.parent}/cache", f"name={name}")
+
+    def limited() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "train.py", *words]
+    return subprocess.run(
+        command, cwd=PACKAGE_FOLDER, capture_output=True, text=True, env=environment, preexec_fn=limited
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run, which fills the caches."""
+    root = tmp_path_factory.mktemp("runs") / "outputs"
+    assert started(root, "whole").returncode == 0
+    return root
+
+
+@pytest.mark.parametrize("limit, what", [(10**6, "last.ckpt"), (200, "record.jsonl")])
+def test_a_file_that_may_grow_no_more(whole: Path, limit: int, what: str) -> None:
+    """As a full disk or a quota, for whoever runs the test: the write fails, of a checkpoint or of a line."""
+    name = f"short-{what}"
+    done = started(whole, name, limit)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ") and "File too large; mend that" in done.stderr
+    assert "Traceback" not in done.stderr and not list((whole / name).rglob("*.partial"))
+    assert started(whole, name).returncode == 0
+    one, two = (read_state(whole / n / "weights.safetensors") for n in ("whole", name))
+    assert all(torch.equal(one[n], t) for n, t in two.items())
+
+
+def test_a_folder_that_may_not_be_written() -> None:
+    done = started(Path("/sys/outputs"), "x")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: /sys/outputs") and "mend that, and the same command continues" in done.stderr
