@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import glob
 import hashlib
 import os
+import re
 import shutil
 import socket
 import time
@@ -14,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # on the disk, in a quota, within a limit of a file's size
 PARTIAL = ".partial"
 ABANDONED = 3600  # seconds
 
@@ -34,7 +37,8 @@ def _beside(path: Path) -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Where to write a file: beside `path`, whose place it takes once it is on the disk. On an error nothing is left."""
+    """Where to write a file: beside `path`, whose place it takes once it is on the disk. On an error nothing is left; raises
+    OSError where there is no room for it, whatever torch or safetensors made of that."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _beside(path)
     try:
@@ -43,9 +47,23 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(f.fileno())
         partial.chmod(0o644)  # safetensors makes its files private
         partial.replace(path)
-    except BaseException:
+    except BaseException as e:
         partial.unlink(missing_ok=True)
+        if number := _no_room(e):
+            raise OSError(number, os.strerror(number), str(path)) from e
         raise
+
+
+def _no_room(error: BaseException | None) -> int:
+    """The system's number for it, if that is behind an error: torch finds fault with the file that it ended on, and
+    safetensors has the number in its words."""
+    while error is not None:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        number = error.errno if isinstance(error, OSError) else int(found[1]) if found else 0
+        if number in NO_ROOM:
+            return number
+        error = error.__context__
+    return 0
 
 
 @contextmanager

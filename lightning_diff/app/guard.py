@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 from collections.abc import Callable
 
 from ..config import ConfigError
+from ..files import NO_ROOM
 from ..training.signals import STOP, Interrupted
 from .compose import one_line
 
-# Not the program's fault: the disk is full, the quota or the limit of a file is reached, there is no right to write.
-LACKING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+LACKING = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)  # not the program's fault: no room, no right to write
 
 
-def lacking(error: BaseException | None) -> str | None:
-    """What the system would not give, if that is what an error comes from. Safetensors has it in its error's words."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in LACKING:
-            return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        if (found := re.search(r"\(os error (\d+)\)", str(error))) and int(found[1]) in LACKING:
-            return os.strerror(int(found[1]))
-        error = error.__cause__
-    return None
+def lacking(error: BaseException) -> str | None:
+    """What the system would not give, if that is what an error says."""
+    if not isinstance(error, OSError) or error.errno not in LACKING:
+        return None
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def guarded(work: Callable[[], None]) -> None:

@@ -63,11 +63,8 @@ def copied(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 def _write(checkpoint: dict[str, Any], place: Path) -> None:
     with whole_file(place) as partial:
-        try:
-            with partial.open("wb") as f:  # given a name, torch would not know why it could not write
-                torch.save(checkpoint, f)
-        except RuntimeError as e:
-            raise _reason(e) from e
+        with partial.open("wb") as f:  # given a name, torch would not know why it could not write
+            torch.save(checkpoint, f)
         read_checkpoint(partial, mmap=True)
         with zipfile.ZipFile(partial) as file:
             if damaged := file.testzip():  # each tensor against its sum, with little memory
@@ -75,14 +72,6 @@ def _write(checkpoint: dict[str, Any], place: Path) -> None:
     folder = os.open(place.parent, os.O_RDONLY)
     os.fsync(folder)
     os.close(folder)
-
-
-def _reason(error: BaseException) -> BaseException:
-    """The system's error behind torch's, if there is one: torch's writer finds fault with the file that it ended on."""
-    behind = error.__context__
-    while behind is not None and not isinstance(behind, OSError):
-        behind = behind.__context__
-    return behind or error
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:

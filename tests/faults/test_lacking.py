@@ -39,13 +39,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("limit, what", [(10**6, "last.ckpt"), (200, "record.jsonl")])
+@pytest.mark.parametrize("limit, what", [(10**6, "last.ckpt"), (200, "config.yaml")])
 def test_a_file_that_may_grow_no_more(whole: Path, limit: int, what: str) -> None:
-    """As a full disk or a quota, for whoever runs the test: the write fails, of a checkpoint or of a line."""
+    """As a full disk or a quota, for whoever runs the test: the first large file and the first of all are refused."""
     name = f"short-{what}"
     done = started(whole, name, limit)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: ") and "File too large; mend that" in done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("error: ") and f"{what}: File too large; mend that" in said
     assert "Traceback" not in done.stderr and not list((whole / name).rglob("*.partial"))
     assert started(whole, name).returncode == 0
     one, two = (read_state(whole / n / "weights.safetensors") for n in ("whole", name))
