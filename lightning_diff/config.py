@@ -241,7 +241,7 @@ class Evaluation:
     samples: int = at_least(256, 4)
     extra: int = at_least(0, 0)
     batch: int = at_least(128, 1)
-    seed: int = between(0, 0, 2**32 - 1)
+    seed: int = between(0, 0, 2**31 - 1)
     ema: list[float] = listed(0.0, low=0, high=0.28)
     grid: int = between(16, 1, 100)
     features: str = one_of("judge", "judge", "inception", "dinov2")

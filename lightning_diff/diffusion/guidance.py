@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import torch
@@ -44,16 +44,14 @@ class Guider:
 
     @property
     def name(self) -> str:
-        """The rule and the parts that are switched on, as apg+interval+rescale."""
-        parts = [
-            self.kind,
-            *(["interval"] if self.interval != (0.0, math.inf) else []),
-            *([self.schedule] if self.schedule != "constant" else []),
-            *(["rescale"] if self.rescale else []),
-            *(["threshold"] if self.threshold else []),
-            *(["zero"] if self.zero_above < math.inf else []),
-        ]
-        return "+".join(parts)
+        """The rule and what is not as it comes, as cfg+interval0.3-5+rescale0.7: guiders that differ have other names."""
+        words = [self.kind]
+        for f in fields(self)[1:]:
+            value = getattr(self, f.name)
+            if value != f.default:
+                numbers = value if isinstance(value, tuple) else (value,)
+                words.append(value if isinstance(value, str) else f.name + "-".join(f"{v:g}" for v in numbers))
+        return "+".join(words)
 
     def _inside(self, m: Moment) -> bool:
         low, high = self.interval

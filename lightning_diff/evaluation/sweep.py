@@ -153,9 +153,6 @@ class Store:
     def path(self, key: str, block: Block) -> Path:
         return self.folder / key / f"{block[0]:07d}-{block[1]:07d}.safetensors"
 
-    def has(self, key: str, count: int) -> bool:
-        return bool(self._chain(key, count))
-
     def read(self, key: str, count: int) -> Seen:
         """The first `count` prompts of a case as one. Raises FileNotFoundError if they are not all there."""
         found = [read_arrays(path) for path in self._chain(key, count)]

@@ -264,3 +264,20 @@ def test_scales_side_by_side_are_those_alone(guider: Guider, sampler: str) -> No
         first = [m.ratio <= guider.interval[1] for m in grid].index(True)
         evaluations = EVALUATIONS.get(sampler, 1)
         assert nets.rows[: first * evaluations - evaluations + 1] == [(1, 0)] * (first * evaluations - evaluations + 1)
+
+
+def test_guiders_that_differ_have_other_names() -> None:
+    others = [
+        Guider(),
+        Guider("apg"),
+        Guider("apg", apg_eta=0.5),
+        Guider("apg", apg_norm=2.5),
+        Guider(interval=(0.3, 5.0)),
+        Guider(interval=(0.3, 3.0)),
+        Guider(schedule="cosine", rescale=0.7),
+        Guider(schedule="cosine", rescale=0.5),
+        Guider(threshold=(0.995, 3.0)),
+        Guider("cfg_zero", zero_above=20.0),
+    ]
+    assert len({g.name for g in others}) == len(others)
+    assert Guider(interval=(0.3, 5.0), schedule="linear", rescale=0.7).name == "cfg+interval0.3-5+linear+rescale0.7"

@@ -34,7 +34,7 @@ from lightning_diff.app.guard import lacking
 from lightning_diff.app.naming import run_name
 from lightning_diff.app.train import train
 from lightning_diff.checks import keys
-from lightning_diff.config import Config, ConfigError, Reader
+from lightning_diff.config import Config, ConfigError, Reader, Sampler
 from lightning_diff.tracking.installed import check_installed
 from lightning_diff.training import trainer as trainer_room
 from lightning_diff.training.signals import STOP, Interrupted
@@ -159,7 +159,8 @@ def _reads(config: Config) -> Iterator[set[str]]:
     home = str(Path(run_room.__file__).parents[1])
 
     def reading(self: Any, name: str) -> Any:
-        if (prefix := owners.get(id(self))) is not None:
+        copied = "sampler." if isinstance(self, Sampler) else None  # its steps are put in; parts draw nothing
+        if (prefix := owners.get(id(self), copied)) is not None:
             by = sys._getframe(1).f_code.co_filename
             if by.startswith(home) and by not in passed_by:
                 found.add(prefix + name)
