@@ -159,7 +159,7 @@ def _reads(config: Config) -> Iterator[set[str]]:
     home = str(Path(run_room.__file__).parents[1])
 
     def reading(self: Any, name: str) -> Any:
-        copied = "sampler." if isinstance(self, Sampler) else None  # its steps are put in; parts draw nothing
+        copied = "sampler." if type(self) is Sampler else None  # its steps are put in; parts draw nothing
         if (prefix := owners.get(id(self), copied)) is not None:
             by = sys._getframe(1).f_code.co_filename
             if by.startswith(home) and by not in passed_by:
