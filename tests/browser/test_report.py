@@ -98,4 +98,9 @@ def test_runs_side_by_side(browser: Any, runs: tuple[Path, Path], tmp_path: Path
     choice = Select(browser.find_element(By.ID, "guider"))
     choice.select_by_visible_text(next(o.text for o in choice.options if o.text != chosen))
     assert sources(browser) != before and slider.get_attribute("max") == "2"
+    legend = browser.find_elements(By.CSS_SELECTOR, ".legend button")
+    next(b for b in legend if chosen in b.text).click()
+    assert choice.first_selected_option.text == chosen and sources(browser) == before
+    behind = browser.find_elements(By.CSS_SELECTOR, "svg g.behind")
+    assert behind and all(g.get_attribute("data-series") != chosen for g in behind)
     quiet(browser)
