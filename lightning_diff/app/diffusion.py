@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from ..checks import EMA_GUIDE
+from ..combinations import EMA_GUIDE
 from ..config import Config, ConfigError
 from ..data.shards import identity
 from ..data.worlds import WORLDS

@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ..checks import EMA_GUIDE
+from ..combinations import EMA_GUIDE
 from ..config import Config, Guidance
 from ..data.shards import digest
 from ..devices import device_of

@@ -45,7 +45,9 @@ def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale
 
 
 def make_report(folders: Sequence[Path], out: Path) -> Path:
-    """Raises ConfigError for a folder without a run, and where the runs' numbers may not stand on one axis."""
+    """Of several runs also their rows as tables, beside it.
+
+    Raises ConfigError for a folder without a run, and where the runs' numbers may not stand on one axis."""
     for folder in folders:
         if not (folder / "config.yaml").is_file():
             raise ConfigError(f"{folder}: no run in it (no config.yaml); run=outputs/NAME")
@@ -56,6 +58,8 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
     every = [r for rows in runs.values() for r in rows]
     best = best_row(every) if every else None
     several = len(folders) > 1
+    if several and every:
+        write_tables(out.with_suffix(""), runs)
     data = {
         "title": ", ".join(names.values()),
         "made": time.strftime("%Y-%m-%d %H:%M"),
@@ -78,14 +82,11 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
 
 
 def report_runs(folders: Sequence[Path]) -> Path:
-    """The report of a run in its folder, or of several, beside their folders, with their rows as tables."""
+    """The report of a run in its folder, or of several, beside their folders."""
     if len(folders) == 1:
         place = make_report(folders, folders[0] / "report.html")
     else:
         place = make_report(folders, folders[0].parent / f"{'-'.join(f.name for f in folders)[:100]}.html")
-        runs = {folder.name: study_rows(folder)[0] for folder in folders}
-        if any(runs.values()):
-            write_tables(place.with_suffix(""), runs)
     print(place)
     return place
 

@@ -152,11 +152,8 @@ def _reads(config: Config) -> Iterator[set[str]]:
     owners = {id(config): ""} | {
         id(v): f"{f.name}." for f in fields(config) if is_dataclass(v := getattr(config, f.name))
     }
-    passed_by = (
-        str(Path(run_room.__file__).parents[1] / "checks.py"),
-        str(Path(run_room.__file__).parents[1] / "config.py"),
-    )
-    home = str(Path(run_room.__file__).parents[1])
+    package = Path(run_room.__file__).parents[1]
+    home, passed_by = str(package), [str(package / f"{name}.py") for name in ("checks", "combinations", "config")]
 
     def reading(self: Any, name: str) -> Any:
         copied = "sampler." if type(self) is Sampler else None  # its steps are put in; parts draw nothing
