@@ -41,7 +41,7 @@ from lightning_diff.training.signals import STOP, Interrupted
 from tests.conftest import draw_pictures
 from tests.faults.mutations import Mutation, mutation
 
-SECONDS = 60.0  # of one mutation; a sweep may be cut short by it, the first step may not
+SECONDS = 60.0  # of one mutation, five times that to compile; a sweep may be cut short by it, the first step may not
 MEMORY = 16 << 30  # bytes of address space: what wants more than a laptop has is a defect, not the machine's end
 NAMES = {*keys(Config()), *keys(Reader()), *(p.name for p in CONF.iterdir() if p.is_dir())}
 KEPT = (
@@ -69,12 +69,12 @@ def attempt(m: Mutation, root: Path, number: int) -> tuple[str, str]:
         check_installed(config.tracking)
         begin = "running"
         folder = root / f"{number}" / run_name(config, m.words)
-        with _limits(), _reads(config) as read, _warnings() as lost:
+        with _limits(SECONDS * (5 if config.training.compile else 1)), _reads(config) as read, _warnings() as lost:
             try:
                 train(config, folder)
             except Interrupted:
                 done = (folder / "weights.safetensors").is_file()
-                return ("cut", "") if done else ("DEFECT", f"no first step in {SECONDS:g} s")
+                return ("cut", "") if done else ("DEFECT", "no first step in time")
         return _judge(m, config, folder, read, lost)
     except ConfigError as e:
         said = str(e)
@@ -118,6 +118,8 @@ def _same(asked: Any, has: Any) -> bool:
     plain = OmegaConf.to_container(has) if OmegaConf.is_config(has) else has
     if isinstance(plain, list) and isinstance(asked, list):
         return len(plain) == len(asked) and all(isinstance(a, dict) or _same(a, p) for a, p in zip(asked, plain))
+    if isinstance(plain, bool) and isinstance(asked, int):
+        return bool(asked) == plain  # as OmegaConf reads a number
     if isinstance(plain, int | float) and not isinstance(asked, list | dict):
         words = {"yes": True, "on": True, "no": False, "off": False}
         return float(words.get(str(asked).lower(), asked)) == float(plain)
@@ -125,7 +127,7 @@ def _same(asked: Any, has: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _limits() -> Iterator[None]:
+def _limits(seconds: float) -> Iterator[None]:
     """One step of every training, and so many seconds, after which the run is asked to stop as by SLURM."""
     made = trainer_room.make_trainer
 
@@ -136,7 +138,7 @@ def _limits() -> Iterator[None]:
 
     STOP.number, STOP.ends = 0, False
     STOP.install()
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         with mock.patch.object(trainer_room, "make_trainer", few):
             yield
