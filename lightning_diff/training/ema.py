@@ -28,7 +28,7 @@ class Ema:
         torch._foreach_lerp_(list(self.mean.values()), self.live, 1 - decay)
 
     def state(self) -> dict[str, Tensor]:
-        """Whole, on every rank; all ranks must ask."""
+        """Whole, for the first rank; all ranks must ask."""
         live = self._live()
         if not self.mean:
             return self.loaded or {n: whole_of(local(p).clone(), p) for n, p in live.items()}

@@ -100,12 +100,11 @@ def checkpoint_bytes(module: Trained) -> int:
 def held_bytes(module: Trained, ranks: int) -> dict[str, int]:
     """What stays on the device of a rank from one step to the next, by what it is. Sharded, two blocks at a time are whole,
     with their gradients: the one that is computed, and the next."""
-    trained = tensor_bytes([p for p in module.parameters() if p.requires_grad])
-    averages = tensor_bytes(module.ema.live) + (2 * tensor_bytes(module.posthoc.live) if module.posthoc else 0)
+    trained, averaged = (tensor_bytes([p for p in m.parameters() if p.requires_grad]) for m in (module, module.net))
     found = {
         "weights": tensor_bytes(list(module.parameters()), list(module.buffers())),
         "AdamW's moments": 2 * trained,
-        "EMA": averages,
+        "EMA": averaged * (3 if module.posthoc else 1),
     }
     if (adversary := getattr(module, "adversary", None)) is not None:
         found["discriminator"] = 4 * tensor_bytes(list(adversary.net.parameters()))  # its gradients and moments as well

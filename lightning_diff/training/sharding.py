@@ -56,8 +56,10 @@ def part_of(full: Tensor, like: Tensor) -> Tensor:
 
 
 def whole_of(part: Tensor, like: Tensor) -> Tensor:
-    """All ranks' parts together; every rank must ask."""
+    """All ranks' parts together, on the CPU of the first one, whose memory has room for it; the others, which must ask too, have
+    no use for it and get nothing."""
     if not isinstance(like, DTensor):
         return part
     found = DTensor.from_local(part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride())
-    return found.full_tensor()
+    full = found.full_tensor()
+    return full.cpu() if like.device_mesh.get_rank() == 0 else part.new_empty(0)

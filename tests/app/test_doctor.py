@@ -339,6 +339,16 @@ def test_the_checkpoint_and_the_memory_are_as_large_as_was_said(words: str, tmp_
     found(doctor_run.run_folder, p, WRONG, "not a whole checkpoint", "delete it")
 
 
+def test_sharded_a_rank_holds_its_part_and_two_blocks(tmp_path: Path) -> None:
+    words = ["training.devices=4", "training.accelerator=cpu"]
+    whole, parts = (Costs(patient(tmp_path, *words, f"training.strategy={s}").config) for s in ("ddp", "fsdp"))
+    for name in ("weights", "AdamW's moments", "EMA"):
+        assert parts.memory[name] == whole.memory[name] // 4 > 0
+    assert 0 < parts.memory["blocks that are whole"] < 2 * whole.memory["weights"]
+    less = whole.memory["gradients and activations"] - parts.memory["gradients and activations"]
+    assert less == pytest.approx(0.75 * whole.gradients, rel=0.01) and "buckets of gradients" not in parts.memory
+
+
 @pytest.mark.parametrize("checkpointing", ["false", "true"])
 def test_a_steps_memory_is_counted_on_fake_tensors_as_on_real_ones(checkpointing: str, tmp_path: Path) -> None:
     words = ["training.precision=32-true", f"training.checkpointing={checkpointing}"]
