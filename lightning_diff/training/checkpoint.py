@@ -55,9 +55,13 @@ class WholeCheckpoints(CheckpointIO):
 def copied(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """With tensors of its own, on the CPU; what was there under two names is so again."""
     once: dict[int, Tensor] = {}
-    found: dict[str, Any] = tree_map_only(
-        Tensor, lambda t: once.setdefault(id(t), t.detach().to("cpu", copy=True)), checkpoint
-    )
+
+    def copy(t: Tensor) -> Tensor:
+        if id(t) not in once:
+            once[id(t)] = t.detach().to("cpu", copy=True)
+        return once[id(t)]
+
+    found: dict[str, Any] = tree_map_only(Tensor, copy, checkpoint)
     return found
 
 
