@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of a small net: does it run?")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "saving.json")
     a = parser.parse_args()
-    width, layers, rounds, steps = (256, 2, 1, 2) if a.quick else (4096, 12, 3, 12)
+    width, layers, rounds, steps = (256, 2, 1, 2) if a.quick else (2048, 16, 3, 8)
     net = nn.Sequential(*(nn.Linear(width, width) for _ in range(layers)))
     whole, held = defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
     with tempfile.TemporaryDirectory() as folder:
