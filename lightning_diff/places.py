@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from .config import Config
@@ -33,6 +34,12 @@ def given_weights(c: Config) -> list[tuple[str, str]]:
     return [(name, path) for name, path in said if path not in (None, "auto")]
 
 
+@cache
+def _sum(file: Path, size: int, changed: int) -> str:
+    """The SHA-256 of a file as it is now: a multirun composes the same config again for each of its runs."""
+    return sha256(file)
+
+
 def pinned(c: Config) -> Iterator[tuple[bool, str]]:
     """Whether the weights that the config names are the ones that it pins; of a folder, all that it could mean."""
     guide = c.guidance.guide
@@ -45,7 +52,8 @@ def pinned(c: Config) -> Iterator[tuple[bool, str]]:
     unused = set(c.pins)
     for name, path in named if c.pins else ():
         for file in sorted(Path(path).rglob("*.safetensors")) if os.path.isdir(path) else [Path(path)]:
-            digest = sha256(file)
+            now = file.stat()
+            digest = _sum(file, now.st_size, now.st_mtime_ns)
             fits = {pin for pin in c.pins if digest.startswith(pin)}
             unused -= fits
             yield not fits, f"{name}={path}: {file.name} has the SHA-256 {digest}, which is none of pins"
