@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
+
+from lightning_diff.app.compose import PACKAGE_FOLDER
 
 # As small as a run can be that still goes through every room.
 SHORT = [
@@ -32,6 +38,13 @@ def short(experiment: str, *more: str) -> list[str]:
     if experiment == "folder":
         apart = ("data.",)
     return [f"experiment={experiment}", *(w for w in SHORT if not w.startswith(apart)), *more]
+
+
+def train_apart(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """`train.py WORDS` in a process of its own, on one thread; `more` is subprocess.run's."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **more.pop("env", {})}
+    command = [sys.executable, "train.py", *words]
+    return subprocess.run(command, cwd=PACKAGE_FOLDER, capture_output=True, text=True, env=environment, **more)
 
 
 def draw_pictures(folder: Path) -> Path:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from lightning_diff.app.compose import PACKAGE_FOLDER
 from lightning_diff.nets.weights import read_state
-from tests.conftest import short
+from tests.conftest import short, train_apart
 
 
 def started(root: Path, name: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -24,11 +21,7 @@ def started(root: Path, name: str, limit: int | None = None) -> subprocess.Compl
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "train.py", *words]
-    return subprocess.run(
-        command, cwd=PACKAGE_FOLDER, capture_output=True, text=True, env=environment, preexec_fn=limited
-    )
+    return train_apart(*words, preexec_fn=limited)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from lightning_diff.app.compose import PACKAGE_FOLDER
 from lightning_diff.nets.weights import read_state
 from lightning_diff.tracking.record import Record
 from lightning_diff.training.checkpoint import read_checkpoint
-from tests.conftest import SHORT
+from tests.conftest import SHORT, train_apart
 
 
 def command(root: Path, name: str, *more: str) -> list[str]:
@@ -27,13 +27,7 @@ def command(root: Path, name: str, *more: str) -> list[str]:
 def run(
     root: Path, name: str, *more: str, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(root, name, *more),
-        cwd=PACKAGE_FOLDER,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
-    )
+    return train_apart(*command(root, name, *more)[2:], env=environment or {})
 
 
 def stop_after(root: Path, name: str, step: int, number: int, *more: str) -> int:
