@@ -1,6 +1,6 @@
 """A run in the forms that others open: python export.py run=outputs/mine format=diffusers out=mine-diffusers."""
 
-from lightning_diff.app.command_line import export_command
+from lightning_diff.cli.commands import export_command
 
 if __name__ == "__main__":
     export_command()

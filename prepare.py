@@ -1,6 +1,6 @@
 """Pictures and captions to shards: python prepare.py data=folder source=DIR."""
 
-from lightning_diff.app.command_line import prepare_command
+from lightning_diff.cli.commands import prepare_command
 
 if __name__ == "__main__":
     prepare_command()

@@ -23,13 +23,13 @@ from torch import Tensor
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lightning_diff.config import Objective, Sampler, Training  # noqa: E402
+from lightning_diff.config.schema import Objective, Sampler, Training  # noqa: E402
 from lightning_diff.diffusion.guidance import Guider  # noqa: E402
 from lightning_diff.diffusion.path import Path as DiffusionPath  # noqa: E402
 from lightning_diff.diffusion.samplers import start  # noqa: E402
-from lightning_diff.evaluation.passport import environment  # noqa: E402
-from lightning_diff.generation.text_to_image import TextToImage  # noqa: E402
+from lightning_diff.evaluation.provenance import environment  # noqa: E402
 from lightning_diff.interop.export import export_pipeline, scheduler_config  # noqa: E402
+from lightning_diff.models.latent_diffusion import TextToImage  # noqa: E402
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder  # noqa: E402
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet  # noqa: E402
 from lightning_diff.nets.text import Tokenizer, Tower  # noqa: E402

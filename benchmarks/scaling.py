@@ -37,10 +37,11 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "scaling.json"
 sys.path.insert(0, str(ROOT))
 
-from lightning_diff.app.compose import compose_config  # noqa: E402
-from lightning_diff.app.costs import Costs  # noqa: E402
-from lightning_diff.app.findings import size  # noqa: E402
-from lightning_diff.config import Config, ConfigError  # noqa: E402
+from lightning_diff.config.compose import compose_config  # noqa: E402
+from lightning_diff.config.errors import ConfigError  # noqa: E402
+from lightning_diff.config.schema import Config  # noqa: E402
+from lightning_diff.doctor.costs import Costs  # noqa: E402
+from lightning_diff.doctor.findings import size  # noqa: E402
 from lightning_diff.nets.unet import Condition  # noqa: E402
 from lightning_diff.training.checkpoint import LARGE  # noqa: E402
 from lightning_diff.training.modules.diffusion import DiffusionModule  # noqa: E402

@@ -83,12 +83,12 @@ def straightforward(run: Path, inception: Path, n: int) -> None:
     from torchmetrics.image.fid import FrechetInceptionDistance
     from torchmetrics.multimodal.clip_score import CLIPScore
 
-    from lightning_diff.app.compose import load_config
-    from lightning_diff.app.exam import MOST
-    from lightning_diff.app.nets import load_part
-    from lightning_diff.app.train import pictures
+    from lightning_diff.config.compose import load_config
+    from lightning_diff.data.dataset import pictures
     from lightning_diff.diffusion.path import Path as DiffusionPath
     from lightning_diff.diffusion.samplers import start
+    from lightning_diff.evaluation.setup import MOST
+    from lightning_diff.models.build import load_part
 
     config = load_config(run / "config.yaml", [f"cache={HOME / 'cache'}"])
     test = pictures(config, "test")

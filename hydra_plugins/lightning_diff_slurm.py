@@ -10,7 +10,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from lightning_diff.app.slurm import Slurm
+from lightning_diff.config.schema import Slurm
 
 
 class SlurmLauncher(Launcher):
@@ -21,7 +21,7 @@ class SlurmLauncher(Launcher):
         """Nothing of this process is carried over: a job is a command."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from lightning_diff.app.launcher import launch
+        from lightning_diff.cli.launcher import launch
 
         launch(self.settings, job_overrides)
         return [JobReturn(overrides=words, status=JobStatus.COMPLETED) for words in job_overrides]

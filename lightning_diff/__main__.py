@@ -1,6 +1,6 @@
 """python -m lightning_diff: the runs in outputs/ with their best numbers, and their reports."""
 
-from lightning_diff.app.command_line import runs_command
+from .cli.commands import runs_command
 
 if __name__ == "__main__":
     runs_command()

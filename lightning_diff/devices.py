@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
-from .config import Training
+from .config.schema import Training
 
 
 def on_gpu(training: Training) -> bool:
@@ -20,3 +22,10 @@ def bf16_pays(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def take_own_gpu() -> None:
+    """Ranks of one node use a GPU each."""
+    local = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or "0"
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(local) % torch.cuda.device_count())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from lightning_diff.app.compose import PACKAGE_FOLDER
+from lightning_diff.config.paths import PACKAGE_FOLDER
 
 # As small as a run can be that still goes through every room.
 SHORT = [

@@ -8,9 +8,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from lightning_diff.app.compose import CONF, PACKAGE_FOLDER, compose_config, load_config
-from lightning_diff.checks import check, keys
-from lightning_diff.config import Config, ConfigError
+from lightning_diff.config.checks import check, keys
+from lightning_diff.config.compose import compose_config, load_config
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.paths import CONF, PACKAGE_FOLDER
+from lightning_diff.config.schema import Config
 from lightning_diff.files import sha256
 from lightning_diff.nets.weights import save_arrays
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.config import Guidance, Objective, Sampler, Text
+from lightning_diff.config.schema import Guidance, Objective, Sampler, Text
 
 SIZES = ("embedding", "context_length", "width", "layers", "vision_width", "vision_layers", "patch_size", "role")
 OUTSIDE = ("steps", "scale", "scales", "data_std", "name", "model", *SIZES)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import scaling
-from lightning_diff.app.findings import size
+from lightning_diff.doctor.findings import size
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_diff.app.compose import SHIPPED, compose_config, load_config
-from lightning_diff.app.diffusion import load_model
-from lightning_diff.app.nets import load_part
-from lightning_diff.app.parts import EXPERIMENTS, PARTS, find_part
-from lightning_diff.app.prompts import shipped_run
-from lightning_diff.app.train import pictures
-from lightning_diff.config import Config
-from lightning_diff.data.dataset import PictureBatch
+from lightning_diff.cli.prompts import shipped_run
+from lightning_diff.config.compose import compose_config, load_config
+from lightning_diff.config.paths import PARTS, SHIPPED
+from lightning_diff.config.schema import Config
+from lightning_diff.data.dataset import PictureBatch, pictures
 from lightning_diff.data.decode import to_pixels, to_unit
 from lightning_diff.data.shards import identity
-from lightning_diff.data.worlds import get_world
-from lightning_diff.evaluation.parts import correct, distinct, psnr, recall_at_1
+from lightning_diff.data.synthetic.registry import get_world
+from lightning_diff.evaluation.component_metrics import correct, distinct, psnr, recall_at_1
+from lightning_diff.models.build import load_part
+from lightning_diff.models.load import load_model
 from lightning_diff.nets.weights import read_passport
+from lightning_diff.pipeline.components import EXPERIMENTS, find_part
 
 PARTS_FOLDER = SHIPPED / "still_life" / PARTS
 

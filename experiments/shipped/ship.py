@@ -6,9 +6,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from lightning_diff.app.compose import SHIPPED, WEIGHTS
-from lightning_diff.app.parts import EXPERIMENTS, PARTS
+from lightning_diff.config.paths import PARTS, SHIPPED, WEIGHTS
 from lightning_diff.nets.weights import read_passport, read_state, save_weights
+from lightning_diff.pipeline.components import EXPERIMENTS
 
 MODEL = "shipped"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import ConfigError
+from ..config.errors import ConfigError
 from ..files import alone, shared, whole_file, whole_folder
 from .shards import digest
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..config.schema import Config
 from .decode import BadPicture, fit_square, open_picture, to_tensor
-from .index import Index, ShardReader
+from .index import Index, ShardReader, build_index
+from .shards import prepare
 
 log = logging.getLogger(__name__)
 
@@ -94,3 +97,11 @@ class Arrays(Dataset[dict[str, Tensor]]):
 def whole(batch: Any) -> Any:
     """The collate function of datasets that fetch a batch whole."""
     return batch
+
+
+def pictures(config: Config, split: str, heads: tuple[str, ...] = ()) -> Pictures | None:
+    """The pictures of a split, prepared if they are not there; None if the split is empty."""
+    shards = prepare(config.data, Path(config.cache), lambda s, i, n: None)[split]
+    if not shards:
+        return None
+    return Pictures(build_index(shards, Path(config.cache)), config.data.image_size, heads)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import ConfigError
+from ..config.errors import ConfigError
 from ..files import whole_file
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..config import ConfigError
+from ..config.errors import ConfigError
 from .decode import BadPicture, fit_square, open_picture
-from .worlds import Sample
+from .synthetic.base import Sample
 
 log = logging.getLogger(__name__)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

@@ -11,10 +11,12 @@ from typing import Any
 
 import webdataset
 
-from ..config import ConfigError, Data
+from ..config.errors import ConfigError
+from ..config.schema import Data
 from ..files import alone, whole_folder
 from .ingest import folder_fingerprint, folder_samples
-from .worlds import WORLDS, Sample, get_world
+from .synthetic.base import Sample
+from .synthetic.registry import WORLDS, get_world
 
 Progress = Callable[[str, int, int], None]
 

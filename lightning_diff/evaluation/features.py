@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..config import ConfigError
+from ..config.errors import ConfigError
 from ..data.decode import to_unit
 from ..nets.text import Tower
 from ..nets.weights import load_state, read_state

@@ -22,10 +22,10 @@ from ..files import shared
 from ..nets.attributes import AttributeClassifier
 from ..nets.text import Tower
 from ..nets.weights import read_arrays, save_arrays
+from .adaptive import compared, interval
+from .component_metrics import correct_heads
 from .features import Extractor, features_of, judge_features
-from .intervals import compared, interval
-from .parts import correct_heads
-from .statistics import Gaussian, clip_scores, cmmd, diversity, fid_infinity, kernel_distance, manifold
+from .metrics import Gaussian, clip_scores, cmmd, diversity, fid_infinity, kernel_distance, manifold
 
 SMALL = 512  # features up to here: the resampled FIDs take seconds
 FID_DRAWS = 100

@@ -14,7 +14,8 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..config import ConfigError, Sampler
+from ..config.errors import ConfigError
+from ..config.schema import Sampler
 from ..files import whole_file, whole_folder
 from ..nets.autoencoder import LatentSpace
 from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder

@@ -11,7 +11,7 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
-from ..config import ConfigError
+from ..config.errors import ConfigError
 from ..nets.text import END, START, Tower
 from ..nets.weights import load_state, read_state
 from .diffusers import read_config

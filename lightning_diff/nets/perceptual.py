@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.functional.image.lpips import _NoTrainLpips
 
-from ..config import ConfigError
+from ..config.errors import ConfigError
 from .text import Tower
 from .weights import read_state
 

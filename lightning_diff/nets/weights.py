@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..config import ConfigError
+from ..config.errors import ConfigError
 from ..files import whole_file
 
 

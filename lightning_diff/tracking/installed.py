@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from ..config import ConfigError, Tracking
+from ..config.errors import ConfigError
+from ..config.schema import Tracking
 
 
 def check_installed(tracking: Tracking) -> None:

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ..config import ConfigError
+from ..cluster.signals import STOP
+from ..config.errors import ConfigError
 from ..tracking.record import Record
 from .checkpoint import WholeCheckpoints
 from .modules.base import Trained
-from .signals import STOP
 from .speed import matmul_rate, peak_memory
 
 Log = Callable[[int, dict[str, float]], None]

@@ -14,7 +14,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from ..config import ConfigError
+from ..config.errors import ConfigError
 from ..files import whole_file
 from .footprint import tensor_bytes
 

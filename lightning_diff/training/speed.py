@@ -5,10 +5,14 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from ..models.build import build
+from ..nets.unet import Condition
 
 
 def training_flops(make: Callable[[], nn.Module], *inputs: Tensor | object) -> float:
@@ -38,3 +42,12 @@ def peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def step_flops(arguments: dict[str, Any], null: Condition, side: int) -> float:
+    """Operations of a training step of one sample of the UNet that the passport's arguments describe."""
+    meta = torch.device("meta")
+    x = torch.empty(1, arguments["channels"], side, side, device=meta)
+    return training_flops(
+        lambda: build({"part": "unet", "net": arguments}), x, torch.empty(1, device=meta), null.to(meta)
+    )

@@ -15,7 +15,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 
-from ..config import Config, Training
+from ..cluster.signals import STOP
+from ..config.schema import Config, Training
 from ..data.dataset import whole
 from ..data.order import Batches, sample_at
 from ..devices import bf16_pays, device_of, on_gpu
@@ -24,7 +25,6 @@ from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import WholeCheckpoints, read_checkpoint
 from .modules.base import Trained
 from .posthoc import Snapshots
-from .signals import STOP
 from .watchdog import Watchdog
 
 LAST = Path("checkpoints") / "last.ckpt"

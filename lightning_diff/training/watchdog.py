@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from .requeue import TRY_AGAIN
+from ..cluster.requeue import TRY_AGAIN
 
 FIRST = 1800.0  # seconds more for the first step: compilation
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.app.command_line import take_words, train_command
-from lightning_diff.app.compose import PACKAGE_FOLDER
-from lightning_diff.app.naming import run_name
-from lightning_diff.config import Config, ConfigError
+from lightning_diff.cli.commands import take_words, train_command
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.paths import PACKAGE_FOLDER
+from lightning_diff.config.schema import Config
+from lightning_diff.pipeline.naming import run_name
 
 HEAVY = {"torch", "numpy", "PIL", "pytorch_lightning", "open_clip", "wandb"}
 
@@ -53,7 +54,7 @@ def test_a_prompt_is_taken_as_typed() -> None:
 def test_the_runs_of_a_multirun_share_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, str | None]] = []
     monkeypatch.setattr(
-        "lightning_diff.app.train.train", lambda config, folder: seen.append((folder.name, config.tracking.group))
+        "lightning_diff.pipeline.stages.train", lambda config, folder: seen.append((folder.name, config.tracking.group))
     )
     base = ["train.py", "experiment=base", f"outputs={tmp_path}"]
     for words in (["-m", "objective=eps,v"], ["-m", "tracking.group=mine", "seed=1,2"], []):

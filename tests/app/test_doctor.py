@@ -18,13 +18,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_diff.app import doctor_machine, doctor_run
-from lightning_diff.app.command_line import doctor_command
-from lightning_diff.app.compose import PACKAGE_FOLDER, SHIPPED, compose_config
-from lightning_diff.app.costs import Costs
-from lightning_diff.app.doctor import _all, _of_the_others
-from lightning_diff.app.findings import OK, WARNING, WRONG, Check, Finding, Patient
-from lightning_diff.app.train import train
+from lightning_diff.cli.commands import doctor_command
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.paths import PACKAGE_FOLDER, SHIPPED
+from lightning_diff.doctor import machine as doctor_machine
+from lightning_diff.doctor import run as doctor_run
+from lightning_diff.doctor.costs import Costs
+from lightning_diff.doctor.findings import OK, WARNING, WRONG, Check, Finding, Patient
+from lightning_diff.doctor.report import _all, _of_the_others
+from lightning_diff.pipeline.stages import train
 from lightning_diff.training.checkpoint import read_checkpoint
 from lightning_diff.training.footprint import Live
 from tests.conftest import SHORT
@@ -92,8 +94,8 @@ def test_outputs_that_cannot_be_made_are_found(
     def refused(**_: object) -> str:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("lightning_diff.app.doctor.tempfile.mkdtemp", refused)
-    monkeypatch.setattr("lightning_diff.app.doctor.tempfile.TemporaryDirectory", lambda: _Plain(tmp_path))
+    monkeypatch.setattr("lightning_diff.doctor.report.tempfile.mkdtemp", refused)
+    monkeypatch.setattr("lightning_diff.doctor.report.tempfile.TemporaryDirectory", lambda: _Plain(tmp_path))
     assert command(tmp_path / "not" / "there", monkeypatch) == 2
     said = capsys.readouterr().out
     assert "Read-only file system" in said and "outputs=FOLDER" in said and "memory" in said
@@ -405,5 +407,5 @@ def test_findings_of_ranks_are_said_once_and_silence_is_one(tmp_path: Path, monk
         "all 2 ranks on 2 hosts answered, and are told of the first one's lock"
     ]
     assert _of_the_others(tmp_path, 4) == [Finding("clock", WARNING, "ranks 2, 3: 9.0 s apart", "chronyd")]
-    monkeypatch.setattr("lightning_diff.app.doctor.OTHERS_COME_IN", 0.1)
+    monkeypatch.setattr("lightning_diff.doctor.report.OTHERS_COME_IN", 0.1)
     assert [(f.what, f.level) for f in _of_the_others(tmp_path, 5)] == [("clock", WARNING), ("other ranks", WRONG)]

@@ -16,15 +16,16 @@ from pyarrow import parquet
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lightning_diff.app.command_line import evaluate_command
-from lightning_diff.app.compose import CONF, SHIPPED, compose_config, load_config
-from lightning_diff.app.diffusion import load_model
-from lightning_diff.app.evaluate import evaluate
-from lightning_diff.app.export import export
-from lightning_diff.app.prepare import prepare_data
-from lightning_diff.app.sample import sample
-from lightning_diff.app.train import train
-from lightning_diff.config import ConfigError
+from lightning_diff.cli.commands import evaluate_command
+from lightning_diff.cli.export import export
+from lightning_diff.cli.prepare import prepare_data
+from lightning_diff.cli.sample import sample
+from lightning_diff.config.compose import compose_config, load_config
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.paths import CONF, SHIPPED
+from lightning_diff.evaluation.runner import evaluate
+from lightning_diff.models.load import load_model
+from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking.record import Record
 from tests import conftest
 

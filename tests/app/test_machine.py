@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_diff.app.compose import CONF, compose_config
-from lightning_diff.app.machine import check_machine, least_memory, numbers_of
-from lightning_diff.config import ConfigError
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.paths import CONF
+from lightning_diff.pipeline.memory import check_machine, least_memory, numbers_of
 
 
 @pytest.mark.parametrize(

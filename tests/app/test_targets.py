@@ -11,9 +11,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from lightning_diff.app.compose import CONF, PACKAGE_FOLDER, register_schema
-from lightning_diff.app.targets import refuse_others
-from lightning_diff.config import ConfigError
+from lightning_diff.cli.hydra_targets import refuse_others
+from lightning_diff.config.compose import register_schema
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.paths import CONF, PACKAGE_FOLDER
 
 
 @pytest.mark.parametrize(

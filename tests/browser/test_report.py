@@ -14,9 +14,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from lightning_diff.app.compose import compose_config
-from lightning_diff.app.report import make_report
-from lightning_diff.app.train import train
+from lightning_diff.config.compose import compose_config
+from lightning_diff.pipeline.report import make_report
+from lightning_diff.pipeline.stages import train
 from tests.conftest import SHORT
 
 QUIET = (

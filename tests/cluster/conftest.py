@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lightning_diff.app.compose import PACKAGE_FOLDER
+from lightning_diff.config.paths import PACKAGE_FOLDER
 from lightning_diff.tracking.record import Record
 
 SCRIPT = PACKAGE_FOLDER / "slurm" / "cluster"

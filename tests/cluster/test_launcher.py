@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.app.compose import PACKAGE_FOLDER
-from lightning_diff.app.slurm import claim
+from lightning_diff.cluster.slurm import claim
+from lightning_diff.config.paths import PACKAGE_FOLDER
 from tests.cluster.conftest import Cluster, eventually, run_of, short, step_of
 
 LAUNCHER = (

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightning_diff.config import ConfigError
+from lightning_diff.config.errors import ConfigError
 from lightning_diff.data.cache import BLOCK, cached_arrays
 
 COUNT = 9 * BLOCK + 17

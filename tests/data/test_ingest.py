@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lightning_diff.config import ConfigError, Data
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.schema import Data
 from lightning_diff.data.index import ShardReader, build_index
 from lightning_diff.data.ingest import folder_samples
 from lightning_diff.data.shards import identity, prepare

@@ -13,7 +13,7 @@ from lightning_diff.data.dataset import Arrays, PictureBatch, Pictures, whole
 from lightning_diff.data.index import build_index
 from lightning_diff.data.order import Batches, epoch_order, sample_at
 from lightning_diff.data.shards import write_shards
-from lightning_diff.data.worlds import Sample
+from lightning_diff.data.synthetic.base import Sample
 
 COUNT, BATCH, STEPS = 53, 12, 201
 

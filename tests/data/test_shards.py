@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lightning_diff.config import ConfigError, Data
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.schema import Data
 from lightning_diff.data import decode
 from lightning_diff.data.index import ShardReader, build_index
 from lightning_diff.data.shards import find_shards, identity, prepare, write_shards
-from lightning_diff.data.worlds import Sample
+from lightning_diff.data.synthetic.base import Sample
 
 
 def made(count: int) -> list[Sample]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lightning_diff.data.worlds import WORLDS, Sample, digits, get_world, still_life
+from lightning_diff.data.synthetic import digits, still_life
+from lightning_diff.data.synthetic.base import Sample
+from lightning_diff.data.synthetic.registry import WORLDS, get_world
 
 SPLITS = ("train", "test")
 

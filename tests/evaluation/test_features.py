@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-from lightning_diff.config import ConfigError
+from lightning_diff.config.errors import ConfigError
 from lightning_diff.evaluation.features import dinov2_features, features_of, inception_features
 
 CPU = torch.device("cpu")

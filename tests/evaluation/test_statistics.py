@@ -10,8 +10,8 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from lightning_diff.evaluation.parts import correct, correct_heads, psnr, recall_at_1
-from lightning_diff.evaluation.statistics import (
+from lightning_diff.evaluation.component_metrics import correct, correct_heads, psnr, recall_at_1
+from lightning_diff.evaluation.metrics import (
     Gaussian,
     clip_scores,
     cmmd,

@@ -28,16 +28,18 @@ from unittest import mock
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from lightning_diff.app import run as run_room
-from lightning_diff.app.compose import CONF, compose_config
-from lightning_diff.app.guard import lacking
-from lightning_diff.app.naming import run_name
-from lightning_diff.app.train import train
-from lightning_diff.checks import keys
-from lightning_diff.config import Config, ConfigError, Reader, Sampler
+from lightning_diff.cli.errors import lacking
+from lightning_diff.cluster.signals import STOP, Interrupted
+from lightning_diff.config.checks import keys
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.paths import CONF
+from lightning_diff.config.schema import Config, Reader, Sampler
+from lightning_diff.pipeline import run as run_room
+from lightning_diff.pipeline.naming import run_name
+from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking.installed import check_installed
 from lightning_diff.training import trainer as trainer_room
-from lightning_diff.training.signals import STOP, Interrupted
 from tests.conftest import draw_pictures
 from tests.faults.mutations import Mutation, mutation
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lightning_diff.app.compose import PACKAGE_FOLDER
+from lightning_diff.config.paths import PACKAGE_FOLDER
 from tests.conftest import short
 
 KILLS = 4  # of one run

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any
 
-from lightning_diff.app.compose import CONF, SHIPPED
-from lightning_diff.config import Config
+from lightning_diff.config.paths import CONF, SHIPPED
+from lightning_diff.config.schema import Config
 from tests.conftest import short
 
 EXPERIMENTS = (*["base"] * 5, *["folder"] * 2, "digits", "autoencoder", "contrastive", "judge", "attributes")

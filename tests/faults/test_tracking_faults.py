@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 import wandb
 
-from lightning_diff.app.compose import PACKAGE_FOLDER, compose_config
-from lightning_diff.app.train import train
-from lightning_diff.tracking import sending, weights_and_biases
+from lightning_diff.cluster.signals import STOP, Interrupted
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.paths import PACKAGE_FOLDER
+from lightning_diff.pipeline.stages import train
+from lightning_diff.tracking import sending
+from lightning_diff.tracking import wandb as weights_and_biases
 from lightning_diff.tracking.record import Record
-from lightning_diff.tracking.weights_and_biases import run_id
-from lightning_diff.training.signals import STOP, Interrupted
+from lightning_diff.tracking.wandb import run_id
 from tests.conftest import short
 from tests.faults.wandb_server import FAULTS, Server
 from tests.tracking.test_weights_and_biases import read_back

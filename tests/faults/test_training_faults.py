@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_diff.app.compose import PACKAGE_FOLDER, compose_config
-from lightning_diff.app.train import train
-from lightning_diff.config import ConfigError
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.paths import PACKAGE_FOLDER
 from lightning_diff.nets.weights import read_state
+from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking.record import Record
 from tests.conftest import short
 from tests.faults import kill

@@ -9,14 +9,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lightning_diff.config import ConfigError
-from lightning_diff.interop.diffusers import (
-    autoencoder_state,
-    load_autoencoder,
-    load_unet,
-    unet_arguments,
-    unet_state,
-)
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.interop.diffusers import autoencoder_state, load_autoencoder, load_unet, unet_arguments, unet_state
 from lightning_diff.interop.names import (
     RESNET,
     VAE_BLOCK,

@@ -9,7 +9,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from lightning_diff.config import ConfigError, Sampler
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.schema import Sampler
 from lightning_diff.diffusion.denoiser import WithoutCaption
 from lightning_diff.diffusion.grids import time_grid
 from lightning_diff.diffusion.guidance import Guider

@@ -10,9 +10,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from lightning_diff.app.nets import null_condition, start_from
-from lightning_diff.app.towers import text_encoder
-from lightning_diff.config import ConfigError, Reader, Text
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.schema import Reader, Text
 from lightning_diff.diffusion.denoiser import WithoutCaption
 from lightning_diff.diffusion.grids import time_grid
 from lightning_diff.diffusion.guidance import Guider
@@ -20,6 +19,8 @@ from lightning_diff.diffusion.path import Path as DiffusionPath
 from lightning_diff.diffusion.samplers import sample, start
 from lightning_diff.interop.diffusers import read_config, unet_arguments
 from lightning_diff.interop.text import tower_of_folder, write_tokenizer
+from lightning_diff.models.build import null_condition, start_from
+from lightning_diff.models.text_encoders import text_encoder
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
 from lightning_diff.nets.text import END, Tower

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lightning_diff.config import ConfigError
+from lightning_diff.config.errors import ConfigError
 from lightning_diff.files import file_hash
 from lightning_diff.nets.attributes import AttributeClassifier
 from lightning_diff.nets.weights import load_into, read_passport, read_state, save_weights

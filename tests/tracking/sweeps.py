@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lightning_diff.tracking.mirrors import Sweep
+from lightning_diff.tracking.base import Sweep
 
 
 def made_sweep(folder: Path, *guiders: str, scales: tuple[float, ...] = (3.0, 1.0)) -> Sweep:

@@ -11,10 +11,12 @@ import mlflow
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lightning_diff.app.compose import compose_config
-from lightning_diff.config import Config, ConfigError, Tracking
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.schema import Config, Tracking
 from lightning_diff.tracking import installed
-from lightning_diff.tracking.mirrors import NAMES, Mirrors, open_mirrors, tags
+from lightning_diff.tracking.base import tags
+from lightning_diff.tracking.mirrors import NAMES, Mirrors, open_mirrors
 from lightning_diff.tracking.record import Record
 from tests.tracking.sweeps import made_sweep
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from lightning_diff.config import Config, Tracking
-from lightning_diff.tracking import weights_and_biases
+from lightning_diff.config.schema import Config, Tracking
+from lightning_diff.tracking import wandb as weights_and_biases
 from lightning_diff.tracking.mirrors import open_mirrors
-from lightning_diff.tracking.weights_and_biases import run_id
+from lightning_diff.tracking.wandb import run_id
 from tests.tracking.sweeps import made_sweep
 
 

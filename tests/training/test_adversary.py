@@ -8,17 +8,17 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from lightning_diff.app.compose import compose_config
-from lightning_diff.app.train import train
-from lightning_diff.config import ConfigError
+from lightning_diff.cluster.signals import Interrupted
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.errors import ConfigError
 from lightning_diff.nets.autoencoder import Autoencoder
 from lightning_diff.nets.perceptual import Lpips, TowerDistance
 from lightning_diff.nets.text import Tokenizer, Tower
+from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking.record import Record
 from lightning_diff.training.adversary import Adversary
 from lightning_diff.training.callbacks import Checkpoint
 from lightning_diff.training.checkpoint import read_checkpoint
-from lightning_diff.training.signals import Interrupted
 from tests.conftest import short
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_diff.app.compose import compose_config
-from lightning_diff.app.train import train
-from lightning_diff.config import ConfigError
+from lightning_diff.cluster.signals import STOP, Interrupted
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.pipeline.stages import train
 from lightning_diff.training import checkpoint as saving
 from lightning_diff.training.checkpoint import WholeCheckpoints, read_checkpoint
-from lightning_diff.training.signals import STOP, Interrupted
 from lightning_diff.training.trainer import LAST
 from tests.conftest import short
 

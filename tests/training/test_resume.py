@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_diff.app.compose import PACKAGE_FOLDER
+from lightning_diff.config.paths import PACKAGE_FOLDER
 from lightning_diff.nets.weights import read_state
 from lightning_diff.tracking.record import Record
 from lightning_diff.training.checkpoint import read_checkpoint

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...config import Autoencoder as AutoencoderConfig
-from ...config import Training
+from ...config.schema import Autoencoder as AutoencoderConfig
+from ...config.schema import Training
 from ...data.dataset import PictureBatch
 from ...data.decode import to_unit
 from ...diffusion import noise

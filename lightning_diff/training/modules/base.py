@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from ...config import Training
+from ...config.schema import Training
 from ..ema import Ema
 from ..posthoc import PowerEma
 from ..sharding import shard, whole

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from open_clip import ClipLoss
 from torch import Tensor
 
-from ...config import Training
+from ...config.schema import Training
 from ...data.dataset import PictureBatch
 from ...data.decode import to_unit
 from ...nets.text import Tower

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ...config import Objective, Training
+from ...config.schema import Objective, Training
 from ...diffusion import noise
 from ...diffusion.objective import loss_weight, times, training_noise, uniforms
 from ...diffusion.path import Path

@@ -1,1 +1,0 @@
-"""What each command does, from top to bottom, from a checked config."""

@@ -1,0 +1,1 @@
+"""The commands: words in, one line out where they are wrong."""

@@ -1,0 +1,52 @@
+"""What a command says when it ends early: errors that the user can mend, in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from ..cluster.signals import STOP, Interrupted
+from ..config.compose import one_line
+from ..config.errors import ConfigError
+from ..files import NO_ROOM
+
+LACKING = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)  # not the program's fault: no room, no right to write
+
+
+def lacking(error: BaseException) -> str | None:
+    """What the system would not give, if that is what an error says."""
+    if not isinstance(error, OSError) or error.errno not in LACKING:
+        return None
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+def guarded(work: Callable[[], None]) -> None:
+    """Run, with errors that the user can mend as one line."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    STOP.install()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
+    try:
+        work()
+    except ConfigError as e:
+        _fail(str(e), 2)
+    except (HydraException, OmegaConfBaseException) as e:
+        _fail(one_line(e), 2)
+    except Interrupted as e:
+        if not e.handed_back:
+            from ..cluster.requeue import hand_back
+
+            hand_back(e)
+        _fail(str(e), e.exit_code)
+    except Exception as e:
+        if not (why := lacking(e)):
+            raise
+        _fail(f"error: {why}; mend that, and the same command continues", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"error: {message}" if code == 2 else message, file=sys.stderr, flush=True)
+    sys.exit(code)

@@ -1,0 +1,25 @@
+"""export.py: a run as a diffusers folder or as a single file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..config.errors import ConfigError
+from ..config.schema import Config
+from ..interop.export import export_pipeline, export_single_file, exportable_tower, scheduler_config
+from ..models.load import load_model
+from ..ranks import say
+
+
+def export(config: Config, folder: Path, form: str, out: Path) -> None:
+    """Writes `out`. Raises ConfigError when the run's nets are not of latent diffusion's architecture."""
+    if out.exists():
+        raise ConfigError(f"out={out}: it is there already; give another name")
+    model = load_model(config, folder)
+    tower = exportable_tower(model.net, model.autoencoder, model.tower, config.text.null)
+    if form == "single_file":
+        export_single_file(out, model.net, model.autoencoder, tower)
+    else:
+        scheduler = scheduler_config(config.objective.schedule, config.objective.prediction, config.sampler)
+        export_pipeline(out, model.net, model.autoencoder, tower, scheduler, config.data.image_size)
+    say(f"{folder} as {form} in {out}")

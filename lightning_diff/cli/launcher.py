@@ -1,0 +1,191 @@
+"""hydra/launcher=slurm: each run of a sweep is the job that `sbatch slurm/train.sbatch OVERRIDES` would have been.
+
+Nothing is kept about the sweep itself. A run's folder says whether it is finished and which job was given it, and SLURM
+says how that job is; so the same command, given again, follows what runs and submits what is missing.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.live import Live
+
+from ..cluster import slurm
+from ..cluster.slurm import ENDED, GONE, SlurmError
+from ..config.checks import check_values
+from ..config.compose import compose_config
+from ..config.errors import ConfigError
+from ..config.paths import PACKAGE_FOLDER
+from ..config.schema import Config, Slurm
+from ..pipeline.naming import group_name, run_name
+from ..pipeline.run import refuse_another
+from ..pipeline.runs import is_finished, runs_table
+from ..ranks import console, say
+from ..tracking.installed import check_installed
+
+FINISHED = "finished"
+
+
+@dataclass
+class Job:
+    """A run of the sweep. `state` is SLURM's word for its job, or `finished`; `over` when nothing more will come of it."""
+
+    overrides: Sequence[str]
+    config: Config
+    folder: Path
+    id: str = ""
+    state: str = ""
+    over: bool = False
+
+
+def launch(settings: Slurm, sweep: Sequence[Sequence[str]]) -> None:
+    """Submit what is missing, and stay until all have ended if asked to. Raises ConfigError before anything is
+    submitted; exits with 1 if runs failed, with 130 at Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # training's own would save and requeue
+    jobs = planned(settings, sweep)
+    find_out(jobs)
+    missing = [job for job in jobs if not job.state]
+    if missing:  # partition, account, limits: sbatch itself says what is wrong with them
+        slurm.ask("sbatch", "--test-only", *slurm.options(settings, missing[0].folder), str(slurm.SCRIPT))
+    say(f"{len(jobs)} runs: {_count(jobs, FINISHED)} finished, {len(missing)} to submit, {_live(jobs)} in the queue")
+    try:
+        for job in missing:
+            job.id, job.state = slurm.submit(settings, job.folder, job.overrides), "PENDING"
+        if settings.wait:
+            follow(jobs, settings.poll)
+    except KeyboardInterrupt:
+        end(interrupted(jobs, settings), 130)
+    show(jobs)
+    if settings.wait:
+        report(jobs)
+    else:
+        say("the same command shows how they are and waits; python -m lightning_diff shows it once")
+
+
+def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
+    """The runs, every one of them checked. Raises ConfigError."""
+    check_values(settings, "hydra.launcher.")
+    if settings.gpus_per_node and settings.tasks != settings.gpus_per_node:
+        raise ConfigError(
+            f"hydra.launcher.tasks_per_node={settings.tasks}: must be gpus_per_node={settings.gpus_per_node}, "
+            "one task a GPU; leave it out"
+        )
+    for option in settings.sbatch:
+        if not option.startswith("--"):
+            raise ConfigError(f"hydra.launcher.sbatch={option}: options are written --name=value")
+    if Path.cwd() != PACKAGE_FOLDER:
+        raise ConfigError(f"hydra/launcher=slurm: jobs start in the project folder; cd {PACKAGE_FOLDER} first")
+    ranks = [f"training.nodes={settings.nodes}", f"training.devices={settings.tasks}"]
+    jobs: dict[Path, Job] = {}
+    for overrides in sweep:
+        config = compose_config([*ranks, *overrides])
+        folder = Path(config.outputs) / run_name(config, overrides)
+        if folder in jobs:
+            raise ConfigError(
+                f"{' '.join(overrides)}: the same folder as of {' '.join(jobs[folder].overrides)}, {folder}; "
+                "leave name= out, then each run is named after its overrides"
+            )
+        refuse_another(folder, config)
+        check_installed(config.tracking)
+        group = [] if config.tracking.group else [f"tracking.group={group_name(config, overrides)}"]
+        jobs[folder] = Job([*overrides, *group], config, folder)
+    return list(jobs.values())
+
+
+def find_out(jobs: Sequence[Job]) -> None:
+    """Which runs are finished, and which have a job already, by their folders. Raises SlurmError."""
+    given = {job.folder: slurm.job_of(job.folder) or "" for job in jobs}
+    now = slurm.states(i for i in given.values() if i)
+    for job in jobs:
+        state = now.get(given[job.folder], GONE)
+        if is_finished(job.config, job.folder):
+            job.id, job.state, job.over = given[job.folder], FINISHED, True
+        elif state not in (*ENDED, GONE):
+            job.id, job.state = given[job.folder], state
+
+
+def follow(jobs: Sequence[Job], poll: float) -> None:
+    """Until all jobs have ended. A table that is kept up to date, or, where there is no terminal, a line a change."""
+    with Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext() as live:
+        while True:
+            before = [job.state for job in jobs]
+            try:
+                update(jobs)
+            except SlurmError as e:  # the jobs go on without us
+                console.print(f"{e}; asking again", highlight=False)
+            if live:
+                live.update(table(jobs), refresh=True)
+            for job, old in zip(jobs, before, strict=True):
+                if job.state != old and not live:
+                    console.print(f"{job.folder.name}: job {job.id} {job.state.lower()}", highlight=False)
+            if all(job.over for job in jobs):
+                return
+            time.sleep(poll)
+
+
+def update(jobs: Sequence[Job]) -> None:
+    """Ask SLURM. A job has ended when it says so twice: on its way back into the queue it may look ended for a moment."""
+    now = slurm.states(job.id for job in jobs if not job.over)
+    for job in jobs:
+        if job.over:
+            continue
+        state = now[job.id]
+        if state in (*ENDED, GONE):
+            if is_finished(job.config, job.folder):
+                job.over, state = True, FINISHED
+            job.over = job.over or state == job.state
+        job.state = state
+
+
+def table(jobs: Sequence[Job]) -> Any:
+    return runs_table(
+        [job.folder for job in jobs], {job.folder: f"{job.id} {job.state.lower()}".strip() for job in jobs}
+    )
+
+
+def show(jobs: Sequence[Job]) -> None:
+    console.print(table(jobs))
+
+
+def report(jobs: Sequence[Job]) -> None:
+    """The end of the log of each run that failed. Exits if any did."""
+    failed = [job for job in jobs if job.state != FINISHED]
+    for job in failed:
+        log = slurm.log_of(job.folder, job.id)
+        console.print(f"\n{job.folder.name}: job {job.id} {job.state.lower()}; the end of {log}:", highlight=False)
+        for line in slurm.tail(log):
+            console.print(f"  {line}", highlight=False, markup=False)
+    if failed:
+        end(f"{len(failed)} of {len(jobs)} runs failed; the same command submits these alone", 1)
+
+
+def interrupted(jobs: Sequence[Job], settings: Slurm) -> str:
+    """Leave the jobs or cancel them, as asked. What to say of it."""
+    ids = [job.id for job in jobs if job.id and not job.over]
+    if settings.on_interrupt == "cancel":
+        slurm.cancel(ids)
+        return f"stopped; {len(ids)} jobs cancelled; the same command goes on from their last checkpoints"
+    return (
+        f"stopped watching; {len(ids)} jobs go on. Follow: the same command, or python -m lightning_diff. "
+        f"Cancel: scancel {' '.join(ids)}"
+    )
+
+
+def end(message: str, code: int) -> NoReturn:
+    print(message, file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def _count(jobs: Sequence[Job], state: str) -> int:
+    return sum(job.state == state for job in jobs)
+
+
+def _live(jobs: Sequence[Job]) -> int:
+    return sum(bool(job.state) and not job.over for job in jobs)

@@ -1,0 +1,49 @@
+"""prepare.py: pictures and captions to WebDataset shards; of an experiment also the frozen parts and what they make of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.progress import Progress
+
+from ..config.paths import PARTS
+from ..config.schema import Config
+from ..data.index import build_index
+from ..data.shards import identity, prepare
+from ..pipeline.components import find_part, needed_parts, place_part
+from ..ranks import console, say
+from ..training.features import frozen_nets
+
+
+def prepare_data(config: Config) -> None:
+    """Make (or find) the shards, and say where they are and what is in them."""
+    with Progress(console=console, transient=True) as bar:
+        tasks: dict[str, object] = {}
+
+        def told(split: str, done: int, total: int) -> None:
+            task = tasks.setdefault(split, bar.add_task(split, total=total))
+            bar.update(task, completed=done)  # type: ignore[arg-type]
+
+        splits = prepare(config.data, Path(config.cache), told)
+    for split, shards in splits.items():
+        if shards:
+            index = build_index(shards, Path(config.cache))
+            say(
+                f"{split}: {len(index)} captioned pictures ({index.skipped} left out) in {len(shards)} shards, {shards[0].parent}"
+            )
+    say(f"data: {identity(config.data)}")
+
+
+def prepare_experiment(config: Config) -> None:
+    """All that an experiment computes before its first step. Several processes that are given it share the work."""
+    prepare_data(config)
+    if config.task != "diffusion":
+        return
+    paths = {part: find_part(part, config) for part in needed_parts(config)}
+    with TemporaryDirectory() as scratch:
+        for part in ("autoencoder", "text"):
+            place_part(part, config, Path(scratch))
+        features = frozen_nets(config, Path(scratch) / PARTS).features
+    say(f"parts: {', '.join(f'{part} {path}' for part, path in paths.items())}")
+    say(f"features of {len(features)} pictures and captions, in {config.cache}")

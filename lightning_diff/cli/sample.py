@@ -1,0 +1,32 @@
+"""sample.py: prompts to pictures, by a run's model or by the shipped one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from PIL import Image
+
+from ..config.schema import Config
+from ..models.load import load_model
+from ..ranks import say
+from ..tracking.figures import save_grid
+
+
+def sample(config: Config, folder: Path, prompts: list[str], count: int, out: Path) -> None:
+    """`count` pictures of each prompt, seeds config.seed and on: PNG files and one grid, in `out`."""
+    model = load_model(config, folder)
+    for prompt in prompts:
+        if unknown := model.tower.unknown(prompt):
+            say(f"{prompt!r}: never seen in training: {', '.join(dict.fromkeys(unknown))}")
+    lines = [p for p in prompts for _ in range(count)]
+    seeds = [config.seed + i for _ in prompts for i in range(count)]
+    images = model.batches(lines, seeds, config.guidance.scale, config.evaluation.batch)
+    out.mkdir(parents=True, exist_ok=True)
+    for line, seed, pixels in zip(lines, seeds, images.numpy(), strict=True):
+        name = re.sub(r"\W+", "-", line).strip("-")[:60] or "prompt"
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(out / f"{name}-{seed}.png")
+    grid = save_grid(
+        images.numpy(), lines, out / "grid.png", columns=min(count, 8) if count > 1 else min(4, len(lines))
+    )
+    say(f"{len(images)} pictures at w = {config.guidance.scale:g} in {out}; all on {grid}")

@@ -1,0 +1,1 @@
+"""SLURM, signals, and jobs that go back into the queue."""

@@ -1,0 +1,1 @@
+"""What can be asked for: the schema, how a config is composed, what it must not hold."""

@@ -1,0 +1,103 @@
+"""Paths that a config names: what is read must be there, and of its kind; what is written must find a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from ..files import sha256
+from .schema import Config
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+PACKAGE_FOLDER = CONF.parent
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+WEIGHTS = "weights.safetensors"  # of a finished run, in its folder
+PARTS = "parts"
+
+FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that take a diffusers folder as well
+
+
+def is_safetensors(path: Path) -> bool:
+    """By its first bytes: the length of a table that fits into the file, and the table's opening brace."""
+    with path.open("rb") as f:
+        length = int.from_bytes(f.read(8), "little")
+        return f.read(1) == b"{" and length < path.stat().st_size
+
+
+def given_weights(c: Config) -> list[tuple[str, str]]:
+    """(key, path) of all weights that the config names."""
+    said = [
+        ("autoencoder.weights", c.autoencoder.weights),
+        ("text.weights", c.text.weights),
+        *(("text.more", more.weights) for more in c.text.more),
+        ("autoencoder.lpips_weights", c.autoencoder.lpips_weights),
+        ("evaluation.features_weights", c.evaluation.features_weights),
+        ("init_from", c.init_from),
+    ]
+    return [(name, path) for name, path in said if path not in (None, "auto")]
+
+
+@cache
+def _sum(file: Path, size: int, changed: int) -> str:
+    """The SHA-256 of a file as it is now: a multirun composes the same config again for each of its runs."""
+    return sha256(file)
+
+
+def pinned(c: Config) -> Iterator[tuple[bool, str]]:
+    """Whether the weights that the config names are the ones that it pins; of a folder, all that it could mean."""
+    guide = c.guidance.guide
+    named = [*given_weights(c), *([("guidance.guide", guide)] if guide and os.path.isfile(guide) else [])]
+    for pin in c.pins:
+        yield (
+            not re.fullmatch("[0-9a-f]{12,64}", pin),
+            f"pins: {pin} is not the beginning of a SHA-256 (12 to 64 digits, in quotes)",
+        )
+    unused = set(c.pins)
+    for name, path in named if c.pins else ():
+        for file in sorted(Path(path).rglob("*.safetensors")) if os.path.isdir(path) else [Path(path)]:
+            now = file.stat()
+            digest = _sum(file, now.st_size, now.st_mtime_ns)
+            fits = {pin for pin in c.pins if digest.startswith(pin)}
+            unused -= fits
+            yield not fits, f"{name}={path}: {file.name} has the SHA-256 {digest}, which is none of pins"
+    yield bool(unused), f"pins: no weights that this config names have the SHA-256 {', '.join(sorted(unused))}"
+
+
+def places(c: Config) -> Iterator[tuple[bool, str]]:
+    """(what is wrong, its message). os.path answers for any text, Path raises for some."""
+    for name, path in given_weights(c):
+        if name in FOLDERS and os.path.isdir(path):
+            found = [*Path(path).glob("config.json"), *Path(path).glob("*/config.json")]
+            yield not found, f"{name}={path}: not a diffusers folder (no config.json in it)"
+            continue
+        yield not os.path.isfile(path), f"{name}={path}: no such file"
+        if name != "evaluation.features_weights" or c.evaluation.features == "dinov2":
+            yield not is_safetensors(Path(path)), f"{name}={path}: not a safetensors file"
+    yield from pinned(c)
+    source = c.data.source or ""
+    if c.data.kind == "shards":
+        yield (
+            source.startswith("pipe:") or "://" in source,
+            f"data.source={source}: only local paths are read; nothing from outside is executed",
+        )
+        yield "{" not in source and not os.path.exists(source), f"data.source={source}: no such file or folder"
+    if c.data.kind == "folder":
+        yield not os.path.isdir(source), f"data.source={source}: no such folder"
+    for name, path in (("outputs", c.outputs), ("cache", c.cache)):
+        above = next((p for p in (Path(path), *Path(path).parents) if os.path.exists(p)), None)
+        yield (
+            not path or not _names(path) or (above is not None and not os.path.isdir(above)),
+            f"{name}={path}: no folder can be there",
+        )
+    yield (
+        c.name is not None and (not _names(c.name) or bool({"..", "."} & set(c.name.split("/"))) or c.name[:1] == "/"),
+        f"name={c.name}: a name of a folder in outputs={c.outputs}, not a path out of it",
+    )
+
+
+def _names(path: str) -> bool:
+    """Whether a file system takes these names."""
+    return path.isprintable() and all(len(part.encode()) <= 200 for part in path.split("/"))

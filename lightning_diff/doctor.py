@@ -1,6 +1,0 @@
-"""python -m lightning_diff.doctor experiment=base: what would go wrong with that training here, and how to mend it."""
-
-from lightning_diff.app.command_line import doctor_command
-
-if __name__ == "__main__":
-    doctor_command()

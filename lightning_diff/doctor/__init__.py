@@ -1,0 +1,1 @@
+"""What would go wrong with a training here, and how to mend it."""

@@ -1,0 +1,201 @@
+"""What a config will cost, computed from it alone: memory, checkpoint, operations, and the bytes of the data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from ..config.schema import Config
+from ..data.synthetic.registry import get_world
+from ..interop.text import tower_of_folder
+from ..models.build import autoencoder_net, build, tower_config, unet_net
+from ..nets.lora import add_lora
+from ..nets.unet import Condition
+from ..nets.weights import has_passport, read_passport
+from ..pipeline.components import locate_part
+from ..training.footprint import Live, checkpoint_bytes, fake_step, held_bytes, tensor_bytes
+from ..training.modules.autoencoder import AutoencoderModule
+from ..training.modules.base import Trained
+from ..training.modules.diffusion import DiffusionModule
+from ..training.speed import step_flops
+from ..training.trainer import precision_of
+
+META = torch.device("meta")
+
+
+@dataclass
+class Costs:
+    """Bytes, unless another unit is said. What is not known without the data (a tower's vocabulary) is taken as large
+    as it can be."""
+
+    config: Config
+
+    @cached_property
+    def ranks(self) -> int:
+        return self.config.training.devices * self.config.training.nodes
+
+    @cached_property
+    def rank_batch(self) -> int:
+        return max(1, self.config.training.batch // self.ranks)
+
+    @cached_property
+    def tower(self) -> dict[str, Any]:
+        """The text encoder that conditions, as a passport describes it."""
+        text = self.config.text
+        if text.weights == "auto" and text.model is None:
+            place = locate_part("text", self.config)
+            if place.path.is_file():
+                return dict(read_passport(place.path)["net"])
+            assert place.recipe is not None
+            return tower_config(place.recipe, [])
+        readers = [text, *text.more]
+        towers = [
+            {"open_clip": r.model}
+            if r.model
+            else tower_of_folder(Path(r.weights)).config
+            if Path(r.weights).is_dir()
+            else read_passport(Path(r.weights))["net"]
+            for r in readers
+        ]
+        return {"towers": towers, "join": text.join, "pooled": text.pooled} if text.more else towers[0]
+
+    @cached_property
+    def null(self) -> Condition:
+        """Of the shape of a caption, on the meta device."""
+        long, wide, pooled = condition_shape(self.tower)
+        with META:
+            return Condition(torch.zeros(1, long, wide), torch.ones(1, long, dtype=torch.bool), torch.zeros(1, pooled))
+
+    @cached_property
+    def autoencoder(self) -> Any:
+        passport = {"part": "autoencoder", "net": autoencoder_net(self.config.autoencoder)}
+        given = Path(self.config.autoencoder.weights)
+        if given.is_file() and has_passport(given):
+            passport = read_passport(given)
+        with META:
+            return build(passport)
+
+    @cached_property
+    def side(self) -> int:
+        """Of a latent."""
+        return self.config.data.image_size // int(self.autoencoder.factor)
+
+    @cached_property
+    def net(self) -> dict[str, Any]:
+        """(The part, and its net) that is trained, as a passport describes it."""
+        c = self.config
+        if c.task == "diffusion":
+            return {"part": "unet", "net": unet_net(c, self.autoencoder, self.null)}
+        if c.task == "autoencoder":
+            return {"part": "autoencoder", "net": autoencoder_net(c.autoencoder)}
+        if c.task == "attributes":
+            heads = get_world(c.data.kind).attributes
+            return {"part": "attributes", "net": {"heads": {name: len(values) for name, values in heads.items()}}}
+        return {"part": "text", "net": {**tower_config(c, []), "vocabulary": None}}
+
+    def make(self) -> nn.Module:
+        net = build(self.net)
+        if self.config.task == "diffusion":
+            net.checkpointing = self.config.training.checkpointing  # type: ignore[assignment]
+        if self.config.training.lora:
+            add_lora(net, self.config.training.lora)
+        return net
+
+    @cached_property
+    def module(self) -> Trained:
+        """What is trained, on the meta device."""
+        c, t = self.config, self.config.training
+        with META:
+            net: Any = self.make()
+            if c.task == "diffusion":
+                return DiffusionModule(net, t, c.seed, c.objective, self.null)
+            return AutoencoderModule(net, t, c.seed, c.autoencoder) if c.task == "autoencoder" else Trained(net, t, 0)
+
+    @cached_property
+    def checkpoint(self) -> int:
+        return checkpoint_bytes(self.module)
+
+    @cached_property
+    def gradients(self) -> int:
+        return tensor_bytes([p for p in self.module.parameters() if p.requires_grad])
+
+    @cached_property
+    def step(self) -> Live:
+        """What a forward and a backward pass of a rank's batch make."""
+        return fake_step(self.make, self._output, precision_of(self.config.training) == "bf16-mixed")
+
+    @cached_property
+    def memory(self) -> dict[str, int]:
+        """Of one rank, by what it is."""
+        found = held_bytes(self.module, self.ranks)
+        kept_elsewhere = self.gradients - self.gradients // self.ranks if self.config.training.strategy == "fsdp" else 0
+        found["gradients and activations"] = self.step.peak - kept_elsewhere
+        if self.config.task == "diffusion":
+            found["frozen nets"] = tensor_bytes(list(self.autoencoder.parameters())) + self._tower_bytes()
+        return found
+
+    def _output(self, net: Any) -> Tensor:
+        """Of a forward pass of one rank's batch."""
+        c, b = self.config, self.rank_batch
+        if c.task == "diffusion":
+            a, n = self.autoencoder, self.null
+            tokens, mask, pooled = (torch.ones(b, *x.shape[1:], dtype=x.dtype) for x in (n.tokens, n.mask, n.pooled))
+            given = Condition(tokens, mask, pooled)
+            return net(torch.ones(b, a.latent_channels, self.side, self.side), torch.ones(b), given)
+        pictures = torch.ones(b, 3, c.data.image_size, c.data.image_size)
+        if c.task == "autoencoder":
+            return net.decode_raw(net.moments(pictures)[0])
+        if c.task == "attributes":
+            return torch.cat([logits.flatten() for logits in net(pictures).values()])
+        words = torch.ones(b, c.text.context_length, dtype=torch.long)
+        return net.image_features(pictures) @ net.model.encode_text(words).T
+
+    def _tower_bytes(self) -> int:
+        """As float32, from the tables of its files."""
+        text, total = self.config.text, 0
+        if text.weights == "auto":
+            place = locate_part("text", self.config)
+            files = [place.path] if place.path.is_file() else []
+        else:
+            files = [f for r in (text, *text.more) for f in _files(Path(r.weights))]
+        for file in files:
+            with safe_open(file, framework="pt") as f:
+                total += sum(4 * math.prod(f.get_slice(name).get_shape()) for name in f.keys())  # noqa: SIM118
+        return total
+
+    @cached_property
+    def flops(self) -> float:
+        """Operations of a training step of one sample."""
+        return step_flops(self.net["net"], self.null, self.side)
+
+    @cached_property
+    def sample(self) -> int:
+        """Of a sample in the caches of the frozen nets' features: float16, but for the mask."""
+        latent = 2 * int(self.autoencoder.latent_channels) * self.side**2
+        tokens, mask, pooled = (x.numel() for x in (self.null.tokens, self.null.mask, self.null.pooled))
+        return 2 * (latent + tokens + pooled) + mask
+
+
+def _files(place: Path) -> list[Path]:
+    return sorted(place.glob("model*.safetensors")) if place.is_dir() else [p for p in [place] if p.is_file()]
+
+
+def condition_shape(tower: dict[str, Any]) -> tuple[int, int, int]:
+    """(tokens of a caption, their width, the pooled width) of a text encoder that a passport describes."""
+    if towers := tower.get("towers"):
+        shapes = [condition_shape(t) for t in towers]
+        long, wide, pooled = (list(column) for column in zip(*shapes, strict=True))
+        last = sum(pooled) if tower["pooled"] == "all" else pooled[-1]
+        return (max(long), sum(wide), last) if tower["join"] == "channels" else (sum(long), max(wide), last)
+    if name := tower.get("open_clip"):
+        known: Any = open_clip.get_model_config(name)
+        return known["text_cfg"].get("context_length", 77), known["text_cfg"]["width"], known["embed_dim"]
+    return tower["text"]["context_length"], tower["text"]["width"], tower["embedding"]

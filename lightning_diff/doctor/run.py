@@ -1,0 +1,224 @@
+"""What a run is made of: its data, its weights, its folder, and room for it in memory and on the disk."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..config.errors import ConfigError
+from ..config.paths import WEIGHTS
+from ..data.dataset import Pictures
+from ..data.decode import BadPicture, open_picture
+from ..data.index import Index, ShardReader, build_index, index_place
+from ..data.ingest import folder_pictures
+from ..data.shards import digest, prepared
+from ..data.synthetic.registry import WORLDS
+from ..devices import on_gpu
+from ..files import file_hash, holder
+from ..nets.weights import has_passport
+from ..pipeline.components import NAMES, check_part, locate_part, needed_parts
+from ..pipeline.run import refuse_another
+from ..training.checkpoint import LARGE, read_checkpoint
+from ..training.features import manifests
+from ..training.trainer import LAST
+from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
+
+LOOKED_AT = (
+    8  # shards that are indexed, where that has not been done yet, and the others that a picture is read of: 8 times
+)
+PROCESS = 2**30  # bytes that python and torch take by themselves, about
+FULL = 0.85  # of the memory: what is counted are tensors, and allocators leave gaps between them
+
+
+def memory(p: Patient) -> Finding:
+    """One rank's tensors, counted on fake ones, against what the device has left."""
+    parts, t = p.costs.memory, p.config.training
+    total = sum(parts.values())
+    listed = ", ".join(f"{name} {size(count)}" for name, count in parts.items())
+    if on_gpu(t):
+        free, where = torch.cuda.mem_get_info()[0], "on the GPU"
+    else:
+        free, where = _free_memory(), f"here, for {t.devices} ranks"
+        total = t.devices * (total + PROCESS)
+        if p.costs.checkpoint >= LARGE:
+            total += p.costs.checkpoint
+            listed += f", once more {size(p.costs.checkpoint)} of a checkpoint that is being written"
+    found = f"{size(total)} of {size(free)} free {where} (a rank, {p.costs.rank_batch} pictures a step: {listed})"
+    remedy = "smaller training.batch or more ranks, training.checkpointing=true, or a smaller unet"
+    if total > free:
+        return Finding("memory", WRONG, found, remedy)
+    return Finding("memory", *((WARNING, found, remedy) if total > FULL * free else (OK, found)))
+
+
+def _free_memory() -> int:
+    table = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(table["MemAvailable"].split()[0]) * 1024
+    granted = number("SLURM_MEM_PER_NODE")  # MiB; 0 is all of the node's
+    return min(free, granted * 2**20) if granted else free
+
+
+def _index(p: Patient, shards: list[Path]) -> tuple[Index, int]:
+    """(The index of the shards, how many of them it covers): the kept one, or one of the first few."""
+    cache = Path(p.config.cache)
+    if index_place(shards, cache).is_file():
+        return build_index(shards, cache), len(shards)
+    return build_index(shards[:LOOKED_AT], p.scratch), min(LOOKED_AT, len(shards))
+
+
+def data(p: Patient) -> Finding:
+    """Whether the pictures are there, or can be made, and can be read: the first of each shard."""
+    c, what = p.config.data, "data"
+    found = prepared(c, Path(p.config.cache))
+    if found is None and c.kind in WORLDS:
+        return Finding(what, OK, f"{c.train} pictures of {c.kind} and {c.test} for testing will be made first")
+    if found is None:
+        pictures = folder_pictures(Path(str(c.source)))
+        bad = [q.name for q in pictures[:: max(1, len(pictures) // (8 * LOOKED_AT))] if not _opens(q.read_bytes())]
+        said = f"{len(pictures)} captioned pictures in {c.source}, to be made into shards first"
+        if bad:
+            return Finding(what, WARNING, f"{said}; {bad[0]} cannot be read", "mend it, or it is left out")
+        return Finding(what, OK, said)
+    told: list[str] = []
+    level, lost = OK, 0
+    for split, shards in found.items():
+        if not shards:
+            continue
+        index, covered = _index(p, shards)
+        firsts = np.unique(index.spans[:, 0], return_index=True)[1]
+        reader = ShardReader(index)
+        looked = firsts[:: max(1, len(firsts) // (8 * LOOKED_AT))]
+        bad = [str(index.keys[i]) for i in looked if not _opens(reader.read(int(i))[0])]
+        some = "" if covered == len(shards) else f" of the first {covered}"
+        told.append(f"{split}: {len(index)} pictures{some} in {len(shards)} shards, {index.skipped} left out")
+        lost += index.skipped + len(bad)
+        if bad:
+            told.append(f"{len(bad)} of {len(looked)} first pictures cannot be read ({bad[0]})")
+        if len(bad) == len(looked):
+            level = WRONG
+    remedy = "make these shards again (the log names the samples); the run passes them over"
+    if lost and level == OK:
+        level = WARNING
+    return Finding(what, level, "; ".join(told), remedy if lost else "")
+
+
+def _opens(picture: bytes) -> bool:
+    try:
+        open_picture(picture)
+    except BadPicture:
+        return False
+    return True
+
+
+def weights(p: Patient) -> Finding:
+    """Where each frozen part comes from, and what the run starts from."""
+    c, what = p.config, "weights"
+    said: list[str] = []
+    for part in needed_parts(c) if c.task == "diffusion" else ():
+        place = locate_part(part, c)
+        if place.path.is_dir():
+            said.append(f"{NAMES[part]}: {place.path}")
+        elif place.path.is_file():
+            if has_passport(place.path):
+                check_part(part, place.path)
+            said.append(f"{NAMES[part]}: {place.origin} ({file_hash(place.path)})")
+        else:
+            assert place.recipe is not None
+            steps = place.recipe.training.steps
+            said.append(f"{NAMES[part]}: will be trained first, {steps} steps, in {place.path.parent}")
+    others = {"init_from": c.init_from, "evaluation.features_weights": c.evaluation.features_weights}
+    for name, file in {**others, "autoencoder.lpips_weights": c.autoencoder.lpips_weights}.items():
+        if file and Path(file).is_file():
+            said.append(f"{name}: given ({file_hash(Path(file))})")
+        elif file:
+            said.append(f"{name}: {file}")
+    if c.task == "diffusion" and c.evaluation.enabled:
+        text, judge = (locate_part(part, c).path for part in ("text", "judge"))
+        if text.is_file() and judge.is_file() and file_hash(text) == file_hash(judge):
+            return Finding(what, WRONG, f"{text} would be its own judge", "give another tower in text.weights")
+    return Finding(what, OK, "; ".join(said) or "none are needed")
+
+
+def run_folder(p: Patient) -> Finding:
+    """New, unfinished, finished, in use, or another run's."""
+    what, steps = "run folder", p.config.training.steps
+    if not (p.folder / "config.yaml").is_file():
+        return Finding(what, OK, f"{p.folder}: new")
+    if user := holder(p.folder / "lock"):
+        return Finding(what, WRONG, f"{p.folder}: in use by {user}", "wait for it, stop it, or give another name=")
+    refuse_another(p.folder, p.config)
+    if (p.folder / WEIGHTS).is_file():
+        return Finding(what, OK, f"{p.folder}: trained; only what is missing of the evaluation is left")
+    if not (p.folder / LAST).is_file():
+        return Finding(what, OK, f"{p.folder}: begun, without a checkpoint yet")
+    try:
+        step = read_checkpoint(p.folder / LAST, mmap=True)["global_step"]
+    except ConfigError as e:
+        found, _, remedy = str(e).partition("; ")
+        return Finding(what, WRONG, found, remedy)
+    return Finding(what, OK, f"{p.folder}: unfinished, goes on at step {step} of {steps}")
+
+
+def disk(p: Patient) -> Finding:
+    """A checkpoint is written beside the last one, so twice its size is needed; and so are the caches of features, which
+    are put together from blocks."""
+    c, outputs, cache = p.config, existing(Path(p.config.outputs)), existing(Path(p.config.cache))
+    checkpoint, what = p.costs.checkpoint, "disk"
+    free, need = shutil.disk_usage(outputs).free, 2 * checkpoint
+    found = f"{outputs}: {size(free)} free; last.ckpt will have {size(checkpoint)}, twice that while it is written"
+    if free < need:
+        return Finding(what, WRONG, found, "make room, or outputs=FOLDER on a larger disk")
+    if c.training.ema_every:
+        averages = p.costs.gradients * c.training.steps // c.training.ema_every  # two, of half the width
+        found += f"; averages every {c.training.ema_every} steps, {size(averages)} in all"
+        need += averages
+        if free < need:
+            return Finding(what, WRONG, found, "make room, or a larger training.ema_every")
+    if missing := _cache_to_come(p):
+        found += f"; features of frozen nets up to {size(missing)} in {cache}, twice that while they are made"
+        if shutil.disk_usage(cache).free < 2 * missing + (need if same_disk(outputs, cache) else 0):
+            return Finding(what, WRONG, found, "make room, or cache=FOLDER on a larger disk")
+    if over := _over_quota():
+        return Finding(
+            what, WARNING, f"{found}; quota: {over}", "delete what is not needed, or outputs=FOLDER elsewhere"
+        )
+    return Finding(what, OK, found)
+
+
+def same_disk(*places: Path) -> bool:
+    return len({p.stat().st_dev for p in places}) == 1
+
+
+def _over_quota() -> str:
+    """What `quota` says of file systems where more is used than allowed; empty where it is not installed."""
+    try:
+        return " ".join(subprocess.run(["quota", "-q"], capture_output=True, text=True, timeout=10).stdout.split())
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _cache_to_come(p: Patient) -> int:
+    """Bytes of the frozen nets' features that are not there yet, as far as that can be told."""
+    c = p.config
+    if c.task != "diffusion":
+        return 0
+    shards = prepared(c.data, Path(c.cache))
+    if shards is None:
+        count = c.data.train if c.data.kind in WORLDS else len(folder_pictures(Path(str(c.data.source))))
+        return p.costs.sample * count
+    index, covered = _index(p, shards["train"])
+    files = {part: locate_part(part, c).path for part in ("autoencoder", "text")}
+    placed = {part: p.folder / "parts" / f"{part}.safetensors" for part in files}
+    files = {part: placed[part] if placed[part].is_file() else file for part, file in files.items()}
+    if covered == len(shards["train"]) and all(f.is_file() for f in files.values()):
+        hashes = {part: file_hash(f) for part, f in files.items()}
+        made_by = manifests(Pictures(index, c.data.image_size), hashes)
+        if all((Path(c.cache) / name / digest(made)).is_dir() for name, made in made_by.items()):
+            return 0
+    return p.costs.sample * len(index) * len(shards["train"]) // covered
+
+
+OF_THE_RUN: tuple[Check, ...] = (data, weights, memory, disk, run_folder)

@@ -1,0 +1,117 @@
+"""The rows that may stand side by side: of a run, of several, of several trainings of one experiment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..config.errors import ConfigError
+from ..data.shards import digest
+from ..files import write_text
+from ..nets.weights import read_arrays
+from ..tracking.record import Record
+from ..tracking.table import write_csv, write_parquet
+from .setup import Passport, picture_key
+from .sweep import Row, against_the_best, front, unlike
+
+SEEN = "sweep"  # the run's folder of what was seen of each case
+STUDIED = ("weights", "guidance", "ema", "sampler", "drawn")  # what may differ between numbers on one axis (law 4)
+
+
+def values_path(folder: Path, passport: Passport) -> Path:
+    """Where the values of each picture of a row are kept, and its first pictures: beside what was seen of them."""
+    return folder / SEEN / picture_key(passport) / f"{digest(passport)}.safetensors"
+
+
+def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
+    """The rows of a run's record that may stand beside its last one, in order, each with its distance to the best of
+    them, and its first pictures by its passport's digest, uint8 [N, 3, H, W]. Of equal passports the last counts."""
+    found: dict[str, tuple[Row, Path]] = {}
+    for row in Record(folder).read("sweep"):
+        place = values_path(folder, row["passport"])
+        if place.is_file():
+            found[digest(row["passport"])] = {k: v for k, v in row.items() if k not in ("event", "time")}, place
+    if not found:
+        return [], {}
+    last = list(found.values())[-1][0]
+    like = [
+        (row, read_arrays(place))
+        for row, place in found.values()
+        if set(row) == set(last) and not unlike([row["passport"], last["passport"]], STUDIED)
+    ]
+    like.sort(key=lambda pair: (*(pair[0][k] for k in ("guider", "sampler", "ema", "scale")), str(pair[0]["passport"])))
+    rows = [row for row, _ in like]
+    values = [{k: v.numpy() for k, v in kept.items() if k != "pictures"} for _, kept in like]
+    against_the_best(rows, values)
+    best_of = set(front(rows, ["fid", "nfe"], [quality(rows)]))
+    for i, row in enumerate(rows):
+        row["front"] = i in best_of
+    return rows, {digest(row["passport"]): kept["pictures"].numpy() for row, kept in like}
+
+
+def write_tables(place: Path, runs: Mapping[str, Sequence[Row]]) -> None:
+    """Rows of runs as PLACE.csv, with the digests of the passports that PLACE.json holds, and as PLACE.parquet, with the
+    passports as columns."""
+    every = [{"run": name, **row} for name, rows in runs.items() for row in rows]
+    write_parquet(place.with_suffix(".parquet"), every)
+    papers = {digest(row["passport"]): row["passport"] for row in every}
+    write_text(place.with_suffix(".json"), json.dumps(papers, indent=1))
+    columns = [c for c in every[0] if c not in ("run", "passport")] + ["passport"]
+    rows = [{c: digest(row[c]) if c == "passport" else row[c] for c in columns} for row in every]
+    write_csv(
+        place.with_suffix(".csv"),
+        rows if len(runs) == 1 else [{"run": r["run"], **row} for r, row in zip(every, rows, strict=True)],
+    )
+
+
+def quality(rows: Sequence[Row]) -> str:
+    """The column by which a picture is said to fit its caption."""
+    return "accuracy" if rows and "accuracy" in rows[0] else "clip_score"
+
+
+def series_of(row: Row) -> str:
+    """All of a case but its guidance scale."""
+    return f"{row['guider']}, {row['sampler']}" + (f", EMA {row['ema']:g}" if row["ema"] else "")
+
+
+def verdict(rows: Sequence[Row], best: Row | None) -> str:
+    """Whether the best scale is better than the other ones of its guider, sampler and EMA, beyond chance."""
+    if best is None or len(rows) < 2:
+        return ""
+    series, weights = series_of(best), best["passport"]["weights"]
+    like = [r for r in rows if r is not best and series_of(r) == series and r["passport"]["weights"] == weights]
+    said = f"Best is {series}, w = {best['scale']:g}"
+    if level := [f"w = {r['scale']:g}" for r in like if r["behind_high"] >= 0]:
+        return f"{said}; these pictures show no difference between it and {', '.join(level)}."
+    return f"{said}: beyond what drawing other pictures would change, if scales of the same guider are compared."
+
+
+def refuse_unlike(runs: Mapping[str, Sequence[Row]]) -> None:
+    """Raises ConfigError, with the field, where numbers of runs may not stand on one axis."""
+    first = [rows[0]["passport"] for rows in runs.values() if rows]
+    if first and (fields := unlike(first, STUDIED)):
+        raise ConfigError(
+            f"run={', '.join(runs)}: their numbers differ in {fields[0]} and cannot stand on one axis; measure alike"
+        )
+
+
+def spread(runs: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """Of cases that several trainings have in common: mean and standard deviation over the trainings of each number."""
+    cases: dict[str, list[Row]] = {}
+    for rows in runs.values():
+        for row in rows:
+            unseeded = {k: v for k, v in row["passport"].items() if k not in ("weights", "drawn")}
+            cases.setdefault(digest(unseeded), []).append(row)
+    found = []
+    for many in (some for some in cases.values() if len(some) == len(runs) > 1):
+        first = many[0]
+        means: Row = {k: first[k] for k in ("guider", "sampler", "ema", "scale", "nfe", "n")} | {"trainings": len(many)}
+        for key in first:
+            if isinstance(first[key], float) and not key.endswith(("_low", "_high", "_std")) and key not in means:
+                means[key] = float(np.mean([r[key] for r in many]))
+                means[f"{key}_std"] = float(np.std([r[key] for r in many], ddof=1))
+        found.append(means)
+    return found

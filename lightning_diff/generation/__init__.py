@@ -1,1 +1,0 @@
-"""(prompts, seeds) to pictures: the one face that evaluation knows."""

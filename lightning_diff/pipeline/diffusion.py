@@ -1,0 +1,98 @@
+"""The main job: frozen parts, cached features, the UNet's training, its weights, its evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from ..config.paths import PARTS, WEIGHTS
+from ..config.schema import Config
+from ..data.shards import identity
+from ..models.build import build, null_condition, parameters, start_from, unet_net
+from ..models.latent_diffusion import TextToImage, guider_of, within
+from ..nets.lora import adapters, add_lora, merged_state
+from ..nets.unet import Condition
+from ..nets.weights import save_arrays, save_weights
+from ..ranks import console, first_rank, say, wait_for
+from ..training.features import frozen_nets
+from ..training.modules.diffusion import DiffusionModule
+from ..training.quick import Quick
+from ..training.speed import step_flops
+from ..training.trainer import LAST, fit
+from .components import needed_parts, place_part
+from .run import Run
+
+
+def train_diffusion(run: Run) -> None:
+    """From whatever is there to weights and a sweep; every step that is done already is passed over."""
+    config, folder = run.config, run.folder
+    for part in needed_parts(config):
+        place_part(part, config, folder)
+    if not (folder / WEIGHTS).is_file():
+        _train(run)
+    if config.evaluation.enabled:
+        from ..evaluation.runner import sweep_run
+
+        sweep_run(run, [config])
+
+
+def _train(run: Run) -> None:
+    config, folder = run.config, run.folder
+    frozen = frozen_nets(config, folder / PARTS)
+    autoencoder, tower, features = frozen.autoencoder, frozen.tower, frozen.features
+    null = null_condition(config.text.null, tower).to(torch.device("cpu"))
+    arguments = unet_net(config, autoencoder, null)
+    module = _module(config, folder, arguments, null)
+    module.flops = step_flops(arguments, null, config.data.image_size // autoencoder.factor)
+    say(f"UNet: {parameters(module.net):.2f} M parameters, {len(features)} captioned pictures, in {folder}")
+
+    def quick() -> list[pl.Callback]:
+        if not config.evaluation.every or not first_rank():
+            return []
+        from ..evaluation.runner import quick_measure
+
+        guider, on_device = guider_of(config.guidance), null.to(autoencoder.shift.device)
+        sampler, size = within(config.sampler, guider, module.path), config.data.image_size
+        model = TextToImage(module.net, module.path, autoencoder, tower, on_device, sampler, guider, size)
+        measure = quick_measure(config, folder, model)
+        return [Quick(config.evaluation.every, measure, run.record, run.mirror.train)]
+
+    title, mirror = folder.name, run.mirror.train
+    fit(module, features, config, folder, run.record, console, mirror, title, quick)
+    if not first_rank():
+        wait_for(folder / WEIGHTS)
+        return
+    if config.training.strategy == "fsdp":  # this rank has parts; the checkpoint has all
+        module = _module(config, folder, arguments, null)
+        fit(module, features, config, folder, run.record, console, mirror, title)
+    passport = {
+        "part": "unet",
+        "net": arguments,
+        "data": identity(config.data),
+        "config": asdict(config),
+        "parts": frozen.hashes,
+        "torch": torch.__version__,
+    }
+    state = merged_state(module.averaged())
+    if config.training.lora:
+        save_arrays(folder / "lora.safetensors", adapters(module.net))
+    save_weights(folder / WEIGHTS, state, passport)
+    run.record.write("weights", config.training.steps, path=WEIGHTS)
+
+
+def _module(config: Config, folder: Path, arguments: dict[str, Any], null: Condition) -> DiffusionModule:
+    """The net as it begins, for training."""
+    torch.manual_seed(config.seed)
+    net: Any = build({"part": "unet", "net": arguments})
+    if learned := getattr(net, "null", None):
+        learned.begin(null)
+    net.checkpointing = config.training.checkpointing
+    if config.init_from and not (folder / LAST).is_file():
+        start_from(net, Path(config.init_from))
+    if config.training.lora:
+        add_lora(net, config.training.lora)
+    return DiffusionModule(net, config.training, config.seed, config.objective, null)

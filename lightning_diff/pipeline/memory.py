@@ -1,0 +1,75 @@
+"""Whether this machine can do what is asked of it, said before anything is allocated."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from ..config.errors import ConfigError
+from ..config.schema import Config
+from ..devices import on_gpu
+from ..models.build import autoencoder_net, build, unet_net
+from ..nets.unet import Condition
+from ..ranks import rank_of
+
+GIB = 2**30
+TRAINED = 20  # bytes of a trained number: itself, its gradient, two moments, its average
+
+
+def check_machine(config: Config) -> None:
+    """Raises ConfigError."""
+    t = config.training
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if t.accelerator == "gpu" and not gpus:
+        raise ConfigError("training.accelerator=gpu: there is no GPU here; use auto or cpu")
+    if on_gpu(t) and t.devices > gpus:
+        raise ConfigError(f"training.devices={t.devices}: there are {gpus} GPUs here")
+    if t.nodes > 1 and rank_of()[1] == 1:
+        raise ConfigError(
+            f"training.nodes={t.nodes}: start a process for each rank, with sbatch slurm/train.sbatch or torchrun"
+        )
+    has = torch.cuda.get_device_properties(0).total_memory if on_gpu(t) else _memory()
+    needs = least_memory(config)
+    if needs > has:
+        raise ConfigError(
+            f"training.batch={t.batch} of data.image_size={config.data.image_size} with nets of this size: needs more than "
+            f"{needs / GIB:,.0f} GiB a rank, and there are {has / GIB:,.0f}"
+        )
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def least_memory(config: Config) -> float:
+    """Bytes of a rank below which no training of this net can be: its numbers, and what its first layers keep of a batch.
+    Much more may be needed; this is to refuse what cannot be."""
+    t, size = config.training, config.data.image_size
+    samples = t.batch / (t.devices * t.nodes)
+    if config.task == "diffusion":
+        kept = config.unet.widths[0] * (size // config.autoencoder.factor) ** 2
+        return numbers_of("unet", config) * (4 if t.lora else TRAINED) + samples * kept * 2
+    picture = 3 * size**2
+    if config.task == "autoencoder":
+        return (
+            numbers_of("autoencoder", config) * TRAINED
+            + samples * (picture + config.autoencoder.widths[0] * size**2) * 2
+        )
+    text = config.text
+    tower = 12 * (text.layers * text.width**2 + text.vision_layers * text.vision_width**2)
+    return (tower * TRAINED if config.task == "contrastive" else 0) + samples * picture * 4
+
+
+def numbers_of(part: str, config: Config) -> int:
+    """Parameters of the net, made without memory; of the UNet as if its captions came from a tower of text.width."""
+    meta = torch.device("meta")
+    net: dict[str, Any] = autoencoder_net(config.autoencoder)
+    if part == "unet":
+        text, a = config.text, config.autoencoder
+        token = torch.empty(1, text.context_length, text.width, device=meta)
+        null = Condition(token, token[..., 0] > 0, torch.empty(1, text.embedding, device=meta))
+        net = unet_net(config, a, null)
+    with meta:
+        return sum(p.numel() for p in build({"part": part, "net": net}).parameters())

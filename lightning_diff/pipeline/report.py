@@ -1,0 +1,180 @@
+"""report.html of a run, or of several side by side: gathered from the run folders alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config.errors import ConfigError
+from ..data.dataset import pictures
+from ..data.decode import to_pixels, to_unit
+from ..data.shards import digest
+from ..evaluation.results import refuse_unlike, series_of, spread, study_rows, verdict, write_tables
+from ..evaluation.sweep import Row, best_row
+from ..models.latent_diffusion import TextToImage
+from ..nets.weights import read_arrays, save_arrays
+from ..tracking.record import Record
+from ..tracking.report import data_uri, thinned, write_report
+
+KEPT = Path("samples") / "kept.safetensors"
+SAID = KEPT.with_suffix(".json")
+SHOWN = 8  # pictures beside the slider
+FREE_COLUMNS = ("passport", "behind_low", "behind_high", "guider", "sampler", "ema")
+SPREAD = ("fid", "clip_score", "accuracy")  # over several trainings
+
+
+def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale: float, split: str) -> None:
+    """What the report shows besides the sweep: one denoising, reconstructions, what the model was trained on."""
+    film = list(model.film(captions[0], run.config.evaluation.seed * 2**32, scale))
+    held_out, train = (pictures(run.config, s) for s in (split, "train"))
+    assert held_out is not None and train is not None
+    real, seen = held_out.range(0, min(SHOWN, len(held_out))), train.range(0, min(2 * SHOWN, len(train)))
+    with torch.no_grad():
+        unit = to_unit(real.images).to(model.device)
+        rebuilt = to_pixels(model.autoencoder.decode(model.autoencoder.encode(unit).mean)).cpu()
+    noisy, guess = (torch.stack(frames) for frames in zip(*film, strict=True))
+    kept = {"noisy": noisy, "guess": guess, "real": real.images, "rebuilt": rebuilt, "contact": seen.images}
+    save_arrays(run.folder / KEPT, kept)
+    said = {"prompts": list(captions[:SHOWN]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
+    (run.folder / SAID).write_text(json.dumps(said))
+
+
+def make_report(folders: Sequence[Path], out: Path) -> Path:
+    """Of several runs also their rows as tables, beside it.
+
+    Raises ConfigError for a folder without a run, and where the runs' numbers may not stand on one axis."""
+    for folder in folders:
+        if not (folder / "config.yaml").is_file():
+            raise ConfigError(f"{folder}: no run in it (no config.yaml); run=outputs/NAME")
+    found = {folder: study_rows(folder) for folder in folders}
+    names = {folder: folder.name for folder in folders}
+    runs = {folder.name: rows for folder, (rows, _) in found.items()}
+    refuse_unlike(runs)
+    every = [r for rows in runs.values() for r in rows]
+    best = best_row(every) if every else None
+    several = len(folders) > 1
+    if several and every:
+        write_tables(out.with_suffix(""), runs)
+    data = {
+        "title": ", ".join(names.values()),
+        "made": time.strftime("%Y-%m-%d %H:%M"),
+        "facts": _facts(folders, best),
+        "rows": [
+            _row(f"{names[folder]}: " if several else "", r, r is best, shown)
+            for folder, (rows, shown) in found.items()
+            for r in rows
+        ],
+        "columns": ["label", *[c for c in (every[0] if every else {}) if c not in FREE_COLUMNS]],
+        "footer": _footer(best),
+        "verdict": verdict(every, best),
+        "spread": _spread(runs),
+        "curves": [_curves(folder) for folder in folders],
+        "papers": [(f"Config of {n}", (f / "config.yaml").read_text()) for f, n in names.items()]
+        + ([("Passport of the best row", json.dumps(best["passport"], indent=1))] if best else []),
+        **_kept(folders),
+    }
+    return write_report(out, data)
+
+
+def report_runs(folders: Sequence[Path]) -> Path:
+    """The report of a run in its folder, or of several, beside their folders."""
+    if len(folders) == 1:
+        place = make_report(folders, folders[0] / "report.html")
+    else:
+        place = make_report(folders, folders[0].parent / f"{'-'.join(f.name for f in folders)[:100]}.html")
+    print(place)
+    return place
+
+
+def _row(prefix: str, row: Row, best: bool, shown: Mapping[str, Any]) -> dict[str, Any]:
+    series = prefix + series_of(row)
+    numbers = {k: v for k, v in row.items() if k != "passport"}
+    return {
+        **numbers,
+        "front": "yes" if row["front"] else "",
+        "series": series,
+        "label": f"{series}, w = {row['scale']:g}",
+        "best": best,
+        "pictures": [data_uri(p) for p in shown[digest(row["passport"])][:SHOWN]],
+    }
+
+
+def _spread(runs: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
+    """A chart a number: its mean over the trainings, and a standard deviation to either side."""
+    rows = spread(runs)
+    charts = []
+    for key in (k for k in SPREAD if rows and k in rows[0]):
+        lines: dict[str, list[dict[str, float]]] = {}
+        for r in rows:
+            point = {"x": r["scale"], "y": r[key], "low": r[key] - r[f"{key}_std"], "high": r[key] + r[f"{key}_std"]}
+            lines.setdefault(series_of(r), []).append(point)
+        series = [{"name": name, "points": points} for name, points in lines.items()]
+        charts.append({"name": key.replace("_", " "), "series": series, "trainings": len(runs)})
+    return charts
+
+
+def _facts(folders: Sequence[Path], best: Row | None) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str]] = []
+    if best is not None:
+        facts += [("best guidance", f"{series_of(best)}, w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
+        facts += [("CLIP score there", f"{best['clip_score']:.4g}")]
+        if "accuracy" in best:
+            facts.append(("captions obeyed there", f"{100 * best['accuracy']:.1f} %"))
+    curve = Record(folders[0]).curve()
+    if len(folders) == 1 and curve:
+        speed = sorted(r["images_per_second"] for r in curve)[len(curve) // 2]
+        facts += [("steps", str(curve[-1]["step"])), ("images a second", f"{speed:.0f}")]
+    return facts
+
+
+def _footer(best: Row | None) -> str:
+    if best is None:
+        return ""
+    p = best["passport"]
+    return (
+        f"guided = uncond + w (cond - uncond). n = {best['n']} pictures of {p['prompts']['split']} captions; reference "
+        f"{p['reference']['n']} {p['reference']['split']} pictures; {p['judge']['fid_features']}; bars: 95 % of "
+        f"resampled pictures. Passport {digest(p)}."
+    )
+
+
+def _curves(folder: Path) -> dict[str, Any]:
+    record = Record(folder)
+    curve, start = record.curve(), record.read("start")
+    names = sorted({k for r in curve for k in r if k.startswith("loss")})
+    losses = [
+        {"name": n.replace("_", " "), "points": thinned([(r["step"], r[n]) for r in curve if n in r])} for n in names
+    ]
+    last = curve[-1] if curve else {}
+    note = f"precision {start[-1]['precision']}, {start[-1]['world_size']} ranks" if start else ""
+    note += f", at most {last['peak_memory_mib']:.0f} MiB" if "peak_memory_mib" in last else ""
+    note += (
+        f", {100 * last['utilisation']:.0f} % of the measured matrix products' rate" if "utilisation" in last else ""
+    )
+    speed = thinned([(r["step"], r["images_per_second"]) for r in curve if "images_per_second" in r])
+    quick = record.curve("quick")
+    if quick:
+        w = quick[-1]["passport"]["guidance"]["scale"]
+        note += f"; FID of {quick[-1]['n']} pictures at w = {w:g} now and then, {sum(r['seconds'] for r in quick):.0f} s in all"
+    fid = [(r["step"], r["fid"]) for r in quick]
+    return {"name": folder.name, "losses": losses, "speed": speed, "fid": fid, "note": note}
+
+
+def _kept(folders: Sequence[Path]) -> dict[str, Any]:
+    found: dict[str, Any] = {"captions": [], "films": [], "rebuilt": [], "contact": []}
+    for folder in folders:
+        if not (folder / KEPT).is_file():
+            continue
+        kept, said = read_arrays(folder / KEPT), json.loads((folder / SAID).read_text())
+        uris = {name: [data_uri(p) for p in pixels.numpy()] for name, pixels in kept.items()}
+        film = {"caption": said["film"], "scale": said["scale"], "noisy": uris["noisy"], "guess": uris["guess"]}
+        found["films"].append(film)
+        found["captions"] = found["captions"] or said["prompts"]
+        found["rebuilt"] = found["rebuilt"] or list(zip(uris["real"], uris["rebuilt"], strict=True))
+        found["contact"] = found["contact"] or list(zip(uris["contact"], said["contact"], strict=True))
+    return found

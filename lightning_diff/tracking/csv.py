@@ -1,0 +1,43 @@
+"""metrics.csv: the training curve for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .base import Sweep
+from .record import Record
+
+UNMEASURED = ("event", "time", "step")
+
+
+class MetricsCsv:
+    """A row a step, with the columns of all. It is written whole, from the record, when a run ends: so it holds what a
+    killed run had recorded as well, and each step once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def train(self, step: int, values: Mapping[str, float]) -> None:
+        pass  # the record has it
+
+    def sweep(self, sweep: Sweep) -> None:
+        pass  # sweep.csv is its table
+
+    def finish(self) -> None:
+        rows: dict[int, dict[str, Any]] = {}
+        for event, prefix in (("train", ""), ("quick", "quick_")):
+            for row in Record(self.folder).curve(event):
+                numbers = {prefix + k: v for k, v in row.items() if k not in UNMEASURED and isinstance(v, int | float)}
+                rows.setdefault(row["step"], {"step": row["step"]}).update(numbers)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(dict.fromkeys(k for row in rows.values() for k in row)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row for _, row in sorted(rows.items()))
+        path = self.folder / "metrics.csv"
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(text.getvalue())
+        partial.replace(path)

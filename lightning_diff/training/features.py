@@ -1,0 +1,93 @@
+"""The frozen parts' work, done once: latents of the pictures and conditions of the captions, cached by what made them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from ..config.schema import Config
+from ..data.cache import Watch, cached_arrays
+from ..data.dataset import Arrays, Pictures, pictures
+from ..data.decode import to_unit
+from ..devices import device_of
+from ..files import file_hash
+from ..models.build import load_part
+from ..nets.autoencoder import LatentSpace
+from ..nets.text import TextEncoder
+from ..ranks import console, first_rank, share_of
+
+
+def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What makes each of the two caches, by the name of its folder."""
+    data = {"pictures": train.index.fingerprint(), "image_size": train.image_size}
+    return {
+        "latents": {**data, "autoencoder": hashes["autoencoder"], "resize": "lanczos"},
+        "captions": {**data, "text": hashes["text"]},
+    }
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The nets that make features, the hashes of their weights, and what they made of the training's pictures."""
+
+    autoencoder: LatentSpace
+    tower: TextEncoder
+    hashes: dict[str, str]
+    features: Arrays
+
+
+def frozen_nets(config: Config, parts: Path) -> Frozen:
+    """Of the weights in the folder `parts`, with the features of the training's pictures and captions from the cache, which
+    is filled first: mean and std of each picture's posterior, tokens, mask and pooled of each caption; float16 but for
+    the mask. Nothing random is in it: the posterior's sample, the noise and the caption's dropout are drawn in training.
+    """
+    files = {part: parts / f"{part}.safetensors" for part in ("autoencoder", "text")}
+    hashes = {part: file_hash(path) for part, path in files.items()}
+    autoencoder, tower = (load_part(path).to(device_of(config.training)) for path in files.values())
+    train, cache = pictures(config, "train"), Path(config.cache)
+    assert train is not None
+    made_by = manifests(train, hashes)
+    latents = cached_arrays(
+        cache / "latents",
+        made_by["latents"],
+        len(train),
+        lambda first, stop: _latents(train, autoencoder, first, stop),
+        _shown("latents"),
+        share_of(),
+    )
+    conditions = cached_arrays(
+        cache / "captions",
+        made_by["captions"],
+        len(train),
+        lambda first, stop: _conditions(train, tower, first, stop),
+        _shown("captions"),
+        share_of(),
+    )
+    features = Arrays({**latents, **conditions}, train.index.keys.tolist())
+    return Frozen(autoencoder, tower, hashes, features)
+
+
+def _shown(what: str) -> Watch:
+    return lambda work, total: track(work, what, total, console=console, transient=True) if first_rank() else work
+
+
+@torch.no_grad()
+def _latents(train: Pictures, net: LatentSpace, first: int, stop: int) -> dict[str, np.ndarray]:
+    p = net.encode(to_unit(train.range(first, stop).images).to(net.shift.device))
+    return {"mean": p.mean.half().cpu().numpy(), "std": p.std.half().cpu().numpy()}
+
+
+@torch.no_grad()
+def _conditions(train: Pictures, tower: TextEncoder, first: int, stop: int) -> dict[str, np.ndarray]:
+    c = tower.condition([train.reader.read(i)[1] for i in range(first, stop)])
+    return {
+        "tokens": c.tokens.half().cpu().numpy(),
+        "mask": c.mask.cpu().numpy(),
+        "pooled": c.pooled.half().cpu().numpy(),
+    }
