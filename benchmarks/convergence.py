@@ -21,8 +21,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from lightning_diff.diffusion.path import Path as DiffusionPath  # noqa: E402
-from lightning_diff.diffusion.samplers import EVALUATIONS  # noqa: E402
-from tests.diffusion.mixture import draw, flow_end  # noqa: E402
+from tests.diffusion.mixture import EVALUATIONS, draw, flow_end  # noqa: E402
 
 CASES = {"flow": "uniform", "cosine": "uniform", "scaled_linear": "karras", "edm": "karras"}
 NAMES = ("euler", "heun", "heun_karras", "midpoint", "dpmpp_2m", "unipc")

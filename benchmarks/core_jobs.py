@@ -23,10 +23,12 @@ from torch import Tensor
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lightning_diff.config.schema import Objective, Sampler, Training  # noqa: E402
-from lightning_diff.diffusion.guidance import Guider  # noqa: E402
+from lightning_diff.config.schema import Objective, Training  # noqa: E402
+from lightning_diff.diffusion.guiders.base import Guider  # noqa: E402
+from lightning_diff.diffusion.guiders.cfg import CFG  # noqa: E402
+from lightning_diff.diffusion.noise import start  # noqa: E402
 from lightning_diff.diffusion.path import Path as DiffusionPath  # noqa: E402
-from lightning_diff.diffusion.samplers import start  # noqa: E402
+from lightning_diff.diffusion.samplers.ancestral import DDIM  # noqa: E402
 from lightning_diff.evaluation.provenance import environment  # noqa: E402
 from lightning_diff.interop.export import export_pipeline, scheduler_config  # noqa: E402
 from lightning_diff.models.latent_diffusion import TextToImage  # noqa: E402
@@ -185,10 +187,10 @@ def sample_here(size: dict[str, Any], batch: int, mode: str, guider: Guider | No
     net = net.to(memory_format=torch.channels_last)
     if mode == "compile":
         net.compile()
-    path, sampler = DiffusionPath("scaled_linear", "eps"), Sampler("ddim", STEPS)
+    path, sampler = DiffusionPath("scaled_linear", "eps"), DDIM(steps=STEPS)
     null = tower.condition([""])
     kind = Plain if mode == "eager" else TextToImage
-    model = kind(net, path, vae, tower, null, sampler, guider or Guider(), 8 * size["latent"])
+    model = kind(net, path, vae, tower, null, sampler, guider or CFG(), 8 * size["latent"])
     prompts = (PROMPTS * batch)[:batch]
     return lambda: model.generate(prompts, range(batch), SCALE)[0].permute(0, 2, 3, 1).float() / 255
 
@@ -198,7 +200,7 @@ def sample_peer(size: dict[str, Any], batch: int, mode: str) -> Work:
 
     folder = ROOT / "outputs" / "benchmarks" / f"peer-{size['widths'][0]}-{size['latent']}"
     if not folder.exists():
-        scheduler = scheduler_config("scaled_linear", "eps", Sampler("ddim"))
+        scheduler = scheduler_config("scaled_linear", "eps", DDIM())
         export_pipeline(folder, *parts(size), scheduler, 8 * size["latent"])
     dtype = torch.bfloat16 if mode != "eager" else torch.float32
     pipe: Any = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype).to(DEVICE)
@@ -229,7 +231,7 @@ def sample_peer(size: dict[str, Any], batch: int, mode: str) -> Work:
 
 def sample_interval(size: dict[str, Any], batch: int, mode: str) -> Work:
     """Guidance in the middle of the noise levels alone, where half of the steps are."""
-    return sample_here(size, batch, mode, Guider(interval=(0.28, 2.0)))
+    return sample_here(size, batch, mode, CFG(interval=[0.28, 2.0]))
 
 
 JOBS: dict[tuple[str, str], Callable[..., Work]] = {

@@ -89,6 +89,13 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, "utf-8")
 
 
+def is_safetensors(path: Path) -> bool:
+    """By its first bytes: the length of a table that fits into the file, and the table's opening brace."""
+    with path.open("rb") as f:
+        length = int.from_bytes(f.read(8), "little")
+        return f.read(1) == b"{" and length < path.stat().st_size
+
+
 def sha256(path: Path) -> str:
     """64 hexadecimal digits, of a file."""
     with path.open("rb") as f:

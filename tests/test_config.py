@@ -8,6 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from lightning_diff.config import registry
 from lightning_diff.config.checks import check, keys
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
@@ -16,7 +17,8 @@ from lightning_diff.config.schema import Config
 from lightning_diff.files import sha256
 from lightning_diff.nets.weights import save_arrays
 
-GROUPS = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
+FILES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
+GROUPS = [*FILES, *((group, name) for group in registry.GROUPS for name in registry.choices(group))]
 NEEDS = {  # what the user must say for the groups that cannot know it
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
@@ -59,9 +61,9 @@ WRONG = [  # the command's words, and what the message must say
     ("training.stpes=5", "training.stpes: no such key; did you mean 'training.steps'?"),
     ("trainng.steps=5", "trainng: no such key; did you mean 'training'?"),
     ("objektive=eps", "objektive: no such key; did you mean 'objective'?"),
-    ("objective=epz", "objective=epz: no such file in conf/objective; did you mean 'eps'?"),
-    ("experiment=bse", "experiment=bse: no such file in conf/experiment; did you mean 'base'?"),
-    ("sampler=eular", "sampler=eular: no such file in conf/sampler; did you mean 'euler'?"),
+    ("objective=epz", "objective=epz: no such choice; did you mean 'eps'?"),
+    ("experiment=bse", "experiment=bse: no such choice; did you mean 'base'?"),
+    ("sampler=eular", "sampler=eular: no such choice; did you mean 'euler'?"),
     ("++training.foo=1", "training.foo: no such key"),
     ("+training.step=1", "training.step: no such key; did you mean 'training.steps'?"),
     ("+foo=1", "foo: no such key"),
@@ -75,12 +77,12 @@ WRONG = [  # the command's words, and what the message must say
     ("training.steps=0", "training.steps=0: must be at least 1"),
     ("training.learning_rate=0", "training.learning_rate=0.0: must be greater than 0"),
     ("training.learning_rate=nan", "training.learning_rate=nan: must be"),
-    ("sampler.eta=1.5", "sampler.eta=1.5: must be at most 1"),
+    ("sampler=ddim sampler.eta=1.5", "sampler.eta=1.5: must be at most 1"),
     ("training.ema=1", "training.ema=1.0: must be at most 0.999999"),
     ("seed=-1", "seed=-1: must be at least 0"),
     ("data.image_size=48", "data.image_size=48: must be one of 16, 32"),
     ("task=atributes", "task=atributes: must be one of"),
-    ("sampler.name=eular", "sampler.name=eular: must be one of ddpm, ddim, euler, euler_ancestral, heun"),
+    ("sampler.kind=ddim", "sampler.kind=ddim: this table is that of euler; choose with sampler=ddim"),
     ("objective.prediction=eps objective.schedule=flow", "objective.prediction=eps on objective.schedule=flow"),
     ("objective=eps objective.schedule=flow", "objective.prediction=eps on objective.schedule=flow"),
     ("training.batch=7 training.devices=2", "training.batch=7: must be a multiple of"),
@@ -109,7 +111,7 @@ WRONG = [  # the command's words, and what the message must say
     ("name=???", "name"),
     ("text=judge", "text.role=judge"),
     # Keys that would be ignored, and what the mathematics does not allow.
-    ("sampler=euler sampler.eta=0.5", "sampler.eta: would be ignored; it belongs to sampler.name=ddim"),
+    ("sampler=euler sampler.eta=0.5", "sampler.eta: no such key; sampler=ddim has it"),
     ("sampler.shift=2", "sampler.shift: would be ignored; it belongs to sampler.grid=shifted"),
     ("objective.weight_value=3", "objective.weight_value: would be ignored"),
     ("objective.times=cosine objective.times_std=2", "objective.times_std: would be ignored"),
@@ -117,22 +119,22 @@ WRONG = [  # the command's words, and what the message must say
     ("objective.data_std=0.5", "objective.data_std: would be ignored"),
     ("objective=v_zero objective.prediction=eps", "objective.prediction=eps on objective.schedule=scaled_linear_zero"),
     ("sampler.grid=karras", "sampler.grid=karras on objective.schedule=flow"),
-    ("sampler=heun_karras", "sampler.name=heun_karras on objective.schedule=flow"),
-    ("guidance.apg_norm=2", "guidance.apg_norm: would be ignored; it belongs to guidance.kind=apg"),
-    ("guidance=cfgpp guidance.scale=3", "guidance.kind=cfgpp with scale=3"),
-    ("guidance=cfgpp sampler=heun", "guidance.kind=cfgpp with sampler.name=heun"),
-    ("guidance=cfgpp guidance.rescale=0.5", "guidance.kind=cfgpp: rescale"),
+    ("sampler=heun_karras", "sampler=heun_karras on objective.schedule=flow"),
+    ("guidance.norm=2", "guidance.norm: no such key; guidance=apg has it"),
+    ("guidance=cfgpp guidance.scale=3", "guidance=cfgpp with scale=3"),
+    ("guidance=cfgpp sampler=heun", "guidance=cfgpp with sampler=heun"),
+    ("guidance=cfgpp guidance.rescale=0.5", "guidance=cfgpp: rescale"),
     ("guidance.interval=[5,1]", "guidance.interval=[5.0, 1.0]: two limits in sigma / alpha"),
     ("guidance.threshold=[0.9]", "guidance.threshold=[0.9]: a quantile and a bound"),
-    ("guidance=auto", "guidance.kind=auto: say which network is the worse one"),
+    ("guidance=auto", "guidance=auto: say which network is the worse one"),
     ("guidance=auto guidance.guide=/no/file", "guidance.guide=/no/file: neither a safetensors file nor"),
-    ("guidance.guide=ema:0.05@500", "guidance.guide: would be ignored"),
+    ("guidance.guide=ema:0.05@500", "guidance.guide: no such key; guidance=auto has it"),
 ]
 
 
 def test_the_default_composes() -> None:
     config = compose_config([])
-    assert config.task == "diffusion" and config.objective.prediction == "flow" and config.sampler.name == "euler"
+    assert config.task == "diffusion" and config.objective.prediction == "flow" and config.sampler.kind == "euler"
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (CONF / "experiment").glob("*.yaml")))
@@ -172,7 +174,7 @@ def test_a_stored_config_is_read_back(tmp_path: Path) -> None:
     path.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)))
     assert load_config(path) == config
     other = load_config(path, ["sampler=heun", "seed=3"])
-    assert (other.sampler.name, other.sampler.steps, other.seed) == ("heun", 10, 3)
+    assert (other.sampler.kind, other.sampler.steps, other.seed) == ("heun", 10, 3)
     assert {k for k, v in asdict(other).items() if v != asdict(config)[k]} == {"sampler", "seed"}
     for wrong, says in (("sampler=hein", "sampler=hein: "), ("smapler=heun", "smapler: "), ("seed=x", "seed: ")):
         with pytest.raises(ConfigError, match="^" + re.escape(says)) as e:

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..config.checks import nearest
-from ..config.compose import load_config, register_schema, to_config, wrong_word
-from ..config.errors import ConfigError
+from ..config.compose import load_config, register_schema
+from ..config.convert import to_config
+from ..config.errors import ConfigError, nearest
 from ..config.ignored import check_words
+from ..config.messages import wrong_word
 from ..config.paths import CONF
 from ..pipeline.naming import group_name, run_name
 from ..tracking.installed import check_installed

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 
 from ..cluster.signals import STOP, Interrupted
-from ..config.compose import one_line
 from ..config.errors import ConfigError
+from ..config.messages import one_line
 from ..files import NO_ROOM
 
 LACKING = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)  # not the program's fault: no room, no right to write

@@ -11,15 +11,10 @@ from typing import Any
 from .combinations import combinations
 from .errors import ConfigError
 from .ignored import ignored
+from .registry import Choice, conflicts
 from .schema import Config
 
 MOST = 2**53  # of any whole number
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """'did you mean X?' when something is near, else 'known are: ...'."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
 
 
 def keys(node: Any, prefix: str = "") -> Iterator[str]:
@@ -39,6 +34,20 @@ def check(config: Config) -> None:
     for wrong, message in combinations(config):
         if wrong:
             raise ConfigError(message)
+    for made in all_choices(config):
+        for message in conflicts(made, config):
+            raise ConfigError(message)
+
+
+def all_choices(node: Any) -> Iterator[Choice]:
+    """Every choice of a config, wherever it stands."""
+    for f in fields(node):
+        value = getattr(node, f.name)
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, Choice):
+                yield part
+            if is_dataclass(part):
+                yield from all_choices(part)
 
 
 def check_values(node: Any, prefix: str = "") -> None:
@@ -48,6 +57,11 @@ def check_values(node: Any, prefix: str = "") -> None:
         if is_dataclass(value):
             check_values(value, name + ".")
             continue
+        if (where := rule.get("only")) and value != f.default:
+            for other, allowed in where.items():
+                if getattr(node, other) not in allowed:
+                    some = " or ".join(filter(None, [", ".join(map(str, allowed[:-1])), str(allowed[-1])]))
+                    raise ConfigError(f"{name}: would be ignored; it belongs to {prefix}{other}={some}")
         numbers = value if isinstance(value, list) else [value]
         for n, part in enumerate(numbers):
             if is_dataclass(part):
@@ -64,7 +78,7 @@ def check_values(node: Any, prefix: str = "") -> None:
             close = difflib.get_close_matches(str(part), words, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ConfigError(f"{name}={part}: must be one of {', '.join(words)}{hint}")
-        for part in numbers if {"low", "high", "above"} & set(rule) else []:
+        for part in [n for n in numbers if n is not None] if {"low", "high", "above"} & set(rule) else []:
             if "low" in rule and not part >= rule["low"]:
                 raise ConfigError(f"{name}={value}: must be at least {rule['low']}")
             if "high" in rule and not part <= rule["high"]:

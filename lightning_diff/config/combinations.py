@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
-from .paths import is_safetensors, places
-from .schema import Config
-
-SHORTEST, LONGEST = 0.01, 0.28  # lengths of post-hoc EMA that can be put together
-EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
+from .paths import places
+from .schema import SHORTEST, Config
 
 
 def combinations(c: Config) -> Iterator[tuple[bool, str]]:
@@ -64,7 +59,7 @@ def _evaluation(c: Config) -> Iterator[tuple[bool, str]]:
         f"evaluation.features={e.features}: its weights must be a local file, evaluation.features_weights=PATH",
     )
     yield (
-        e.every > 0 and (not e.enabled or c.task != "diffusion" or c.guidance.kind == "auto"),
+        e.every > 0 and (not e.enabled or c.task != "diffusion" or not c.guidance.without_caption),
         f"evaluation.every={e.every}: needs task=diffusion, evaluation.enabled=true and a guider of one network",
     )
     yield (
@@ -175,58 +170,10 @@ def _nets(c: Config) -> Iterator[tuple[bool, str]]:
 
 
 def _diffusion(c: Config) -> Iterator[tuple[bool, str]]:
-    """What the mathematics does not allow, and the keys that would be ignored."""
-    o, s, g = c.objective, c.sampler, c.guidance
-    pure = o.schedule == "flow" or o.schedule.endswith("_zero")
-    why = f"on objective.schedule={o.schedule}: at t = 1 the path is pure noise (alpha = 0)"
+    """What the mathematics does not allow."""
+    o = c.objective
     yield (
-        o.prediction == "eps" and pure,
-        f"objective.prediction=eps {why} and eps says nothing of x_0; use objective.schedule=cosine, linear or "
+        o.prediction == "eps" and o.ends_in_noise,
+        f"objective.prediction=eps {o.pure_noise} and eps says nothing of x_0; use objective.schedule=cosine, linear or "
         "scaled_linear, or objective.prediction=flow, v or x0",
     )
-    yield (
-        s.grid in ("karras", "exponential") and pure,
-        f"sampler.grid={s.grid} {why} and sigma / alpha is infinite; use uniform or shifted",
-    )
-    yield s.name == "heun_karras" and pure, f"sampler.name=heun_karras {why}; use heun, which is better there"
-    for name, value in (("objective.weight_value", o.weight_value), ("objective.times_std", o.times_std)):
-        yield value is not None and value <= 0, f"{name}={value}: must be greater than 0"
-    yield not g.scales, "guidance.scales=[]: name at least one scale, for example [1,3]"
-    yield len(set(g.scales)) < len(g.scales), f"guidance.scales={g.scales}: a scale is named twice"
-    yield (
-        bool(g.interval) and not (len(g.interval) == 2 and 0 <= g.interval[0] < g.interval[1]),
-        f"guidance.interval={g.interval}: two limits in sigma / alpha, low < high, for example [0.3,5]",
-    )
-    yield (
-        bool(g.threshold) and not (len(g.threshold) == 2 and 0 < g.threshold[0] <= 1 and g.threshold[1] > 0),
-        f"guidance.threshold={g.threshold}: a quantile and a bound, for example [0.995,3]",
-    )
-    plus = g.kind == "cfgpp"
-    yield (
-        plus and max([g.scale, *g.scales]) > 1,
-        f"guidance.kind=cfgpp with scale={g.scale:g}, scales={g.scales}: its w lies in [0, 1], for example "
-        "guidance.scale=0.6 guidance.scales=[0,0.2,0.4,0.6,0.8,1]",
-    )
-    yield (
-        plus and s.name not in ("ddim", "euler", "ddpm", "euler_ancestral"),
-        f"guidance.kind=cfgpp with sampler.name={s.name}: its two answers, x_0 and eps, need sampler=ddim, euler or ddpm",
-    )
-    yield (
-        plus and (g.rescale > 0 or bool(g.threshold) or g.schedule != "constant"),
-        "guidance.kind=cfgpp: rescale, threshold and schedule change x_0 alone or w beyond 1; leave them off",
-    )
-    yield (
-        g.kind == "auto" and g.guide is None,
-        "guidance.kind=auto: say which network is the worse one, guidance.guide=FILE.safetensors or ema:LENGTH@STEP",
-    )
-    if g.guide is not None and (found := re.fullmatch(EMA_GUIDE, g.guide)):
-        length, step, t = float(found[1]), int(found[2]), c.training
-        written = t.ema_every > 0 and 0 < step <= t.steps and (step % t.ema_every == 0 or step == t.steps)
-        yield (
-            not written or not SHORTEST <= length <= LONGEST,
-            f"guidance.guide={g.guide}: a length from {SHORTEST} to {LONGEST}, at a step that training.ema_every="
-            f"{t.ema_every} writes averages down at, of training.steps={t.steps}",
-        )
-    elif g.guide is not None:
-        wrong = not os.path.isfile(g.guide) or not is_safetensors(Path(g.guide))
-        yield wrong, f"guidance.guide={g.guide}: neither a safetensors file nor ema:LENGTH@STEP (ema:0.05@500)"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from contextlib import nullcontext
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,90 +16,33 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .checks import check, keys, nearest
-from .errors import ConfigError
+from .checks import keys
+from .convert import to_config
+from .errors import ConfigError, nearest
 from .ignored import check_words
+from .messages import one_line, wrong_word
 from .paths import CONF
-from .schema import Config, Reader, Slurm
-
-PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", "features_weights", "guide")
+from .registry import GROUPS, PLACES, choices, schema_of
+from .schema import Config, Slurm
+from .versions import upgraded
 
 
 def register_schema() -> None:
     """Each group's file is checked against its dataclass as it is composed."""
     store = ConfigStore.instance()
-    store.store(name="schema", node=Config)
+    store.store(name="schema", node=schema_of(Config))
     store.store(group="hydra/launcher", name="slurm", node=Slurm)
-
-
-def one_line(error: BaseException) -> str:
-    """What a configuration error of Hydra or OmegaConf says, in one line with the nearest word that would do."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
-    text = "\n".join(str(e) for e in chain)
-    if found := re.search(r"full_key: (\S+)", text):
-        key = found.group(1)
-        first = next((str(e).splitlines()[0] for e in chain if "full_key" in str(e)), "")
-        if re.search(r"Key '.*' (is )?not in", text):
-            known = [f"hydra.launcher.{f.name}" for f in fields(Slurm)] if key.startswith("hydra.launcher.") else []
-            return f"{key}: no such key; {nearest(key, known or [*keys(Config()), *keys(Reader())])}"
-        return f"{key}: {first}"
-    if found := re.search(r"Could not override '([^']+)'", text):
-        return f"{found.group(1)}: no such key; {nearest(found.group(1), list(keys(Config())))}"
-    if found := re.search(r"Could not find '([^']+)'", text):
-        group, _, name = found.group(1).rpartition("/")
-        known = sorted(p.stem for p in (CONF / group).glob("*.yaml"))
-        return f"{group}={name}: no such file in conf/{group}; {nearest(name, known)}"
-    if found := re.search(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'", text):
-        return f"{found.group(1) or found.group(2)}: no such config"
-    return " ".join(str(error).split())
-
-
-def to_config(node: DictConfig) -> Config:
-    """A composed config as the dataclass, with nothing left over. Raises ConfigError."""
-    known = set(keys(Config()))
-
-    def walk(n: Any, prefix: str) -> None:
-        for key in n:
-            name = f"{prefix}{key}"
-            if name not in known:
-                raise ConfigError(f"{name}: no such key; {nearest(name, sorted(known))}")
-            if OmegaConf.is_missing(n, key):
-                raise ConfigError(f"{name}=???: say what it is")
-            if OmegaConf.is_dict(n._get_node(key)):
-                walk(n[key], name + ".")
-
-    walk(node, "")
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), node))
-    assert isinstance(config, Config)
-    _at_home(config)
-    check(config)
-    return config
-
-
-def _at_home(node: Any) -> None:
-    """~ is the user's home: a shell leaves it alone in data.source=~/pictures. Only in what is a path."""
-    for f in fields(node):
-        value = getattr(node, f.name)
-        if isinstance(value, str) and value.startswith("~") and f.name in PATHS:
-            setattr(node, f.name, os.path.expanduser(value))
-        for part in value if isinstance(value, list) else [value]:
-            if is_dataclass(part):
-                _at_home(part)
+    for group in GROUPS:
+        for name, cls in choices(group).items():
+            store.store(group=PLACES.get(group, group), name=name, node=schema_of(cls))  # type: ignore[arg-type]
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
     """The config of `train.py OVERRIDES`. Raises ConfigError."""
     register_schema()
     try:
-        if GlobalHydra.instance().is_initialized():
+        with _composing():
             config = to_config(compose("config", list(overrides)))
-        else:
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                config = to_config(compose("config", list(overrides)))
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
     except ValueError as e:
@@ -111,41 +53,60 @@ def compose_config(overrides: Sequence[str]) -> Config:
     return config
 
 
-def wrong_word(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
-    """Hydra's ValueError for a group of conf/ that was given something that is no name, as training=5, or for a key within
-    a list, as a ConfigError that says which; None for any other error."""
-    groups = {p.name for p in CONF.iterdir() if p.is_dir()}
-    known = set(keys(Config()))
-    for o in OverridesParser.create().parse_overrides([w for w in overrides if not w.startswith("-") and "=" in w]):
-        key, above = o.key_or_group, o.key_or_group.rpartition(".")[0]
-        if "Config group override" in str(error):
-            if not isinstance(o.value(), str | list) and (key in groups or not key):
-                return ConfigError(f"{o.input_line}: {key} is a group; name one of its files in conf/")
-        elif key not in known and above in known:
-            return ConfigError(f"{key}: no such key; give all of {above}=[...]")
-    return None
+def _composing() -> Any:
+    """Hydra, made ready unless it is."""
+    if GlobalHydra.instance().is_initialized():
+        return nullcontext()
+    return initialize_config_dir(str(CONF), version_base="1.3")
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """A run's stored config with overrides on top: `key=value`, or `group=name` for a file of conf/. Raises ConfigError."""
+    """A run's stored config with overrides on top: `key=value`, or `group=name` for a choice or a file of conf/. Raises
+    ConfigError."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; run= names a run folder, for example run=outputs/base")
     try:
-        node: Any = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
-        groups = {f.name for f in fields(Config)}
+        node: Any = OmegaConf.create(upgraded(_plain(path)))
+        known = set(keys(Config()))
         for override in OverridesParser.create().parse_overrides(list(overrides)):
             key, value = override.key_or_group, override.value()
-            file = CONF / key / f"{value}.yaml"
-            if key in groups and OmegaConf.is_dict(node[key]):
-                if not file.is_file():
-                    known = sorted(p.stem for p in (CONF / key).glob("*.yaml"))
-                    raise ConfigError(f"{key}={value}: no such file in conf/{key}; {nearest(str(value), known)}")
-                node = OmegaConf.merge(node, {key: OmegaConf.load(file)})
-            elif key not in set(keys(Config())):
-                raise ConfigError(f"{key}: no such key; {nearest(key, list(keys(Config())))}")
+            where = key.replace("/", ".")
+            if "/" in key or is_dataclass(getattr(Config(), key, None)):
+                if not isinstance(value, str):
+                    raise ConfigError(f"{key}={value}: {key} is a group; name one of its choices")
+                OmegaConf.update(node, where, _group(key, value), merge=key not in GROUPS and "/" not in key)
+            elif where not in known and not _in_choice(where, node):
+                raise ConfigError(f"{key}: no such key; {nearest(key, sorted(known))}")
             else:
                 OmegaConf.update(node, key, value)
-        assert isinstance(node, DictConfig)
         return to_config(node)
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
+
+
+def _group(group: str, name: str) -> Any:
+    """What `group=name` says: all keys of a choice, or those of a file of conf/ for a group that is none."""
+    file = CONF / group / f"{name}.yaml"
+    if group not in GROUPS and "/" not in group and file.is_file():
+        said = _plain(file)
+        for entry in said.pop("defaults", []):
+            for nested, choice in entry.items():
+                said[nested] = _group(f"{group}/{nested}", choice)
+        return said
+    register_schema()
+    place = group.replace("/", ".")
+    with _composing():
+        return OmegaConf.create(OmegaConf.to_container(OmegaConf.select(compose("config", [f"{group}={name}"]), place)))
+
+
+def _in_choice(key: str, node: Any) -> bool:
+    """Whether a key lies in a choice: what that choice has no key for is refused when it is made."""
+    above = OmegaConf.select(node, key.rpartition(".")[0]) if "." in key else None
+    return isinstance(above, DictConfig) and "kind" in above
+
+
+def _plain(path: Path) -> dict[str, Any]:
+    found: Any = OmegaConf.to_container(OmegaConf.load(path))
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: not a config")
+    return found

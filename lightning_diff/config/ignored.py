@@ -12,10 +12,8 @@ WORLDS = ("still_life", "digits")
 
 def ignored(c: Config) -> Iterator[tuple[str, str]]:
     """(key, what it belongs to) of keys that have another value than their default, without effect."""
-    o, s, g, a, u, t, e = c.objective, c.sampler, c.guidance, c.autoencoder, c.unet, c.text, c.evaluation
-    kind, timed = c.data.kind, o.times in ("logit_normal", "lognormal")
-    weighted = o.weight in ("min_snr", "soft_min_snr", "snr_power")
-    edm, apg = "edm" in (o.prediction, o.weight), g.kind == "apg"
+    o, a, u, t, e = c.objective, c.autoencoder, c.unet, c.text, c.evaluation
+    kind, edm = c.data.kind, "edm" in (o.prediction, o.weight)
     for name, given, used, where in (
         ("data.hold_out", not c.data.hold_out, kind in WORLDS, "data=still_life or digits"),
         ("data.source", c.data.source is not None, kind not in WORLDS, "data=folder or shards"),
@@ -34,16 +32,7 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
         ("unet.masked", u.masked, u.kind == "ldm", "unet.kind=ldm"),
         ("unet.groups", u.groups != 32, u.kind == "ldm", "unet.kind=ldm"),
         ("unet.head_width", u.head_width != 32, not u.heads, "unet.heads=0"),
-        ("objective.weight_value", o.weight_value is not None, weighted, "objective.weight=min_snr, soft_min_snr or snr_power"),
-        ("objective.times_mean", o.times_mean is not None, timed, "objective.times=logit_normal or lognormal"),
-        ("objective.times_std", o.times_std is not None, timed, "objective.times=logit_normal or lognormal"),
         ("objective.data_std", o.data_std != 1, edm, "objective.prediction=edm or weight=edm"),
-        ("sampler.eta", s.eta != 0, s.name == "ddim", "sampler.name=ddim"),
-        ("sampler.shift", s.shift != 3, s.grid == "shifted", "sampler.grid=shifted"),
-        ("guidance.apg_eta", g.apg_eta != 0, apg, "guidance.kind=apg"),
-        ("guidance.apg_norm", g.apg_norm != 0, apg, "guidance.kind=apg"),
-        ("guidance.apg_momentum", g.apg_momentum != 0, apg, "guidance.kind=apg"),
-        ("guidance.guide", g.guide is not None, g.kind == "auto", "guidance.kind=auto"),
         ("training.compile", c.training.compile, c.task == "diffusion", "task=diffusion"),
         ("training.checkpointing", c.training.checkpointing, c.task == "diffusion", "task=diffusion"),
         ("evaluation.features_weights", e.features_weights is not None, e.features != "judge",

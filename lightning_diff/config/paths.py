@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from ..files import sha256
+from ..files import is_safetensors, sha256
 from .schema import Config
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -18,13 +18,6 @@ WEIGHTS = "weights.safetensors"  # of a finished run, in its folder
 PARTS = "parts"
 
 FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that take a diffusers folder as well
-
-
-def is_safetensors(path: Path) -> bool:
-    """By its first bytes: the length of a table that fits into the file, and the table's opening brace."""
-    with path.open("rb") as f:
-        length = int.from_bytes(f.read(8), "little")
-        return f.read(1) == b"{" and length < path.stat().st_size
 
 
 def given_weights(c: Config) -> list[tuple[str, str]]:
@@ -48,7 +41,7 @@ def _sum(file: Path, size: int, changed: int) -> str:
 
 def pinned(c: Config) -> Iterator[tuple[bool, str]]:
     """Whether the weights that the config names are the ones that it pins; of a folder, all that it could mean."""
-    guide = c.guidance.guide
+    guide = getattr(c.guidance, "guide", None)
     named = [*given_weights(c), *([("guidance.guide", guide)] if guide and os.path.isfile(guide) else [])]
     for pin in c.pins:
         yield (

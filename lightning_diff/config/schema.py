@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
-from .fields import any_of, at_least, between, listed, one_of
+from .fields import above, any_of, at_least, between, chosen, listed, one_of, only
+
+SHORTEST, LONGEST = 0.01, 0.28  # lengths of post-hoc EMA that can be put together
+EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
 
 
 @dataclass
@@ -122,70 +126,26 @@ class Objective:
         "flow", "flow", "cosine", "linear", "scaled_linear", "linear_zero", "scaled_linear_zero", "edm"
     )
     weight: str = one_of("uniform", "uniform", "min_snr", "soft_min_snr", "edm", "snr_power")
-    weight_value: float | None = None
+    weight_value: float | None = above(None, 0, only={"weight": ("min_snr", "soft_min_snr", "snr_power")})
     uncertainty: bool = False
     times: str = one_of("logit_normal", "uniform", "logit_normal", "lognormal", "cosine")
-    times_mean: float | None = None
-    times_std: float | None = None
-    shift: float = field(default=1.0, metadata={"above": 0})
+    times_mean: float | None = only(None, {"times": ("logit_normal", "lognormal")})
+    times_std: float | None = above(None, 0, only={"times": ("logit_normal", "lognormal")})
+    shift: float = above(1.0, 0)
     stratified: bool = False
     offset_noise: float = at_least(0.0, 0)
-    data_std: float = field(default=1.0, metadata={"above": 0})
+    data_std: float = above(1.0, 0)
     caption_dropout: float = between(0.1, 0, 1)
 
+    @property
+    def ends_in_noise(self) -> bool:
+        """Whether alpha(1) = 0."""
+        return self.schedule == "flow" or self.schedule.endswith("_zero")
 
-@dataclass
-class Sampler:
-    """How noise becomes a picture: `steps` steps of one network evaluation each (heun and midpoint: two), at the times
-    of a `grid`. `nfe` > 0 takes the place of `steps`: as many steps as that many network evaluations a picture allow
-    under guidance, so that samplers and guiders are compared at equal cost. `eta` is ddim's pinch of fresh noise;
-    `shift` is the shifted grid's. Networks are evaluated in bf16 where that pays, unless `precision` says otherwise: with
-    Inception's features that was seen to raise FID by 2 to 3 % over float32."""
-
-    name: str = one_of(
-        "euler",
-        "ddpm",
-        "ddim",
-        "euler",
-        "euler_ancestral",
-        "heun",
-        "heun_karras",
-        "midpoint",
-        "dpmpp_2m",
-        "dpmpp_2m_sde",
-        "unipc",
-    )
-    steps: int = between(20, 1, 1000)
-    nfe: int = at_least(0, 0)
-    eta: float = between(0.0, 0, 1)
-    grid: str = one_of("uniform", "uniform", "shifted", "karras", "exponential")
-    shift: float = field(default=3.0, metadata={"above": 0})
-    precision: str = one_of("auto", "auto", "bf16", "float32")
-
-
-@dataclass
-class Guidance:
-    """guided = uncond + w (cond - uncond): `scale` for samples, `scales` for the sweep; 1 is no guidance.
-
-    `kind`: cfg; cfgpp (w in [0, 1]); apg (with `apg_eta` of the part along the caption's answer, a limit `apg_norm`, and
-    `apg_momentum`); cfg_zero; auto, away from a worse network, `guide`: a weights file, or ema:LENGTH@STEP of the run.
-    `interval` [low, high] in sigma / alpha, outside of which nothing is guided; `schedule` of w over the steps; `rescale`
-    0 to 1 towards the caption's own spread; `threshold` [quantile, bound]; above `zero_above` (in sigma / alpha) the
-    velocity is zero. An empty list, and 0 of a limit, switch the part off.
-    """
-
-    kind: str = one_of("cfg", "cfg", "cfgpp", "apg", "cfg_zero", "auto")
-    scale: float = at_least(3.0, 0)
-    scales: list[float] = listed(1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, low=0)
-    interval: list[float] = listed()
-    schedule: str = one_of("constant", "constant", "linear", "cosine")
-    rescale: float = between(0.0, 0, 1)
-    threshold: list[float] = listed()
-    apg_eta: float = between(0.0, 0, 1)
-    apg_norm: float = at_least(0.0, 0)
-    apg_momentum: float = between(0.0, -1, 1)
-    zero_above: float = at_least(0.0, 0)
-    guide: str | None = None
+    @property
+    def pure_noise(self) -> str:
+        """The words of a refusal for what needs alpha(1) > 0."""
+        return f"on objective.schedule={self.schedule}: at t = 1 the path is pure noise (alpha = 0)"
 
 
 @dataclass
@@ -202,7 +162,7 @@ class Training:
 
     steps: int = between(1000, 1, 10**9)
     batch: int = between(64, 1, 10**7)
-    learning_rate: float = field(default=1e-3, metadata={"above": 0, "high": 10})
+    learning_rate: float = above(1e-3, 0, high=10)
     warmup: int = at_least(100, 0)
     weight_decay: float = at_least(0.0, 0)
     clip: float = at_least(1.0, 0)
@@ -273,6 +233,7 @@ class Config:
     sums (12 digits or more) of the weights files that this config may name; if there are any, others are refused.
     """
 
+    version: int = one_of(2, 2)  # of the keys' names: versions.py reads older ones
     task: str = one_of("diffusion", "diffusion", "autoencoder", "contrastive", "attributes")
     name: str | None = None
     outputs: str = "outputs"
@@ -280,14 +241,14 @@ class Config:
     seed: int = between(0, 0, 2**32 - 1)
     init_from: str | None = None
     pins: list[str] = listed()
-    part_steps: float = field(default=1.0, metadata={"above": 0, "high": 1})
+    part_steps: float = above(1.0, 0, high=1)
     data: Data = field(default_factory=Data)
     autoencoder: Autoencoder = field(default_factory=Autoencoder)
     text: Text = field(default_factory=Text)
     unet: UNet = field(default_factory=UNet)
     objective: Objective = field(default_factory=Objective)
-    sampler: Sampler = field(default_factory=Sampler)
-    guidance: Guidance = field(default_factory=Guidance)
+    sampler: Any = chosen("sampler", "euler")
+    guidance: Any = chosen("guidance", "cfg")
     training: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
     tracking: Tracking = field(default_factory=Tracking)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .path import Moment, Path, Prediction
+from .path import Path
+from .records import Moment, Prediction
 
 Denoiser = Callable[[Tensor, Moment], Prediction]
 Answers = tuple[list[Prediction], list[Prediction]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from .objective import shifted
-from .path import Moment, Path
+from .path import Path
+from .records import Moment
 from .schedules import STEPS
 
 GRIDS = ("uniform", "shifted", "karras", "exponential")

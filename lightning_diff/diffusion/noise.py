@@ -7,6 +7,7 @@ restart. `stream` keeps apart the uses that one row has for randomness.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,3 +57,9 @@ def normal(rows: Tensor, shape: tuple[int, ...], seed: int, stream: int) -> Tens
     radius, angle = (-2 * radius.log()).sqrt(), (2 * math.pi) * angle
     z = torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)[:, :count]
     return z.reshape(len(rows), *shape)
+
+
+def start(path: Any, seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """x_1 [B, *shape] of a path, of the variance that x_t has at t = 1 when the data's is data_std^2."""
+    m = path.at(1.0)
+    return normal(seeds, shape, 0, START) * math.hypot(m.alpha * path.data_std, m.sigma)

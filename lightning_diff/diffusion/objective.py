@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from . import noise
-from .path import Moment, Path
+from .path import Path
+from .records import Moment
 
 # Weights of the squared error of x_0, as functions of the signal-to-noise ratio alpha^2 / sigma^2 and of one value.
 WEIGHTS: dict[str, Callable[[Tensor, float], Tensor]] = {

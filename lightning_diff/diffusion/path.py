@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .records import Moment, Prediction
 from .schedules import ENDS_IN_NOISE, SCHEDULES, time_of
-
-
-class Moment(NamedTuple):
-    """A time with its alpha and sigma: three numbers when a whole batch is there at once (sampling), or t [B] with
-    alpha and sigma [B, 1, 1, 1] (training)."""
-
-    t: Any
-    alpha: Any
-    sigma: Any
-
-    @property
-    def ratio(self) -> Any:
-        """sigma / alpha, the noise level of Karras et al. 2022, in which guidance limits are given (law 3)."""
-        if isinstance(self.alpha, float):
-            return self.sigma / self.alpha if self.alpha > 0 else float("inf")
-        return self.sigma / self.alpha
-
-
-@dataclass
-class Prediction:
-    """What a denoiser says: x_0 and eps, with x_t = alpha x_0 + sigma eps. Both [B, C, H, W]."""
-
-    x_0: Tensor
-    eps: Tensor
 
 
 @dataclass(frozen=True)
@@ -59,6 +36,10 @@ class Path:
     def time_of(self, ratio: Tensor) -> Tensor:
         """The t at which sigma / alpha is `ratio`, float64."""
         return time_of(self.schedule, ratio.double())
+
+    def at_ratio(self, ratio: float) -> Moment:
+        """The moment at which sigma / alpha is `ratio`."""
+        return self.at(float(self.time_of(torch.tensor(ratio))))
 
     @property
     def ends_in_noise(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +13,12 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ..config.combinations import EMA_GUIDE
 from ..config.paths import WEIGHTS
-from ..config.schema import Config, Guidance
+from ..config.schema import Config
 from ..data.shards import digest
 from ..devices import device_of, take_own_gpu
 from ..files import file_hash
-from ..models.latent_diffusion import TextToImage, evaluations, guider_of, path_of, precision_of, within
+from ..models.latent_diffusion import TextToImage, path_of, precision_of
 from ..models.load import load_model
 from ..nets.weights import save_arrays
 from ..pipeline.report import keep_for_report, make_report
@@ -58,7 +56,7 @@ def sweep_run(run: Run, configs: Sequence[Config]) -> None:
     made_by: dict[str, Config] = {}  # by the digests of the rows' passports
     for given in configs:
         config = _resolved(given)
-        guider, path = guider_of(given.guidance), path_of(given.objective)
+        guider, path = given.guidance, path_of(given.objective)
         if asked != (config.data, config.evaluation):  # else the last one's judges and references serve
             asked, exam = (config.data, config.evaluation), examine(config, run.folder)
         drawn = _drawn(config, run.folder, exam)
@@ -69,7 +67,7 @@ def sweep_run(run: Run, configs: Sequence[Config]) -> None:
             key = digest(one.passport)
             made_by[key] = config
             if key not in known or not values_path(run.folder, one.passport).is_file():
-                nfe = evaluations(config.sampler, guider, path, one.case.scale)
+                nfe = config.sampler.evaluations(guider, path, one.case.scale)
                 run.record.write(
                     "sweep", **_row(one, exam, run.folder, config.evaluation.grid, nfe), passport=one.passport
                 )
@@ -79,7 +77,7 @@ def sweep_run(run: Run, configs: Sequence[Config]) -> None:
 
 def _resolved(config: Config) -> Config:
     """With the steps and the precision that the sampler will have: what passports say."""
-    sampler = within(config.sampler, guider_of(config.guidance), path_of(config.objective))
+    sampler = config.sampler.resolve_nfe(config.guidance, path_of(config.objective))
     precision = precision_of(sampler, device_of(config.training))
     return replace(config, sampler=replace(sampler, precision=precision))
 
@@ -90,8 +88,8 @@ def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
     count = min(e.samples, len(exam.captions))
     if count < e.samples:
         say(f"evaluation: {count} {exam.split} captions, fewer than evaluation.samples={e.samples}: all are used")
-    name, weights = _guider_name(config.guidance), file_hash(folder / WEIGHTS)
-    sampler = f"{config.sampler.name}{config.sampler.steps}"
+    name, weights = config.guidance.name, file_hash(folder / WEIGHTS)
+    sampler = f"{config.sampler.kind}{config.sampler.steps}"
     found = []
     for ema in e.ema:
         cases = [Case(name, sampler, ema, scale) for scale in scales]
@@ -106,12 +104,6 @@ def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
             counts = race(list(keys), count, len(exam.captions), e.extra, chunk, work.look)
         found += [Drawn(case, papers[case] | {"drawn": counts[key]}, key, counts[key]) for key, case in keys.items()]
     return found
-
-
-def _guider_name(g: Guidance) -> str:
-    """With the worse network, where there is one: two of them are two guiders."""
-    guide = "" if g.guide is None else f"({g.guide if re.fullmatch(EMA_GUIDE, g.guide) else Path(g.guide).stem})"
-    return guider_of(g).name + guide
 
 
 class _Drawing:

@@ -58,7 +58,7 @@ class Exam:
     def passport(self, config: Config, weights: str, count: int, scale: float, ema: float) -> Passport:
         """Of the first `count` pictures of a case."""
         guidance = {k: v for k, v in asdict(config.guidance).items() if k not in ("scale", "scales")}
-        guide = guidance["guide"]
+        guide = guidance.get("guide")
         if guide and Path(guide).is_file():
             guidance["guide"] = file_hash(Path(guide))
         asked = text_hash(self.captions[:count])

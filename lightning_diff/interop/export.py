@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..config.errors import ConfigError
-from ..config.schema import Sampler
+from ..diffusion.samplers.base import Sampler
 from ..files import whole_file, whole_folder
 from ..nets.autoencoder import LatentSpace
 from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder
@@ -67,7 +67,7 @@ def scheduler_config(schedule: str, prediction: str, sampler: Sampler) -> dict[s
             f"export: StableDiffusionPipeline has no scheduler for objective.schedule={schedule}, "
             f"prediction={prediction}, sampler.grid={sampler.grid}; it has linear and scaled_linear, eps, v and x0"
         )
-    name, more = SCHEDULERS.get(sampler.name, SCHEDULERS["ddim"])
+    name, more = SCHEDULERS.get(sampler.kind, SCHEDULERS["ddim"])
     low, high = BETAS[base]
     common = {
         "_class_name": name,

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..config.errors import ConfigError
-from ..config.schema import Guidance, Objective, Sampler
+from ..config.schema import Objective
 from ..data.decode import to_pixels
 from ..devices import bf16_pays
-from ..diffusion.denoiser import Answers, Denoiser, WithoutCaption, WorseNetwork
-from ..diffusion.grids import time_grid
-from ..diffusion.guidance import Branches, Guider
-from ..diffusion.path import Moment, Path, Prediction
-from ..diffusion.samplers import sample, start, trajectory
+from ..diffusion.denoiser import Denoiser, WithoutCaption, WorseNetwork
+from ..diffusion.guiders.base import Branches, Guider
+from ..diffusion.noise import start
+from ..diffusion.path import Path
+from ..diffusion.samplers.base import Sampler
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
 from ..nets.unet import Condition, UNet, prepare
-
-GUIDED = 0.5  # a weight for which every guider asks both branches
 
 
 def path_of(o: Objective) -> Path:
@@ -29,63 +26,10 @@ def path_of(o: Objective) -> Path:
     return Path(o.schedule, o.prediction, o.data_std)
 
 
-def guider_of(g: Guidance) -> Guider:
-    """The guider that the config describes: there an empty list, and 0 of a limit, mean none."""
-    inf = float("inf")
-    low, high = g.interval or (0.0, inf)
-    return Guider(
-        g.kind,
-        (low, high),
-        g.schedule,
-        g.rescale,
-        (g.threshold[0], g.threshold[1]) if g.threshold else None,
-        g.apg_eta,
-        g.apg_norm or inf,
-        g.apg_momentum,
-        g.zero_above or inf,
-    )
-
-
-class _Counted:
-    """Branches that answer nothing and count what they are asked."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
-        self.count += len(good) + len(bad)
-        return [Prediction(x, x) for x in good], [Prediction(x, x) for x in bad]
-
-
-def evaluations(s: Sampler, guider: Guider, path: Path, scale: float) -> int:
-    """How often a network is evaluated for one picture (NFE): counted, by drawing one of two values."""
-    counted, x = _Counted(), torch.ones(1, 1, 1, 2)
-    sample(
-        s.name, guider.guided(counted, path, scale), path, grid_of(s, path), x, torch.zeros(1, dtype=torch.long), s.eta
-    )
-    return counted.count
-
-
 def precision_of(s: Sampler, device: str) -> str:
     """bf16 where it pays, unless the config says otherwise."""
     auto = "bf16" if bf16_pays(device) else "float32"
     return auto if s.precision == "auto" else s.precision
-
-
-def grid_of(s: Sampler, path: Path) -> list[Moment]:
-    """The times of the sampler's steps."""
-    return time_grid(path, s.steps, s.grid, s.shift)
-
-
-def within(s: Sampler, guider: Guider, path: Path) -> Sampler:
-    """The sampler of as many steps as its `nfe` allow under guidance. Raises ConfigError if that is none."""
-    if not s.nfe:
-        return s
-    for steps in range(min(s.nfe, 1000), 0, -1):
-        one = replace(s, steps=steps, nfe=0)
-        if evaluations(one, guider, path, GUIDED) <= s.nfe:
-            return one
-    raise ConfigError(f"sampler.nfe={s.nfe}: fewer than one guided step of {s.name} takes; raise it")
 
 
 @dataclass
@@ -150,9 +94,7 @@ class TextToImage:
         rows, s = torch.tensor(list(seeds), device=self.device), self.sampler
         x, many = start(self.path, rows, self.latent_shape()), len(scales)
         denoiser = self.denoiser(prompts, *scales)
-        z = sample(
-            s.name, denoiser, self.path, grid_of(s, self.path), x.repeat(many, 1, 1, 1), rows.repeat(many), s.eta
-        )
+        z = s.sample(denoiser, self.path, x.repeat(many, 1, 1, 1), rows.repeat(many))
         return torch.stack([self._pictures(part) for part in z.chunk(many)])
 
     @torch.no_grad()
@@ -160,9 +102,7 @@ class TextToImage:
         """After each step the noisy latent and the denoiser's guess at the end, both as pictures, uint8 [3, H, W]."""
         rows, s = torch.tensor([seed], device=self.device), self.sampler
         noise = start(self.path, rows, self.latent_shape())
-        for x, p in trajectory(
-            s.name, self.denoiser([prompt], scale), self.path, grid_of(s, self.path), noise, rows, s.eta
-        ):
+        for x, p in s.trajectory(self.denoiser([prompt], scale), self.path, noise, rows):
             yield self._pictures(x)[0], self._pictures(p.x_0)[0]
 
     def batches(self, prompts: Sequence[str], seeds: Sequence[int], scale: float, batch: int) -> Tensor:

@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 
-from ..config.combinations import EMA_GUIDE
 from ..config.errors import ConfigError
 from ..config.paths import PARTS, WEIGHTS
-from ..config.schema import Config
+from ..config.schema import EMA_GUIDE, Config
 from ..devices import device_of
 from ..nets.weights import load_into, read_passport
 from .averages import last_snapshot, reconstruct
 from .build import build, load_part, null_condition
-from .latent_diffusion import TextToImage, guider_of, path_of, within
+from .latent_diffusion import TextToImage, path_of
 
 
 def _load_net(config: Config, folder: Path, source: str) -> Any:
@@ -42,12 +41,12 @@ def load_model(config: Config, folder: Path, ema: float = 0.0) -> TextToImage:
     device = device_of(config.training)
     source = f"ema:{ema:g}@{last_snapshot(folder)}" if ema else str(folder / WEIGHTS)
     net = _load_net(config, folder, source)
-    guide = config.guidance.guide
+    guide = getattr(config.guidance, "guide", None)
     worse = _load_net(config, folder, guide) if guide else None
     autoencoder, tower = (
         load_part(folder / PARTS / f"{part}.safetensors").to(device) for part in ("autoencoder", "text")
     )
-    path, guider = path_of(config.objective), guider_of(config.guidance)
-    sampler = within(config.sampler, guider, path)
+    path, guider = path_of(config.objective), config.guidance
+    sampler = config.sampler.resolve_nfe(guider, path)
     null = net.null() if hasattr(net, "null") else null_condition(config.text.null, tower)
     return TextToImage(net, path, autoencoder, tower, null, sampler, guider, config.data.image_size, worse)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import open_clip
 
-from ..config.checks import nearest
-from ..config.errors import ConfigError
+from ..config.errors import ConfigError, nearest
 from ..config.schema import Reader, Text
 from ..interop.text import tower_of_folder
 from ..nets.text import TextEncoder, Tower, Towers

@@ -13,7 +13,7 @@ from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
 from ..data.shards import identity
 from ..models.build import build, null_condition, parameters, start_from, unet_net
-from ..models.latent_diffusion import TextToImage, guider_of, within
+from ..models.latent_diffusion import TextToImage
 from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.unet import Condition
 from ..nets.weights import save_arrays, save_weights
@@ -55,8 +55,8 @@ def _train(run: Run) -> None:
             return []
         from ..evaluation.runner import quick_measure
 
-        guider, on_device = guider_of(config.guidance), null.to(autoencoder.shift.device)
-        sampler, size = within(config.sampler, guider, module.path), config.data.image_size
+        guider, on_device = config.guidance, null.to(autoencoder.shift.device)
+        sampler, size = config.sampler.resolve_nfe(guider, module.path), config.data.image_size
         model = TextToImage(module.net, module.path, autoencoder, tower, on_device, sampler, guider, size)
         measure = quick_measure(config, folder, model)
         return [Quick(config.evaluation.every, measure, run.record, run.mirror.train)]

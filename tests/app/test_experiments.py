@@ -248,7 +248,7 @@ def test_a_study_at_equal_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ("euler5", "cfg+interval0.3-5"),
     }
     assert all(r["nfe"] <= 8 for r in table) and {r["nfe"] for r in table if r["scale"] == 1} == {4, 3, 5}
-    assert {r["passport.sampler.name"] for r in table} == {"euler", "heun"}
+    assert {r["passport.sampler.kind"] for r in table} == {"euler", "heun"}
     assert {r["n"] for r in table} == {8} and {r["drawn"] for r in table} == {16} and any(r["front"] for r in table)
     spread_of = (tmp_path / "one-two.html").read_text()
     assert '"trainings": 2' in spread_of and (tmp_path / "one-two.csv").is_file()

@@ -9,15 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_diff.config.registry import choices, named
 from lightning_diff.diffusion.denoiser import conditional
 from lightning_diff.diffusion.grids import time_grid
-from lightning_diff.diffusion.path import Moment, Path
-from lightning_diff.diffusion.samplers import sample, start
+from lightning_diff.diffusion.noise import start
+from lightning_diff.diffusion.path import Path
+from lightning_diff.diffusion.records import Moment
 
 WEIGHTS, MEANS, STDS = (torch.tensor(a, dtype=torch.float64) for a in ((0.4, 0.6), (-0.8, 0.7), (0.5, 0.3)))
 MEAN = float((WEIGHTS * MEANS).sum())
 STD = float(((WEIGHTS * (STDS**2 + MEANS**2)).sum() - MEAN**2) ** 0.5)
 SHAPE = (1, 2, 2)
+SAMPLERS = list(choices("sampler"))
+EVALUATIONS = {"heun": 2, "heun_karras": 2, "midpoint": 2}  # a step (heun: one in the last); the others spend one
+
+
+def sampler(name: str, eta: float = 0.0) -> Any:
+    """The sampler of that name; `eta` is DDIM's alone."""
+    return named("sampler", name)(**({"eta": eta} if name == "ddim" else {}))
 
 
 def parts(x: Tensor, m: Moment) -> tuple[Tensor, Tensor]:
@@ -61,7 +70,7 @@ def draw(
 ) -> Tensor:
     x = start(path, seeds, SHAPE).to(dtype)
     grid = time_grid(path, steps, kind)
-    return sample(name, conditional(Exact(path), path, None), path, grid, x, seeds, eta)
+    return sampler(name, eta).sample(conditional(Exact(path), path, None), path, x, seeds, grid)
 
 
 def flow_end(path: Path, seeds: Tensor) -> Tensor:

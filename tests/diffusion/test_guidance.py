@@ -7,19 +7,29 @@ from typing import Any
 
 import pytest
 import torch
+from mixture import EVALUATIONS
+from mixture import sampler as sampler_of
 from torch import Tensor
 
+from lightning_diff.config.registry import named
 from lightning_diff.diffusion.denoiser import Answers
 from lightning_diff.diffusion.grids import time_grid
-from lightning_diff.diffusion.guidance import Guider, dynamic_threshold
-from lightning_diff.diffusion.path import Moment, Path, Prediction
-from lightning_diff.diffusion.samplers import EVALUATIONS, sample, start
+from lightning_diff.diffusion.guiders.base import dynamic_threshold
+from lightning_diff.diffusion.noise import start
+from lightning_diff.diffusion.path import Path
+from lightning_diff.diffusion.records import Moment, Prediction
 from lightning_diff.diffusion.schedules import ENDS_IN_NOISE, SCHEDULES
 
 LEGAL = [
     (s, p) for s in SCHEDULES for p in ("eps", "v", "x0", "flow", "edm") if not (s in ENDS_IN_NOISE and p == "eps")
 ]
 B, SHAPE = 5, (2, 4, 4)
+PLAIN = {"apg": {"norm": 0.0, "momentum": 0.0}}  # the rule alone
+
+
+def Guider(kind: str = "cfg", **keys: Any) -> Any:
+    """The guider of that name, without what apg limits and remembers unless it is said."""
+    return named("guidance", kind)(**{**PLAIN.get(kind, {}), **keys})
 
 
 class TwoNets:
@@ -45,7 +55,7 @@ def case(path: Path, t: float = 0.6) -> tuple[Tensor, Moment, Prediction, Predic
     return x, m, c, u
 
 
-def run(guider: Guider, path: Path, w: float, t: float = 0.6) -> tuple[Prediction, str]:
+def run(guider: Any, path: Path, w: float, t: float = 0.6) -> tuple[Prediction, str]:
     nets = TwoNets(path)
     x, m, _, _ = case(path, t)
     return guider.guided(nets, path, w)(x, m), nets.asked
@@ -76,7 +86,7 @@ def test_no_guidance_costs_nothing(w: float, asked: str) -> None:
 ONE_IS_COND = [
     Guider("cfg"),
     Guider("auto"),
-    Guider("apg", apg_norm=0.1, apg_momentum=-0.5),
+    Guider("apg", norm=0.1, momentum=-0.5),
     Guider("cfg_zero"),
     Guider("cfg", rescale=0.7),
     Guider("cfg", schedule="linear"),
@@ -86,7 +96,7 @@ ONE_IS_COND = [
 
 @pytest.mark.parametrize("guider", ONE_IS_COND, ids=str)
 @pytest.mark.parametrize("path", [Path("flow", "flow"), Path("cosine", "eps"), Path("edm", "edm")], ids=str)
-def test_w_one_is_the_caption_alone(guider: Guider, path: Path) -> None:
+def test_w_one_is_the_caption_alone(guider: Any, path: Path) -> None:
     _, _, c, _ = case(path)
     found, asked = run(guider, path, 1.0)
     assert torch.equal(found.x_0, c.x_0) and torch.equal(found.eps, c.eps) and asked == "g"
@@ -104,7 +114,7 @@ def test_outside_of_the_interval_there_is_no_guidance_and_no_second_pass(kind: s
         (0.0, 0.99 * here, False),
         (0.5 * here, 99.0, True),
     ):
-        found, asked = run(Guider(kind, interval=(low, high)), path, 0.7)
+        found, asked = run(Guider(kind, interval=[low, high]), path, 0.7)
         assert asked == ("2" if inside else "g")
         assert torch.equal(found.x_0, c.x_0) is not inside
 
@@ -140,10 +150,10 @@ def test_the_papers_formulas(path: Path, w: float) -> None:
     def each(kind: str, f: Callable[[Prediction], Tensor]) -> Tensor:
         return torch.stack([reference(kind, a, b, w) for a, b in zip(f(c), f(u), strict=True)])
 
-    found, _ = run(Guider("apg", apg_eta=0.3), path, w)
+    found, _ = run(Guider("apg", eta=0.3), path, w)
     close(found.x_0, each("apg", lambda p: p.x_0))
     close(path.noised(found.x_0, found.eps, m), x)
-    found, _ = run(Guider("apg", apg_norm=1.5), path, w)
+    found, _ = run(Guider("apg", norm=1.5), path, w)
     close(found.x_0, each("apg_norm", lambda p: p.x_0))
     found, _ = run(Guider("cfg_zero"), path, w)
     close(found.eps - found.x_0, each("cfg_zero", lambda p: p.eps - p.x_0))
@@ -152,7 +162,7 @@ def test_the_papers_formulas(path: Path, w: float) -> None:
 
 def test_apg_that_keeps_everything_is_cfg() -> None:
     path = Path("flow", "v")
-    close(run(Guider("apg", apg_eta=1.0), path, 4.0)[0].x_0, run(Guider(), path, 4.0)[0].x_0)
+    close(run(Guider("apg", eta=1.0), path, 4.0)[0].x_0, run(Guider(), path, 4.0)[0].x_0)
 
 
 def test_apg_remembers_the_steps_of_its_own_generation_alone() -> None:
@@ -160,7 +170,7 @@ def test_apg_remembers_the_steps_of_its_own_generation_alone() -> None:
     path = Path("flow", "v")
     x, m, c, u = case(path)
     d, beta = c.x_0 - u.x_0, -0.5
-    guider = Guider("apg", apg_eta=1.0, apg_momentum=beta)
+    guider = Guider("apg", eta=1.0, momentum=beta)
     denoise = guider.guided(TwoNets(path), path, 4.0)
     close(denoise(x, m).x_0, c.x_0 + 3 * d)
     close(denoise(x, m).x_0, c.x_0 + 3 * (d + beta * d))
@@ -230,7 +240,7 @@ def test_the_corrections_compose() -> None:
     x, m, c, _ = case(path)
     for kind in ("cfg", "apg", "cfg_zero", "auto"):
         raw, _ = run(Guider(kind), path, 6.0)
-        found, _ = run(Guider(kind, rescale=0.5, threshold=(0.9, 0.3)), path, 6.0)
+        found, _ = run(Guider(kind, rescale=0.5, threshold=[0.9, 0.3]), path, 6.0)
         ratio = (c.x_0.flatten(1).std(1) / raw.x_0.flatten(1).std(1))[:, None, None, None]
         close(found.x_0, dynamic_threshold(raw.x_0 * (0.5 * ratio + 0.5), 0.9, 0.3))
         close(path.noised(found.x_0, found.eps, m), x)
@@ -241,26 +251,26 @@ def test_the_corrections_compose() -> None:
     "guider",
     [
         Guider(),
-        Guider(interval=(0.3, 2.0)),
-        Guider("apg", apg_momentum=-0.5, apg_norm=2.0),
+        Guider(interval=[0.3, 2.0]),
+        Guider("apg", momentum=-0.5, norm=2.0),
         Guider("cfg_zero", zero_above=3.0),
         Guider(rescale=0.5, schedule="linear"),
     ],
     ids=lambda g: g.name,
 )
-def test_scales_side_by_side_are_those_alone(guider: Guider, sampler: str) -> None:
+def test_scales_side_by_side_are_those_alone(guider: Any, sampler: str) -> None:
     """Bit for bit, where the network does not care for its batch; and what they share is asked once."""
     path, scales, seeds = Path("cosine", "v"), (1.0, 0.0, 2.0, 6.0), torch.arange(3)
     x = start(path, seeds, SHAPE).double()
     grid = time_grid(path, 6)
     nets = TwoNets(path)
     denoise = guider.guided(nets, path, *scales)
-    many = sample(sampler, denoise, path, grid, x.repeat(4, 1, 1, 1), seeds.repeat(4))
+    many = sampler_of(sampler).sample(denoise, path, x.repeat(4, 1, 1, 1), seeds.repeat(4), grid)
     for w, found in zip(scales, many.chunk(4), strict=True):
-        alone = sample(sampler, guider.guided(TwoNets(path), path, w), path, grid, x, seeds)
+        alone = sampler_of(sampler).sample(guider.guided(TwoNets(path), path, w), path, x, seeds, grid)
         assert torch.equal(found, alone), w
     assert nets.rows[0] in ((1, 1), (1, 0)) and {(3, 3), (4, 3)} & set(nets.rows)
-    if guider.interval[1] < math.inf:
+    if guider.interval:
         first = [m.ratio <= guider.interval[1] for m in grid].index(True)
         evaluations = EVALUATIONS.get(sampler, 1)
         assert nets.rows[: first * evaluations - evaluations + 1] == [(1, 0)] * (first * evaluations - evaluations + 1)
@@ -270,14 +280,14 @@ def test_guiders_that_differ_have_other_names() -> None:
     others = [
         Guider(),
         Guider("apg"),
-        Guider("apg", apg_eta=0.5),
-        Guider("apg", apg_norm=2.5),
-        Guider(interval=(0.3, 5.0)),
-        Guider(interval=(0.3, 3.0)),
+        Guider("apg", eta=0.5),
+        Guider("apg", norm=2.5),
+        Guider(interval=[0.3, 5.0]),
+        Guider(interval=[0.3, 3.0]),
         Guider(schedule="cosine", rescale=0.7),
         Guider(schedule="cosine", rescale=0.5),
-        Guider(threshold=(0.995, 3.0)),
+        Guider(threshold=[0.995, 3.0]),
         Guider("cfg_zero", zero_above=20.0),
     ]
     assert len({g.name for g in others}) == len(others)
-    assert Guider(interval=(0.3, 5.0), schedule="linear", rescale=0.7).name == "cfg+interval0.3-5+linear+rescale0.7"
+    assert Guider(interval=[0.3, 5.0], schedule="linear", rescale=0.7).name == "cfg+interval0.3-5+linear+rescale0.7"

@@ -6,13 +6,14 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from mixture import sampler
 from torch import Tensor
 
 from lightning_diff.diffusion import noise
 from lightning_diff.diffusion.denoiser import conditional
 from lightning_diff.diffusion.grids import time_grid
-from lightning_diff.diffusion.path import Moment, Path
-from lightning_diff.diffusion.samplers import sample
+from lightning_diff.diffusion.path import Path
+from lightning_diff.diffusion.records import Moment
 
 SEEDS, SHAPE, STEPS = torch.arange(6), (2, 4, 4), 20
 STABLE = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -29,7 +30,7 @@ def here(name: str, path: Path, grid: list[Moment], x: Tensor, eta: float = 0.0)
     def steps(x_t: Tensor, t: Tensor, condition: Any) -> Tensor:
         return network(x_t, 1000 * t - float(path.schedule != "flow"))
 
-    return sample(name, conditional(steps, path, None), path, grid, x, SEEDS, eta)
+    return sampler(name, eta).sample(conditional(steps, path, None), path, x, SEEDS, grid)
 
 
 def there(scheduler: Any, x: Tensor, **options: Any) -> Tensor:

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from mixture import MEAN, SHAPE, STD, Exact, cdf, draw, flow_end
+from mixture import EVALUATIONS, MEAN, SAMPLERS, SHAPE, STD, Exact, cdf, draw, flow_end, sampler
 from torch import Tensor
 
 from lightning_diff.diffusion import noise
 from lightning_diff.diffusion.denoiser import conditional
 from lightning_diff.diffusion.grids import GRIDS, time_grid
-from lightning_diff.diffusion.path import Moment, Path
-from lightning_diff.diffusion.samplers import EVALUATIONS, SAMPLERS, sample, start, trajectory
+from lightning_diff.diffusion.noise import start
+from lightning_diff.diffusion.path import Path
+from lightning_diff.diffusion.records import Moment
 from lightning_diff.diffusion.schedules import ENDS_IN_NOISE, SCHEDULES
 
 LEGAL = [
@@ -98,7 +99,7 @@ def test_a_ddim_step_is_the_papers(schedule: str, eta: float) -> None:
     """Song et al. 2021, equations 12 and 16, with abar = alpha^2."""
     path, x = Path(schedule, "eps"), start(Path(schedule), FEW, SHAPE).double()
     grid = time_grid(path, 3)
-    x, p = next(iter(trajectory("ddim", conditional(Exact(path), path, None), path, grid, x, FEW, eta)))
+    x, p = next(iter(sampler("ddim", eta).trajectory(conditional(Exact(path), path, None), path, x, FEW, grid)))
     abar_t, abar_s = (grid[i].alpha ** 2 for i in (0, 1))
     sigma = eta * ((1 - abar_s) / (1 - abar_t)) ** 0.5 * (1 - abar_t / abar_s) ** 0.5
     z = noise.normal(FEW, SHAPE, 0, noise.STEP)
@@ -111,7 +112,7 @@ def test_a_sampler_spends_the_evaluations_that_it_says(name: str) -> None:
     path = Path("linear", "v")
     network = Exact(path)
     x = start(path, SEEDS[:3], SHAPE)
-    said = list(trajectory(name, conditional(network, path, None), path, time_grid(path, 5), x, SEEDS[:3]))
+    said = list(sampler(name).trajectory(conditional(network, path, None), path, x, SEEDS[:3], time_grid(path, 5)))
     calls = 5 * EVALUATIONS.get(name, 1) - name.startswith("heun")
     assert len(said) == 5 and network.rows == [3] * calls
     assert said[-1][1].x_0.shape == (3, *SHAPE)
@@ -165,5 +166,5 @@ def test_karras_grid_on_edms_path_is_the_papers() -> None:
 def test_sample_is_the_end_of_its_trajectory() -> None:
     path: Any = Path("flow", "flow")
     denoise, grid, x = conditional(Exact(path), path, None), time_grid(path, 4), start(path, FEW, SHAPE)
-    *_, (last, _) = trajectory("heun", denoise, path, grid, x, FEW)
-    assert torch.equal(sample("heun", denoise, path, grid, x, FEW), last)
+    *_, (last, _) = sampler("heun").trajectory(denoise, path, x, FEW, grid)
+    assert torch.equal(sampler("heun").sample(denoise, path, x, FEW, grid), last)

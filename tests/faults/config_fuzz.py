@@ -34,7 +34,8 @@ from lightning_diff.config.checks import keys
 from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF
-from lightning_diff.config.schema import Config, Reader, Sampler
+from lightning_diff.config.schema import Config, Reader
+from lightning_diff.diffusion.samplers.base import Sampler
 from lightning_diff.pipeline import run as run_room
 from lightning_diff.pipeline.naming import run_name
 from lightning_diff.pipeline.stages import train
@@ -160,7 +161,7 @@ def _reads(config: Config) -> Iterator[set[str]]:
     home, passed_by = str(package), [str(package / f"{name}.py") for name in ("checks", "combinations", "config")]
 
     def reading(self: Any, name: str) -> Any:
-        copied = "sampler." if type(self) is Sampler else None  # its steps are put in; parts draw nothing
+        copied = "sampler." if isinstance(self, Sampler) else None  # its steps are put in; parts draw nothing
         if (prefix := owners.get(id(self), copied)) is not None:
             by = sys._getframe(1).f_code.co_filename
             if by.startswith(home) and by not in passed_by:

@@ -10,12 +10,14 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.config.schema import Sampler
+from lightning_diff.config.registry import named
 from lightning_diff.diffusion.denoiser import WithoutCaption
 from lightning_diff.diffusion.grids import time_grid
-from lightning_diff.diffusion.guidance import Guider
+from lightning_diff.diffusion.guiders.cfg import CFG
+from lightning_diff.diffusion.noise import start
 from lightning_diff.diffusion.path import Path as DiffusionPath
-from lightning_diff.diffusion.samplers import sample, start
+from lightning_diff.diffusion.samplers.ancestral import DDIM
+from lightning_diff.diffusion.samplers.runge_kutta import Euler
 from lightning_diff.interop.diffusers import autoencoder_state, unet_state
 from lightning_diff.interop.export import export_pipeline, export_single_file, exportable_tower, scheduler_config
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
@@ -53,8 +55,8 @@ def ours(parts: Any, path: DiffusionPath, sampler: str, steps: int, w: float, x:
     branches = WithoutCaption(
         net, path, tower.condition(CAPTIONS), tower.condition([""]).expand(2), partial(prepare, net)
     )
-    denoise = Guider().guided(branches, path, w)
-    z = sample(sampler, denoise, path, time_grid(path, steps), x, torch.arange(2))
+    denoise = CFG().guided(branches, path, w)
+    z = named("sampler", sampler)().sample(denoise, path, x, torch.arange(2), time_grid(path, steps))
     with torch.no_grad():
         return autoencoder.decode(z)
 
@@ -72,7 +74,7 @@ def test_the_pipeline_draws_the_same_pictures(
     parts: Any, tmp_path: Path, sampler: str, prediction: str, schedule: str, w: float
 ) -> None:
     path = DiffusionPath(schedule, prediction)
-    scheduler = scheduler_config(schedule, prediction, Sampler(name=sampler))
+    scheduler = scheduler_config(schedule, prediction, named("sampler", sampler)())
     export_pipeline(tmp_path / "model", *parts, scheduler, SIZE)
     pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "model")
     pipe.set_progress_bar_config(disable=True)
@@ -86,7 +88,7 @@ def test_the_pipeline_draws_the_same_pictures(
 
 def test_tokens_and_hidden_states_are_the_same(parts: Any, tmp_path: Path) -> None:
     """Of words that the tower knows, of some that it does not, and of none."""
-    export_pipeline(tmp_path / "m", *parts, scheduler_config("linear", "eps", Sampler(name="ddim")), SIZE)
+    export_pipeline(tmp_path / "m", *parts, scheduler_config("linear", "eps", DDIM()), SIZE)
     pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "m")
     captions = [*CAPTIONS, "", "an unknown zebra über alles", "a" * 300]
     ids = pipe.tokenizer(captions, padding="max_length", max_length=16, truncation=True, return_tensors="pt").input_ids
@@ -115,7 +117,7 @@ def test_a_single_file_is_opened_again(parts: Any, tmp_path: Path) -> None:
 def test_what_cannot_be_exported_is_one_clear_line(parts: Any, tmp_path: Path) -> None:
     net, autoencoder, tower = parts
     with pytest.raises(ConfigError, match=r"objective\.schedule=flow"):
-        scheduler_config("flow", "flow", Sampler())
+        scheduler_config("flow", "flow", Euler())
     exportable_tower(net, autoencoder, tower, "empty")
     with pytest.raises(ConfigError, match=r"only unet\.kind=ldm"):
         exportable_tower(torch.nn.Linear(1, 1), autoencoder, tower, "empty")

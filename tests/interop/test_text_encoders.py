@@ -13,10 +13,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.schema import Reader, Text
 from lightning_diff.diffusion.denoiser import WithoutCaption
-from lightning_diff.diffusion.grids import time_grid
-from lightning_diff.diffusion.guidance import Guider
+from lightning_diff.diffusion.guiders.cfg import CFG
+from lightning_diff.diffusion.noise import start
 from lightning_diff.diffusion.path import Path as DiffusionPath
-from lightning_diff.diffusion.samplers import sample, start
+from lightning_diff.diffusion.samplers.ancestral import DDIM
 from lightning_diff.interop.diffusers import read_config, unet_arguments
 from lightning_diff.interop.text import tower_of_folder, write_tokenizer
 from lightning_diff.models.build import null_condition, start_from
@@ -139,8 +139,8 @@ def test_an_xl_pipeline_opened_here_draws_the_same_pictures(tmp_path: Path) -> N
     ).images
     null = null_condition(text.null, tower).expand(2)
     branches = WithoutCaption(net.eval(), path, tower.condition(CAPTIONS), null, partial(prepare, net))
-    denoiser = Guider().guided(branches, path, 4.0)
-    z = sample("ddim", denoiser, path, time_grid(path, 5), x, torch.arange(2))
+    denoiser = CFG().guided(branches, path, 4.0)
+    z = DDIM(steps=5).sample(denoiser, path, x, torch.arange(2))
     mine = (autoencoder.eval().decode(z) / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
     assert theirs.std() > 0.05
     assert float((mine - torch.from_numpy(theirs)).abs().max()) < 1e-4

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lightning_diff.config.registry import named
 from lightning_diff.config.schema import Config, Tracking
 from lightning_diff.tracking import wandb as weights_and_biases
 from lightning_diff.tracking.mirrors import open_mirrors
@@ -39,7 +40,7 @@ def test_an_offline_run_holds_the_table_the_curves_the_pictures_and_the_best_row
         if step:
             mirrors.train(step, {"loss": 0.5, "quick_fid": 7.0})
         else:
-            config.guidance.kind = "apg"
+            config.guidance = named("guidance", "apg")()
         if step != 1:
             mirrors.sweep(made_sweep(tmp_path, "cfg", "apg"))
         mirrors.finish()

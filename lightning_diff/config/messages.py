@@ -1,0 +1,64 @@
+"""Errors of Hydra and OmegaConf as one line each, with the nearest word that would do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from .checks import keys
+from .errors import ConfigError, nearest
+from .paths import CONF
+from .registry import GROUPS, choices, owners
+from .schema import Config, Reader, Slurm
+
+
+def one_line(error: BaseException, prefix: str = "") -> str:
+    """What a configuration error of Hydra or OmegaConf says, in one line with the nearest word that would do."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    text = "\n".join(str(e) for e in chain)
+    if found := re.search(r"full_key: (\S+)", text):
+        key = prefix + found.group(1)
+        first = next((str(e).splitlines()[0] for e in chain if "full_key" in str(e)), "")
+        if re.search(r"Key '.*' (is )?not in", text):
+            known = [f"hydra.launcher.{f.name}" for f in fields(Slurm)] if key.startswith("hydra.launcher.") else []
+            return f"{key}: no such key; {nearest(key, known) if known else _hint(key)}"
+        return f"{key}: {first}"
+    if found := re.search(r"Could not override '([^']+)'", text):
+        return f"{found.group(1)}: no such key; {_hint(found.group(1))}"
+    if found := re.search(r"Could not find '([^']+)'", text):
+        group, _, name = found.group(1).rpartition("/")
+        known = sorted({p.stem for p in (CONF / group).glob("*.yaml")} | set(choices(group) if group in GROUPS else ()))
+        return f"{group}={name}: no such choice; {nearest(name, known)}"
+    if found := re.search(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'", text):
+        return f"{found.group(1) or found.group(2)}: no such config"
+    return " ".join(str(error).split())
+
+
+def _hint(key: str) -> str:
+    """Which choice of the group has the key, else the nearest key."""
+    group, _, name = key.rpartition(".")
+    if group in GROUPS and (having := owners(group, name)):
+        return f"{group}={' or '.join(having)} has it"
+    return nearest(key, [*keys(Config()), *keys(Reader())])
+
+
+def wrong_word(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
+    """Hydra's ValueError for a group of conf/ that was given something that is no name, as training=5, or for a key within
+    a list, as a ConfigError that says which; None for any other error."""
+    groups = {p.name for p in CONF.iterdir() if p.is_dir()}
+    known = set(keys(Config()))
+    for o in OverridesParser.create().parse_overrides([w for w in overrides if not w.startswith("-") and "=" in w]):
+        key, above = o.key_or_group, o.key_or_group.rpartition(".")[0]
+        if "Config group override" in str(error):
+            if not isinstance(o.value(), str | list) and (key in groups or not key):
+                return ConfigError(f"{o.input_line}: {key} is a group; name one of its files in conf/")
+        elif key not in known and above in known:
+            return ConfigError(f"{key}: no such key; give all of {above}=[...]")
+    return None

@@ -1,0 +1,178 @@
+"""What all guiders share: when they guide, how much, and what is corrected afterwards.
+
+One convention (law 3): guided = uncond + w (cond - uncond); w = 1 is no guidance, w = 0 unconditional. All of it is
+said of x_0, so that it does not depend on the network's parameterisation. The parts compose: a weight that may change
+with the noise level, a rule that combines the two answers, corrections of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from ...config.fields import at_least, between, listed, one_of
+from ...config.registry import Choice
+from ..records import Moment, Prediction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..denoiser import Answers, Denoiser
+    from ..path import Path
+
+UNNAMED = ("kind", "scale", "scales")  # keys that make no other guider
+
+
+class Branches(Protocol):
+    """The two answers to each of some x_t [B, C, H, W]: of the network with the caption, and of the one to go away from
+    (without the caption, or worse), as few evaluations as can be."""
+
+    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guider(Choice):
+    """How to guide: guided = uncond + w (cond - uncond), `scale` for samples, `scales` for the sweep; 1 is no guidance.
+
+    `interval` [low, high] in sigma / alpha, outside of which nothing is guided (Kynkaanniemi et al. 2024); `schedule` of w
+    over the steps (Wang et al. 2024); `rescale` 0 to 1 towards the caption's own spread (Lin et al. 2023); `threshold`
+    [quantile, bound] (Saharia et al. 2022); above `zero_above` (in sigma / alpha) the velocity is zero (Fan et al. 2025).
+    An empty list, and 0 of a limit, switch the part off.
+    """
+
+    scale: float = at_least(3.0, 0)
+    scales: list[float] = listed(1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, low=0)
+    interval: list[float] = listed()
+    schedule: str = one_of("constant", "constant", "linear", "cosine")
+    rescale: float = between(0.0, 0, 1)
+    threshold: list[float] = listed()
+    zero_above: float = at_least(0.0, 0)
+
+    without_caption: ClassVar[bool] = True  # the other branch is the same network without the caption, not a worse one
+    linear: ClassVar[bool] = False  # the rule of w = 0 is the other branch alone
+
+    def combine(
+        self, c: Prediction, u: Prediction, x_t: Tensor, m: Moment, w: float, path: Path, memory: list[Any]
+    ) -> Prediction:
+        """The rule: the answer `c` with the caption and the other one `u`, at weight w. `memory` lasts for one generation
+        of one scale."""
+        raise NotImplementedError
+
+    def conflicts(self, sampler: Any, training: Any) -> Iterator[str]:
+        where = "guidance.{}={}: {}, for example {}"
+        if not self.scales:
+            yield "guidance.scales=[]: name at least one scale, for example [1,3]"
+        if len(set(self.scales)) < len(self.scales):
+            yield f"guidance.scales={self.scales}: a scale is named twice"
+        i, t = self.interval, self.threshold
+        if i and not (len(i) == 2 and 0 <= i[0] < i[1]):
+            yield where.format("interval", i, "two limits in sigma / alpha, low < high", "[0.3,5]")
+        if t and not (len(t) == 2 and 0 < t[0] <= 1 and t[1] > 0):
+            yield where.format("threshold", t, "a quantile and a bound", "[0.995,3]")
+
+    @property
+    def name(self) -> str:
+        """The rule and what is not as it comes, as cfg+interval0.3-5+rescale0.7: guiders that differ have other names."""
+        words = [self.kind]
+        for f in fields(self):
+            value = getattr(self, f.name)
+            usual = f.default if f.default is not MISSING else []
+            if f.name not in UNNAMED and value is not None and value != usual:
+                words.append(self.word(f.name, value))
+        return "+".join(words)
+
+    @staticmethod
+    def word(name: str, value: Any) -> str:
+        """What a key adds to the name."""
+        if isinstance(value, str):
+            return value
+        return name + "-".join(f"{v:g}" for v in (value if isinstance(value, list | tuple) else [value]))
+
+    def _inside(self, m: Moment) -> bool:
+        return not self.interval or bool(self.interval[0] < m.ratio <= self.interval[1])
+
+    def weight(self, w: float, m: Moment) -> float:
+        """w at this moment: 1 outside of interval = (low, high] in sigma / alpha (Kynkaanniemi et al. 2024, eq. 6); the
+        schedules grow towards the picture and keep the mean over t of w - 1 (Wang et al. 2024)."""
+        if not self._inside(m):
+            return 1.0
+        growth = {"constant": 1.0, "linear": 2 * (1 - m.t), "cosine": 1 + math.cos(math.pi * m.t)}[self.schedule]
+        return 1 + (w - 1) * growth
+
+    def needs(self, at: float, m: Moment) -> tuple[bool, bool]:
+        """Whether the answer with the caption is needed for this weight, and the other one."""
+        if at == 1:
+            return True, False
+        return not (at == 0 and self.linear), True
+
+    def guided(self, branches: Branches, path: Path, *scales: float) -> Denoiser:
+        """The guided denoiser of one generation (it may remember the steps before). Where w is 1 the other branch is
+        not asked, where a linear rule has w = 0 it alone is.
+
+        With several scales x_t has as many times the rows of the conditions, scale by scale. What they share is
+        asked once: as long as no two scales have been guided unlike, their rows are the same.
+        """
+        import torch
+
+        memories: list[list[Any]] = [[] for _ in scales]
+        alike = True
+
+        def denoise(x_t: Tensor, m: Moment) -> Prediction:
+            nonlocal alike
+            if self.zero_above and m.ratio > self.zero_above:
+                return path.read(torch.zeros_like(x_t), x_t, m, "flow")
+            rows = x_t.chunk(len(scales))
+            weights = [self.weight(w, m) for w in scales]
+            needs = [self.needs(at, m) for at in weights]
+            lead = [0] * len(rows) if alike else list(range(len(rows)))  # whose answers a scale takes
+            wanted = [sorted({lead[i] for i, need in enumerate(needs) if need[k]}) for k in (0, 1)]
+            good, bad = branches.answers([rows[i] for i in wanted[0]], [rows[i] for i in wanted[1]], m)
+            c, u = dict(zip(wanted[0], good, strict=True)), dict(zip(wanted[1], bad, strict=True))
+            found = []
+            for i, (at, (with_it, without)) in enumerate(zip(weights, needs, strict=True)):
+                x, n = rows[i], lead[i]
+                if with_it and without:
+                    p = self.combine(c[n], u[n], x, m, at, path, memories[i])
+                    found.append(self._corrected(p, c[n], x, m, path))
+                else:
+                    found.append(self._corrected(c[n] if with_it else u[n], None, x, m, path))
+            alike = alike and len(set(weights)) == 1
+            if len(found) == 1:
+                return found[0]
+            return Prediction(torch.cat([p.x_0 for p in found]), torch.cat([p.eps for p in found]))
+
+        return denoise
+
+    def _corrected(self, p: Prediction, good: Prediction | None, x_t: Tensor, m: Moment, path: Path) -> Prediction:
+        x_0 = p.x_0
+        if self.rescale and good is not None:
+            ratio = std(good.x_0) / std(x_0)
+            x_0 = x_0 * (self.rescale * ratio + 1 - self.rescale)
+        if self.threshold:
+            x_0 = dynamic_threshold(x_0, self.threshold[0], self.threshold[1])
+        return p if x_0 is p.x_0 else path.from_x_0(x_0, x_t, m)
+
+
+def lerp(c: Prediction, u: Prediction, w: float) -> Prediction:
+    """u + w (c - u), of x_0 and of eps."""
+    return Prediction(u.x_0.lerp(c.x_0, w), u.eps.lerp(c.eps, w))
+
+
+def std(x: Tensor) -> Tensor:
+    """Of each sample: [B, C, H, W] -> [B, 1, 1, 1]."""
+    return x.flatten(1).std(dim=1)[:, None, None, None]
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Of each sample: [B, C, H, W] -> [B, 1, 1, 1]."""
+    return (a * b).flatten(1).sum(dim=1)[:, None, None, None]
+
+
+def dynamic_threshold(x_0: Tensor, quantile: float, bound: float) -> Tensor:
+    """A sample whose quantile s of |x_0| is beyond the bound is clipped to s and scaled by bound / s (Saharia et al.
+    2022, section 2.3; there the data, and so the bound, is 1)."""
+    s = x_0.flatten(1).abs().float().quantile(quantile, dim=1).to(x_0.dtype)[:, None, None, None]
+    s = s.clamp(min=bound)
+    return (x_0.clamp(-s, s) * (bound / s)).where(s > bound, x_0)

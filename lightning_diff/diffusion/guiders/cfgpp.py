@@ -1,0 +1,46 @@
+"""CFG++."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ...config.fields import at_least, listed
+from ...config.registry import choice
+from ..records import Moment, Prediction
+from .base import Guider
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..path import Path
+
+
+@choice("guidance", "cfgpp")
+class CFGPlusPlus(Guider):
+    """CFG++ (Chung et al. 2024, algorithm 2): the guided x_0 of w in [0, 1] is noised again with the unconditional eps."""
+
+    scale: float = at_least(0.6, 0)
+    scales: list[float] = listed(0.0, 0.2, 0.4, 0.6, 0.8, 1.0, low=0)
+
+    def combine(
+        self, c: Prediction, u: Prediction, x_t: Tensor, m: Moment, w: float, path: Path, memory: list[Any]
+    ) -> Prediction:
+        return Prediction(u.x_0.lerp(c.x_0, w), u.eps)
+
+    def needs(self, at: float, m: Moment) -> tuple[bool, bool]:
+        return (True, False) if at == 1 and not self._inside(m) else (True, True)
+
+    def conflicts(self, sampler: Any, training: Any) -> Iterator[str]:
+        yield from super().conflicts(sampler, training)
+        if max([self.scale, *self.scales]) > 1:
+            yield (
+                f"guidance=cfgpp with scale={self.scale:g}, scales={self.scales}: its w lies in [0, 1], for example "
+                "guidance.scale=0.6 guidance.scales=[0,0.2,0.4,0.6,0.8,1]"
+            )
+        if not sampler.from_x_0_and_eps:
+            yield (
+                f"guidance=cfgpp with sampler={sampler.kind}: its two answers, x_0 and eps, need sampler=ddim, euler or ddpm"
+            )
+        if self.rescale > 0 or self.threshold or self.schedule != "constant":
+            yield "guidance=cfgpp: rescale, threshold and schedule change x_0 alone or w beyond 1; leave them off"

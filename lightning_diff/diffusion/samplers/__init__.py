@@ -1,0 +1,1 @@
+"""Samplers: from noise to picture. Each is a choice of `sampler`; each file holds one family."""

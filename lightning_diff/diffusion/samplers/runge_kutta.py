@@ -1,0 +1,95 @@
+"""Euler's step, Heun's and the midpoint's on the probability flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...config.fields import between
+from ...config.registry import choice
+from ..records import Moment, Prediction
+from .base import Fresh, Sampler, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..denoiser import Denoiser
+    from ..path import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungeKutta(Sampler):
+    """A step on the probability flow, which is dy / du = eps - k x_0 in the coordinates y = x / (alpha + k sigma),
+    u = sigma / (alpha + k sigma).
+
+    k = 0 are those of Karras et al. 2022 (algorithm 1), k = 1 those of the straight path, whatever path the network has
+    learned. Euler's step is DDIM's in either. Of order 2, k = 1 was measured on a mixture of known flow at 9 to 14 times
+    less error for 8 evaluations (benchmarks/convergence.py), and it allows alpha(1) = 0.
+    """
+
+    k: ClassVar[float] = 1.0
+
+    def slope(self, denoise: Denoiser, path: Path, y: Tensor, d: Tensor, t: Moment, s: Moment, du: float) -> Tensor:
+        """dy / du of the step from y at t to s; `d` is that at t."""
+        return d
+
+    def size(self, m: Moment) -> float:
+        return float(m.alpha + self.k * m.sigma)
+
+    def direction(self, p: Prediction) -> Tensor:
+        return p.eps - self.k * p.x_0
+
+    def stepper(self, denoise: Denoiser, path: Path) -> Step:
+        def step(x: Tensor, t: Moment, s: Moment, fresh: Fresh) -> tuple[Tensor, Prediction]:
+            p = denoise(x, t)
+            du = s.sigma / self.size(s) - t.sigma / self.size(t)
+            y = x / self.size(t)
+            return (y + du * self.slope(denoise, path, y, self.direction(p), t, s, du)) * self.size(s), p
+
+        return step
+
+
+@choice("sampler", "euler")
+class Euler(RungeKutta):
+    """Euler's step on the probability flow; it is DDIM's without fresh noise."""
+
+    from_x_0_and_eps: ClassVar[bool] = True
+
+
+@choice("sampler", "heun")
+class Heun(RungeKutta):
+    """Heun's step in the straight path's coordinates, of order 2: two evaluations a step, one in the last."""
+
+    steps: int = between(10, 1, 1000)
+
+    def slope(self, denoise: Denoiser, path: Path, y: Tensor, d: Tensor, t: Moment, s: Moment, du: float) -> Tensor:
+        if s.sigma <= 0:
+            return d
+        p = denoise((y + du * d) * self.size(s), s)
+        return 0.5 * (d + p.eps - self.k * p.x_0)
+
+
+@choice("sampler", "heun_karras")
+class HeunKarras(Heun):
+    """Karras et al. 2022, algorithm 1, in x / alpha, as k-diffusion and diffusers have it; heun has less error at few
+    steps."""
+
+    k: ClassVar[float] = 0.0
+
+    def conflicts(self, objective: Any) -> Iterator[str]:
+        yield from super().conflicts(objective)
+        if objective.ends_in_noise:
+            yield f"sampler=heun_karras {objective.pure_noise}; use heun, which is better there"
+
+
+@choice("sampler", "midpoint")
+class Midpoint(RungeKutta):
+    """The midpoint's step in the straight path's coordinates, of order 2: two evaluations a step."""
+
+    steps: int = between(10, 1, 1000)
+
+    def slope(self, denoise: Denoiser, path: Path, y: Tensor, d: Tensor, t: Moment, s: Moment, du: float) -> Tensor:
+        at = t.sigma / self.size(t) + 0.5 * du
+        middle = path.at_ratio(at / (1 - self.k * at))
+        return self.direction(denoise((y + 0.5 * du * d) * self.size(middle), middle))
