@@ -6,15 +6,15 @@ import os
 
 import torch
 
-from .config.schema import Training
+
+def on_gpu(accelerator: str) -> bool:
+    """`accelerator` is training.accelerator: auto, cpu or gpu."""
+    return accelerator != "cpu" and torch.cuda.is_available()
 
 
-def on_gpu(training: Training) -> bool:
-    return training.accelerator != "cpu" and torch.cuda.is_available()
-
-
-def device_of(training: Training) -> str:
-    return "cuda" if on_gpu(training) else "cpu"
+def device_of(accelerator: str) -> str:
+    """cuda where a GPU is there and is not refused, else cpu."""
+    return "cuda" if on_gpu(accelerator) else "cpu"
 
 
 def bf16_pays(device: str) -> bool:

@@ -18,9 +18,9 @@ from lightning_diff.data.shards import identity
 from lightning_diff.data.synthetic.registry import get_world
 from lightning_diff.evaluation.component_metrics import correct, distinct, psnr, recall_at_1
 from lightning_diff.models.build import load_part
-from lightning_diff.models.load import load_model
 from lightning_diff.nets.weights import read_passport
 from lightning_diff.pipeline.components import EXPERIMENTS, find_part
+from lightning_diff.pipeline.objects import model_of
 
 PARTS_FOLDER = SHIPPED / "still_life" / PARTS
 
@@ -80,7 +80,7 @@ def test_towers(part: str, held_out: PictureBatch) -> None:
 
 def test_the_shipped_model_draws_what_is_asked_for(held_out: PictureBatch) -> None:
     run = shipped_run()
-    model = load_model(replace(load_config(Path(run) / "config.yaml")), run)
+    model = model_of(replace(load_config(Path(run) / "config.yaml")), run)
     classifier = load_part(PARTS_FOLDER / "attributes.safetensors")
     single = [i for i, n in enumerate(held_out.labels["count"].tolist()) if n == 0][:64]
     images = model.generate([held_out.captions[i] for i in single], single, 3.0)[0]

@@ -13,6 +13,7 @@ from ..config.errors import ConfigError, nearest
 from ..config.ignored import check_words
 from ..config.messages import wrong_word
 from ..config.paths import CONF
+from ..config.plugins import load_plugins
 from ..pipeline.naming import group_name, run_name
 from ..tracking.installed import check_installed
 from .errors import guarded
@@ -30,6 +31,7 @@ def train_command() -> None:
 
     from .hydra_targets import guard_hydra
 
+    guarded(lambda: load_plugins(sys.argv[1:]))
     register_schema()
     guard_hydra()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..interop.export import export_pipeline, export_single_file, exportable_tower, scheduler_config
-from ..models.load import load_model
+from ..pipeline.objects import model_of
 from ..ranks import say
 
 
@@ -15,7 +15,7 @@ def export(config: Config, folder: Path, form: str, out: Path) -> None:
     """Writes `out`. Raises ConfigError when the run's nets are not of latent diffusion's architecture."""
     if out.exists():
         raise ConfigError(f"out={out}: it is there already; give another name")
-    model = load_model(config, folder)
+    model = model_of(config, folder)
     tower = exportable_tower(model.net, model.autoencoder, model.tower, config.text.null)
     if form == "single_file":
         export_single_file(out, model.net, model.autoencoder, tower)

@@ -9,8 +9,10 @@ from rich.progress import Progress
 
 from ..config.paths import PARTS
 from ..config.schema import Config
+from ..data.dataset import pictures
 from ..data.index import build_index
 from ..data.shards import identity, prepare
+from ..devices import device_of
 from ..pipeline.components import find_part, needed_parts, place_part
 from ..ranks import console, say
 from ..training.features import frozen_nets
@@ -44,6 +46,9 @@ def prepare_experiment(config: Config) -> None:
     with TemporaryDirectory() as scratch:
         for part in ("autoencoder", "text"):
             place_part(part, config, Path(scratch))
-        features = frozen_nets(config, Path(scratch) / PARTS).features
+        train = pictures(config, "train")
+        assert train is not None
+        device = device_of(config.training.accelerator)
+        features = frozen_nets(train, Path(scratch) / PARTS, Path(config.cache), device).features
     say(f"parts: {', '.join(f'{part} {path}' for part, path in paths.items())}")
     say(f"features of {len(features)} pictures and captions, in {config.cache}")

@@ -8,14 +8,14 @@ from pathlib import Path
 from PIL import Image
 
 from ..config.schema import Config
-from ..models.load import load_model
+from ..pipeline.objects import model_of
 from ..ranks import say
 from ..tracking.figures import save_grid
 
 
 def sample(config: Config, folder: Path, prompts: list[str], count: int, out: Path) -> None:
     """`count` pictures of each prompt, seeds config.seed and on: PNG files and one grid, in `out`."""
-    model = load_model(config, folder)
+    model = model_of(config, folder)
     for prompt in prompts:
         if unknown := model.tower.unknown(prompt):
             say(f"{prompt!r}: never seen in training: {', '.join(dict.fromkeys(unknown))}")

@@ -22,6 +22,7 @@ from .errors import ConfigError, nearest
 from .ignored import check_words
 from .messages import one_line, wrong_word
 from .paths import CONF
+from .plugins import load_plugins
 from .registry import GROUPS, PLACES, choices, schema_of
 from .schema import Config, Slurm
 from .versions import upgraded
@@ -39,6 +40,7 @@ def register_schema() -> None:
 
 def compose_config(overrides: Sequence[str]) -> Config:
     """The config of `train.py OVERRIDES`. Raises ConfigError."""
+    load_plugins(overrides)
     register_schema()
     try:
         with _composing():
@@ -66,6 +68,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; run= names a run folder, for example run=outputs/base")
     try:
+        load_plugins(overrides)
         node: Any = OmegaConf.create(upgraded(_plain(path)))
         known = set(keys(Config()))
         for override in OverridesParser.create().parse_overrides(list(overrides)):

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from .checks import check, keys
 from .errors import ConfigError, nearest
 from .messages import one_line
+from .plugins import check_plugins
 from .registry import Choice, choices, named, owners, schema_of
 from .schema import Config
 
@@ -21,6 +22,8 @@ PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", 
 
 def to_config(node: DictConfig) -> Config:
     """The config, with nothing left over and every value of its type. Raises ConfigError."""
+    if plugins := [str(name) for name in node.get("plugins") or []]:
+        check_plugins(plugins)  # first: without them the choices that they bring are unknown
     node = copy.deepcopy(node)
     OmegaConf.resolve(node)
     config = _object(Config, node, "")

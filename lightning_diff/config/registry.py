@@ -13,6 +13,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
@@ -45,7 +46,19 @@ class Choice:
 
 
 _known: dict[str, dict[str, type[Choice]]] = {}
-_plugin = ""  # the hash of the file that is being loaded
+_plugin = ""  # the hash of the plugin's file that is being loaded
+
+
+@contextmanager
+def registering(plugin: str) -> Iterator[None]:
+    """While a plugin is loaded: what it registers carries the hash of its file. A plugin that was loaded before, and has
+    changed since, takes the place of what it registered then."""
+    global _plugin
+    _plugin = plugin
+    try:
+        yield
+    finally:
+        _plugin = ""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
@@ -60,9 +73,12 @@ def choice(group: str, name: str) -> Callable[[type[C]], type[C]]:
         cls.__annotations__ = {"kind": "str", **inspect.get_annotations(cls)}
         cls.kind, cls.group, cls.plugin = name, group, _plugin
         made = dataclass(frozen=True, kw_only=True)(cls)
-        found = _known.setdefault(group, {}).setdefault(name, made)
-        if found.__qualname__ != made.__qualname__ or found.__module__ != made.__module__:
+        if _plugin:
+            _load(group)  # this project's own first: a plugin does not take their names
+        found = _known.setdefault(group, {}).get(name, made)
+        if found.__module__ != made.__module__:
             raise ConfigError(f"{group}={name}: {found.__module__} and {made.__module__} both register it; rename one")
+        _known[group][name] = made
         return made
 
     return register

@@ -231,6 +231,7 @@ class Config:
     `init_from` is where to start from: a weights file, a diffusers folder, or a single-file checkpoint. `part_steps` is
     the share of their own experiments' steps that frozen parts get when they have to be trained first. `pins`: SHA-256
     sums (12 digits or more) of the weights files that this config may name; if there are any, others are refused.
+    `plugins`: files, or names of installed packages, that add choices of a user's own; from the command line alone.
     """
 
     version: int = one_of(2, 2)  # of the keys' names: versions.py reads older ones
@@ -241,6 +242,7 @@ class Config:
     seed: int = between(0, 0, 2**32 - 1)
     init_from: str | None = None
     pins: list[str] = listed()
+    plugins: list[str] = listed()
     part_steps: float = above(1.0, 0, high=1)
     data: Data = field(default_factory=Data)
     autoencoder: Autoencoder = field(default_factory=Autoencoder)

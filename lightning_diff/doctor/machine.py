@@ -140,7 +140,7 @@ def bf16(p: Patient) -> Finding:
     asked, what = precision_of(p.config.training), "precision"
     if asked != "bf16-mixed":
         return Finding(what, OK, str(asked))
-    if not bf16_pays(device_of(p.config.training)):
+    if not bf16_pays(device_of(p.config.training.accelerator)):
         return Finding(what, WARNING, "bf16 is emulated here: right, but slow", "training.precision=32-true")
     return Finding(what, OK, "bf16-mixed, which the device computes with")
 
@@ -151,10 +151,10 @@ def threads(p: Patient) -> Finding:
     bound, each = number("SLURM_CPUS_PER_TASK"), torch.get_num_threads()
     cores, here = (bound, 1) if bound else (len(os.sched_getaffinity(0)), t.devices)  # a task of SLURM has its own
     said = f"{each} threads and {t.workers} workers for each of {here} ranks, {cores} cores"
-    fit = max(1, cores // here - (t.workers if on_gpu(t) else 0))
+    fit = max(1, cores // here - (t.workers if on_gpu(t.accelerator) else 0))
     if here * each > cores:
         return Finding(what, WARNING, said, f"export OMP_NUM_THREADS={fit}")
-    if not on_gpu(t) and 2 * here * each <= cores:
+    if not on_gpu(t.accelerator) and 2 * here * each <= cores:
         return Finding(
             what, WARNING, f"{said}: cores stand idle", f"export OMP_NUM_THREADS={fit}, --cpus-per-task more"
         )

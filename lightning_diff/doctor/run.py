@@ -39,7 +39,7 @@ def memory(p: Patient) -> Finding:
     parts, t = p.costs.memory, p.config.training
     total = sum(parts.values())
     listed = ", ".join(f"{name} {size(count)}" for name, count in parts.items())
-    if on_gpu(t):
+    if on_gpu(t.accelerator):
         free, where = torch.cuda.mem_get_info()[0], "on the GPU"
     else:
         free, where = _free_memory(), f"here, for {t.devices} ranks"

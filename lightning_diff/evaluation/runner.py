@@ -18,9 +18,9 @@ from ..config.schema import Config
 from ..data.shards import digest
 from ..devices import device_of, take_own_gpu
 from ..files import file_hash
-from ..models.latent_diffusion import TextToImage, path_of, precision_of
-from ..models.load import load_model
+from ..models.latent_diffusion import TextToImage, precision_of
 from ..nets.weights import save_arrays
+from ..pipeline.objects import model_of, path_of
 from ..pipeline.report import keep_for_report, make_report
 from ..pipeline.run import Run, refuse_another
 from ..ranks import console, first_rank, say, share_of
@@ -78,7 +78,7 @@ def sweep_run(run: Run, configs: Sequence[Config]) -> None:
 def _resolved(config: Config) -> Config:
     """With the steps and the precision that the sampler will have: what passports say."""
     sampler = config.sampler.resolve_nfe(config.guidance, path_of(config.objective))
-    precision = precision_of(sampler, device_of(config.training))
+    precision = precision_of(sampler, device_of(config.training.accelerator))
     return replace(config, sampler=replace(sampler, precision=precision))
 
 
@@ -119,7 +119,7 @@ class _Drawing:
 
     def generate(self, some: Sequence[Case], first: int, stop: int) -> Tensor:
         if self.model is None:
-            self.model = load_model(self.config, self.folder, self.ema)
+            self.model = model_of(self.config, self.folder, self.ema)
         scales = [case.scale for case in some]
         return self.model.generate(self.exam.captions[first:stop], self.exam.seeds(first, stop), *scales)
 
@@ -177,7 +177,7 @@ def _publish(run: Run, exam: Exam, made_by: dict[str, Config]) -> None:
     rows, shown = study_rows(folder)
     best, mine = best_row(rows), [r for r in rows if digest(r["passport"]) in made_by]
     ours = best_row(mine)
-    model = load_model(made_by[digest(ours["passport"])], folder, ours["ema"])
+    model = model_of(made_by[digest(ours["passport"])], folder, ours["ema"])
     keep_for_report(run, model, captions, float(ours["scale"]), exam.split)
     write_tables(folder / "sweep", {folder.name: rows})
     pictures = {Case(*(r[f] for f in Case._fields)).label: shown[digest(r["passport"])] for r in mine}

@@ -101,7 +101,7 @@ def _judges(config: Config, folder: Path, reference: Tensor) -> tuple[Judges, di
     path = place_part("judge", config, folder)
     if file_hash(path) == file_hash(folder / PARTS / "text.safetensors"):
         raise ConfigError(f"{path}: the tower that conditions cannot be its own judge; give another tower")
-    device = device_of(config.training)
+    device = device_of(config.training.accelerator)
     tower = load_part(path).to(device)
     own = f"judge {file_hash(path)}"
     embedding = _reference(reference, judge_features(tower), own, Path(config.cache))

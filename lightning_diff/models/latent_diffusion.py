@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..config.schema import Objective
 from ..data.decode import to_pixels
 from ..devices import bf16_pays
 from ..diffusion.denoiser import Denoiser, WithoutCaption, WorseNetwork
@@ -19,11 +18,6 @@ from ..diffusion.samplers.base import Sampler
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
 from ..nets.unet import Condition, UNet, prepare
-
-
-def path_of(o: Objective) -> Path:
-    """The path that the config describes."""
-    return Path(o.schedule, o.prediction, o.data_std)
 
 
 def precision_of(s: Sampler, device: str) -> str:

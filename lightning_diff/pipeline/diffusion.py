@@ -11,7 +11,9 @@ import torch
 
 from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
+from ..data.dataset import pictures
 from ..data.shards import identity
+from ..devices import device_of
 from ..models.build import build, null_condition, parameters, start_from, unet_net
 from ..models.latent_diffusion import TextToImage
 from ..nets.lora import adapters, add_lora, merged_state
@@ -42,7 +44,9 @@ def train_diffusion(run: Run) -> None:
 
 def _train(run: Run) -> None:
     config, folder = run.config, run.folder
-    frozen = frozen_nets(config, folder / PARTS)
+    train = pictures(config, "train")
+    assert train is not None
+    frozen = frozen_nets(train, folder / PARTS, Path(config.cache), device_of(config.training.accelerator))
     autoencoder, tower, features = frozen.autoencoder, frozen.tower, frozen.features
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
     arguments = unet_net(config, autoencoder, null)
@@ -62,13 +66,13 @@ def _train(run: Run) -> None:
         return [Quick(config.evaluation.every, measure, run.record, run.mirror.train)]
 
     title, mirror = folder.name, run.mirror.train
-    fit(module, features, config, folder, run.record, console, mirror, title, quick)
+    fit(module, features, config.training, config.seed, folder, run.record, console, mirror, title, quick)
     if not first_rank():
         wait_for(folder / WEIGHTS)
         return
     if config.training.strategy == "fsdp":  # this rank has parts; the checkpoint has all
         module = _module(config, folder, arguments, null)
-        fit(module, features, config, folder, run.record, console, mirror, title)
+        fit(module, features, config.training, config.seed, folder, run.record, console, mirror, title)
     passport = {
         "part": "unet",
         "net": arguments,

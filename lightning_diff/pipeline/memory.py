@@ -24,13 +24,13 @@ def check_machine(config: Config) -> None:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if t.accelerator == "gpu" and not gpus:
         raise ConfigError("training.accelerator=gpu: there is no GPU here; use auto or cpu")
-    if on_gpu(t) and t.devices > gpus:
+    if on_gpu(t.accelerator) and t.devices > gpus:
         raise ConfigError(f"training.devices={t.devices}: there are {gpus} GPUs here")
     if t.nodes > 1 and rank_of()[1] == 1:
         raise ConfigError(
             f"training.nodes={t.nodes}: start a process for each rank, with sbatch slurm/train.sbatch or torchrun"
         )
-    has = torch.cuda.get_device_properties(0).total_memory if on_gpu(t) else _memory()
+    has = torch.cuda.get_device_properties(0).total_memory if on_gpu(t.accelerator) else _memory()
     needs = least_memory(config)
     if needs > has:
         raise ConfigError(

@@ -10,7 +10,7 @@ from ..config.schema import Config
 LONGEST = 150  # of a run's name: file systems allow 255, and figures and reports are named after it
 # Overrides that say where a run is kept and where it runs, not what it is: the same run on other ranks has the same name.
 PLACE = (
-    *("experiment=", "name=", "tracking", "outputs=", "cache=", "pins="),
+    *("experiment=", "name=", "tracking", "outputs=", "cache=", "pins=", "plugins="),
     *(f"training.{key}=" for key in ("accelerator", "devices", "nodes", "strategy", "workers")),
 )
 

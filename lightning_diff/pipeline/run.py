@@ -21,7 +21,10 @@ from ..tracking.mirrors import Mirrors, open_mirrors
 from ..tracking.record import Record
 
 # What may differ when the same folder is trained on: where it runs and what is done afterwards.
-FREE = ("outputs", "cache", "name", "part_steps", "init_from", "pins", "sampler", "guidance", "evaluation", "tracking")
+FREE = (
+    *("version", "outputs", "cache", "name", "part_steps", "init_from", "pins", "plugins"),
+    *("sampler", "guidance", "evaluation", "tracking"),
+)
 FREE_TRAINING = (
     "accelerator",
     "devices",

@@ -62,11 +62,12 @@ def train_part(run: Run) -> None:
     say(f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {len(train_set)} pictures, in {run.folder}")
     if config.init_from and not (run.folder / LAST).is_file():
         start_from(module.net, Path(config.init_from))
-    fit(module, train_set, config, run.folder, run.record, console, run.mirror.train, str(config.name or config.task))
+    title = str(config.name or config.task)
+    fit(module, train_set, config.training, config.seed, run.folder, run.record, console, run.mirror.train, title)
     if not first_rank():
         wait_for(path)
         return
-    net = module.averaged().to(device_of(config.training))
+    net = module.averaged().to(device_of(config.training.accelerator))
     from ..evaluation.component_metrics import measure
 
     held_out = pictures(config, "test", heads) or train_set

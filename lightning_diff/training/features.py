@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from ..config.schema import Config
 from ..data.cache import Watch, cached_arrays
-from ..data.dataset import Arrays, Pictures, pictures
+from ..data.dataset import Arrays, Pictures
 from ..data.decode import to_unit
-from ..devices import device_of
 from ..files import file_hash
 from ..models.build import load_part
 from ..nets.autoencoder import LatentSpace
@@ -42,16 +40,14 @@ class Frozen:
     features: Arrays
 
 
-def frozen_nets(config: Config, parts: Path) -> Frozen:
+def frozen_nets(train: Pictures, parts: Path, cache: Path, device: str) -> Frozen:
     """Of the weights in the folder `parts`, with the features of the training's pictures and captions from the cache, which
     is filled first: mean and std of each picture's posterior, tokens, mask and pooled of each caption; float16 but for
     the mask. Nothing random is in it: the posterior's sample, the noise and the caption's dropout are drawn in training.
     """
     files = {part: parts / f"{part}.safetensors" for part in ("autoencoder", "text")}
     hashes = {part: file_hash(path) for part, path in files.items()}
-    autoencoder, tower = (load_part(path).to(device_of(config.training)) for path in files.values())
-    train, cache = pictures(config, "train"), Path(config.cache)
-    assert train is not None
+    autoencoder, tower = (load_part(path).to(device) for path in files.values())
     made_by = manifests(train, hashes)
     latents = cached_arrays(
         cache / "latents",

@@ -13,16 +13,16 @@ import torch
 from pytorch_lightning.strategies import ModelParallelStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ..cluster.signals import STOP
-from ..config.schema import Config, Training
-from ..data.dataset import whole
-from ..data.order import Batches, sample_at
+from ..config.schema import Training
+from ..data.order import sample_at
 from ..devices import bf16_pays, device_of, on_gpu
 from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import WholeCheckpoints, read_checkpoint
+from .datamodule import Stream
 from .modules.base import Trained
 from .posthoc import Snapshots
 from .watchdog import Watchdog
@@ -30,38 +30,9 @@ from .watchdog import Watchdog
 LAST = Path("checkpoints") / "last.ckpt"
 
 
-class Stream(pl.LightningDataModule):
-    """The loader of a rank, from the step that the trainer is at: where to go on is one integer."""
-
-    def __init__(self, dataset: Dataset[Any], training: Training, seed: int) -> None:
-        super().__init__()
-        self.dataset, self.config, self.seed = dataset, training, seed
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        assert self.trainer is not None
-        t, c = self.trainer, self.config
-        batches = Batches(
-            len(self.dataset),  # type: ignore[arg-type]
-            c.batch,
-            c.steps,
-            self.seed,
-            t.global_step,
-            t.global_rank,
-            t.world_size,
-        )
-        return DataLoader(
-            self.dataset,
-            batch_sampler=batches,
-            num_workers=c.workers,
-            collate_fn=whole,
-            pin_memory=t.strategy.root_device.type == "cuda",
-            prefetch_factor=4 if c.workers else None,
-        )
-
-
 def precision_of(training: Training) -> Any:
     """bf16 where it pays, unless the config says otherwise."""
-    auto = "bf16-mixed" if bf16_pays(device_of(training)) else "32-true"
+    auto = "bf16-mixed" if bf16_pays(device_of(training.accelerator)) else "32-true"
     return auto if training.precision == "auto" else training.precision
 
 
@@ -70,7 +41,7 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
-    if on_gpu(training):
+    if on_gpu(training.accelerator):
         torch.set_float32_matmul_precision("high")
     ranks = training.devices * training.nodes
     strategy: Any = "auto"
@@ -79,7 +50,7 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
     trainer = pl.Trainer(
         max_steps=training.steps,
         max_epochs=-1,
-        accelerator="gpu" if on_gpu(training) else "cpu",
+        accelerator="gpu" if on_gpu(training.accelerator) else "cpu",
         devices=training.devices,
         num_nodes=training.nodes,
         strategy=strategy,
@@ -94,7 +65,7 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
         enable_model_summary=False,
         num_sanity_val_steps=0,
         limit_val_batches=0,
-        benchmark=on_gpu(training),
+        benchmark=on_gpu(training.accelerator),
         profiler="simple" if training.profile else None,
     )
     # Its handlers talk to other ranks from within a signal, and end a terminated run with exit code 0.
@@ -105,7 +76,8 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
 def fit(
     module: Trained,
     dataset: Dataset[Any],
-    config: Config,
+    training: Training,
+    seed: int,
     folder: Path,
     record: Record,
     console: Console,
@@ -113,11 +85,11 @@ def fit(
     title: str,
     extra: Callable[[], list[pl.Callback]] = list,
 ) -> int:
-    """Train to config.training.steps, from the folder's last checkpoint if there is one. Returns the step it began at.
+    """Train to training.steps, from the folder's last checkpoint if there is one. Returns the step it began at.
 
     Raises Interrupted when a signal asked it to stop.
     """
-    t = config.training
+    t = training
     last = folder / LAST
     begin = 0
     if last.is_file():
@@ -130,7 +102,7 @@ def fit(
 
     def keys_of(step: int) -> list[str]:
         rows = range(step * t.batch, (step + 1) * t.batch)
-        return [dataset.name(sample_at(p, len(dataset), config.seed)) for p in rows]  # type: ignore[attr-defined,arg-type]
+        return [dataset.name(sample_at(p, len(dataset), seed)) for p in rows]  # type: ignore[attr-defined,arg-type]
 
     callbacks = [
         Meters(record, t.log_every, t.batch, mirror, keys_of),
@@ -142,7 +114,7 @@ def fit(
     ]
 
     trainer = make_trainer(t, folder, callbacks)
-    stream = Stream(dataset, t, config.seed)
+    stream = Stream(dataset, t, seed)
     STOP.deferred = True
     try:
         trainer.fit(module, datamodule=stream, ckpt_path=str(last) if last.is_file() else None, weights_only=True)

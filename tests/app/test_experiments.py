@@ -24,7 +24,7 @@ from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF, SHIPPED
 from lightning_diff.evaluation.runner import evaluate
-from lightning_diff.models.load import load_model
+from lightning_diff.pipeline.objects import model_of
 from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking.record import Record
 from tests import conftest
@@ -139,7 +139,7 @@ def test_a_learned_null_begins_as_the_empty_caption_and_moves(tmp_path: Path) ->
     more = ["text.null=learned", "training.steps=40", "objective.caption_dropout=0.5", "evaluation.enabled=false"]
     folder = tmp_path / "run"
     train(compose_config(short("base", tmp_path, *more)), folder)
-    model = load_model(load_config(folder / "config.yaml"), folder)
+    model = model_of(load_config(folder / "config.yaml"), folder)
     empty, state = model.tower.condition([""]), load_file(folder / "weights.safetensors")
     assert torch.equal(model.null.tokens, state["null.tokens"]) and bool(model.null.mask.all())
     moved = float((model.null.tokens - empty.tokens).abs().max())

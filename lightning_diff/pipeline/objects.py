@@ -1,0 +1,32 @@
+"""The config, spent: the objects that it means, for the rooms below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..config.schema import Config, Objective
+from ..devices import device_of
+from ..diffusion.path import Path as DiffusionPath
+from ..models.latent_diffusion import TextToImage
+from ..models.load import load_model
+
+
+def path_of(o: Objective) -> DiffusionPath:
+    """The probability path of an objective."""
+    return DiffusionPath(o.schedule, o.prediction, o.data_std)
+
+
+def model_of(config: Config, folder: Path, ema: float = 0.0) -> TextToImage:
+    """The model of a run folder, drawing as the config says. Raises ConfigError."""
+    t = config.training
+    return load_model(
+        folder,
+        path_of(config.objective),
+        config.sampler,
+        config.guidance,
+        config.data.image_size,
+        device_of(t.accelerator),
+        config.text.null,
+        ema,
+        t.compile,
+    )

@@ -1,0 +1,41 @@
+"""The loader of a rank: which samples make up a step is a function of the seed and the step (law 1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader, Dataset
+
+from ..config.schema import Training
+from ..data.dataset import whole
+from ..data.order import Batches
+
+
+class Stream(pl.LightningDataModule):
+    """The loader of a rank, from the step that the trainer is at: where to go on is one integer."""
+
+    def __init__(self, dataset: Dataset[Any], training: Training, seed: int) -> None:
+        super().__init__()
+        self.dataset, self.config, self.seed = dataset, training, seed
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        t, c = self.trainer, self.config
+        batches = Batches(
+            len(self.dataset),  # type: ignore[arg-type]
+            c.batch,
+            c.steps,
+            self.seed,
+            t.global_step,
+            t.global_rank,
+            t.world_size,
+        )
+        return DataLoader(
+            self.dataset,
+            batch_sampler=batches,
+            num_workers=c.workers,
+            collate_fn=whole,
+            pin_memory=t.strategy.root_device.type == "cuda",
+            prefetch_factor=4 if c.workers else None,
+        )
