@@ -24,8 +24,22 @@ cluster: setup
 
 setup: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt
+# $(call install,WORDS): by uv, or by pip where uv is not to be had or does not reach the index that pip knows.
+install = { PATH="$$PATH:$(BIN)" uv pip install --quiet --python $(BIN)/python $(1) || $(BIN)/pip install --quiet $(1); }
+
+.venv/installed: pyproject.toml requirements.txt requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit("python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet --require-hashes -r requirements-uv.txt || true
+	@sed -n '/^setuptools==/,/[^\\]$$/p' requirements.txt >.venv/setuptools.txt
+	@$(call install,--require-hashes -r .venv/setuptools.txt)
+	$(call install,--require-hashes --no-build-isolation -r requirements.txt)
+	@$(call install,--no-deps --no-build-isolation --editable .)
 	touch $@
+
+# Keeps the versions that still fit pyproject.toml; PINS=--upgrade takes the newest.
+PINS ?=
+pins: export UV_CUSTOM_COMPILE_COMMAND = make pins
+pins: setup
+	PATH="$$PATH:$(BIN)" uv pip compile $(COMPILE) --extra test --group setup pyproject.toml --output-file requirements.txt
+	PATH="$$PATH:$(BIN)" uv pip compile $(COMPILE) --group uv --output-file requirements-uv.txt

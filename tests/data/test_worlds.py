@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -69,6 +72,13 @@ def test_judges_know_all_contents_and_none_of_the_tests_pictures() -> None:
     assert {digits.page("test", 0, i)[0] for i in range(500)} < known
     assert any(still_life.scene("all", 0, i)[0].held_out() for i in range(200))
     assert get_world("digits").sample("all", 0, 3, 16).key.startswith("all-")
+
+
+def test_the_shipped_handwriting_is_scikit_learns() -> None:
+    """The sum was made of `sklearn.datasets.load_digits()`, pictures and then labels, as bytes."""
+    with np.load(Path(digits.__file__).with_name("digits.npz"), allow_pickle=False) as data:
+        found = data["pictures"].tobytes() + data["labels"].tobytes()
+    assert hashlib.sha256(found).hexdigest() == "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
 
 def test_splits_share_no_handwriting() -> None:

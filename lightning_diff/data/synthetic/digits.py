@@ -1,7 +1,7 @@
 """Captioned digits, after alignDRAW: one handwritten digit in a corner, or two beside or above each other.
 
-The digits are scikit-learn's real handwriting. A tenth of all *contents* (layout and digits; whatever the phrasing)
-never occurs in training, and the splits share no handwritten picture.
+The digits are real handwriting (digits.npz; digits.LICENSE says where it is from). A tenth of all *contents* (layout and
+digits; whatever the phrasing) never occurs in training, and the splits share no handwritten picture.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,13 +75,12 @@ def page(split: str, seed: int, index: int) -> tuple[Page, np.random.Generator]:
 @lru_cache(maxsize=1)
 def _handwriting() -> dict[str, list[NDArray[np.uint8]]]:
     """split -> for each digit its handwritten pictures, (n, 10, 10), 255 for ink, with a blank border of one pixel."""
-    from sklearn.datasets import load_digits  # here, because it takes a second to import
-
-    data = load_digits()
-    images = np.pad(data.images, ((0, 0), (1, 1), (1, 1))) * (255 / 16)  # the border keeps strokes off the edges
+    with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as data:
+        pictures, labels = data["pictures"], data["labels"]
+    images = np.pad(pictures, ((0, 0), (1, 1), (1, 1))) * (255 / 16)  # the border keeps strokes off the edges
     # Every fifth *of each digit*: the data set runs 0 1 2 ... 9 0 1 2 ..., so that every fifth of all is a 0 or a 5.
-    by_digit = [images[data.target == digit].astype(np.uint8) for digit in range(10)]
-    fifth = [np.arange(len(pictures)) % 5 == 0 for pictures in by_digit]
+    by_digit = [images[labels == digit].astype(np.uint8) for digit in range(10)]
+    fifth = [np.arange(len(p)) % 5 == 0 for p in by_digit]
     return {
         "train": [p[~f] for p, f in zip(by_digit, fifth, strict=True)],
         "test": [p[f] for p, f in zip(by_digit, fifth, strict=True)],
