@@ -20,13 +20,19 @@ PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", 
 
 
 def to_config(node: DictConfig) -> Config:
+    """The config, with nothing left over, every value of its type, and checked. Raises ConfigError."""
+    config = unchecked(node)
+    check(config)
+    return config
+
+
+def unchecked(node: DictConfig) -> Config:
     """The config, with nothing left over and every value of its type. Raises ConfigError."""
     node = copy.deepcopy(node)
     OmegaConf.resolve(node)
     config = _object(Config, node, "")
     assert isinstance(config, Config)
     _at_home(config)
-    check(config)
     return config
 
 

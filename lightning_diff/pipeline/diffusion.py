@@ -11,7 +11,7 @@ import torch
 
 from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
-from ..data.shards import identity
+from ..devices import device_of
 from ..models.build import build, null_condition, parameters, start_from, unet_net
 from ..models.latent_diffusion import TextToImage
 from ..nets.lora import adapters, add_lora, merged_state
@@ -42,7 +42,7 @@ def train_diffusion(run: Run) -> None:
 
 def _train(run: Run) -> None:
     config, folder = run.config, run.folder
-    frozen = frozen_nets(config, folder / PARTS)
+    frozen = frozen_nets(config.data, Path(config.cache), folder / PARTS, device_of(config.training))
     autoencoder, tower, features = frozen.autoencoder, frozen.tower, frozen.features
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
     arguments = unet_net(config, autoencoder, null)
@@ -72,7 +72,7 @@ def _train(run: Run) -> None:
     passport = {
         "part": "unet",
         "net": arguments,
-        "data": identity(config.data),
+        "data": config.data.identity,
         "config": asdict(config),
         "parts": frozen.hashes,
         "torch": torch.__version__,

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..cluster.signals import STOP
 from ..config.schema import Config, Training
-from ..data.dataset import whole
+from ..data.dataset import collate
 from ..data.order import Batches, sample_at
 from ..devices import bf16_pays, device_of, on_gpu
 from ..tracking.record import Record
@@ -53,7 +53,7 @@ class Stream(pl.LightningDataModule):
             self.dataset,
             batch_sampler=batches,
             num_workers=c.workers,
-            collate_fn=whole,
+            collate_fn=collate,
             pin_memory=t.strategy.root_device.type == "cuda",
             prefetch_factor=4 if c.workers else None,
         )
