@@ -91,7 +91,7 @@ def straightforward(run: Path, inception: Path, n: int) -> None:
     from lightning_diff.models.build import load_part
 
     config = load_config(run / "config.yaml", [f"cache={HOME / 'cache'}"])
-    test = pictures(config, "test")
+    test = pictures(config.data, Path(config.cache), "test")
     assert test is not None
     batch = test.range(0, min(len(test), MOST))
     captions = batch.captions[:n]

@@ -14,8 +14,6 @@ from lightning_diff.config.paths import PARTS, SHIPPED
 from lightning_diff.config.schema import Config
 from lightning_diff.data.dataset import PictureBatch, pictures
 from lightning_diff.data.decode import to_pixels, to_unit
-from lightning_diff.data.shards import identity
-from lightning_diff.data.synthetic.registry import get_world
 from lightning_diff.evaluation.component_metrics import correct, distinct, psnr, recall_at_1
 from lightning_diff.models.build import load_part
 from lightning_diff.nets.weights import read_passport
@@ -33,7 +31,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 @pytest.fixture(scope="module")
 def held_out(config: Config) -> PictureBatch:
-    found = pictures(config, "test", tuple(get_world("still_life").attributes))
+    found = pictures(config.data, Path(config.cache), "test", tuple(config.data.attributes))
     assert found is not None
     return found.range(0, 640)
 
@@ -43,7 +41,7 @@ def test_every_part_is_found_for_the_default_data_and_for_no_other(config: Confi
         path = find_part(part, config)
         assert path.parent == PARTS_FOLDER
         passport = read_passport(path)
-        assert passport["part"] == part and passport["data"] == identity(config.data) and passport["metrics"]
+        assert passport["part"] == part and passport["data"] == config.data.identity and passport["metrics"]
 
 
 def test_together_they_are_small() -> None:
@@ -69,9 +67,9 @@ def test_autoencoder(held_out: PictureBatch) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("part", ["text", "judge"])
-def test_towers(part: str, held_out: PictureBatch) -> None:
+def test_towers(part: str, config: Config, held_out: PictureBatch) -> None:
     tower = load_part(PARTS_FOLDER / f"{part}.safetensors")
-    rows = distinct(held_out.captions, held_out.labels, get_world("still_life").unsaid)[:256]
+    rows = distinct(held_out.captions, held_out.labels, config.data.unsaid)[:256]
     assert len(rows) == 256
     images = tower.image_features(to_unit(held_out.images[rows]))
     texts = tower.text_features([held_out.captions[i] for i in rows])

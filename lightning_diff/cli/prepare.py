@@ -9,9 +9,7 @@ from rich.progress import Progress
 
 from ..config.paths import PARTS
 from ..config.schema import Config
-from ..data.dataset import pictures
 from ..data.index import build_index
-from ..data.shards import identity, prepare
 from ..devices import device_of
 from ..pipeline.components import find_part, needed_parts, place_part
 from ..ranks import console, say
@@ -27,14 +25,14 @@ def prepare_data(config: Config) -> None:
             task = tasks.setdefault(split, bar.add_task(split, total=total))
             bar.update(task, completed=done)  # type: ignore[arg-type]
 
-        splits = prepare(config.data, Path(config.cache), told)
+        splits = config.data.prepare(Path(config.cache), told)
     for split, shards in splits.items():
         if shards:
             index = build_index(shards, Path(config.cache))
             say(
                 f"{split}: {len(index)} captioned pictures ({index.skipped} left out) in {len(shards)} shards, {shards[0].parent}"
             )
-    say(f"data: {identity(config.data)}")
+    say(f"data: {config.data.identity}")
 
 
 def prepare_experiment(config: Config) -> None:
@@ -46,9 +44,8 @@ def prepare_experiment(config: Config) -> None:
     with TemporaryDirectory() as scratch:
         for part in ("autoencoder", "text"):
             place_part(part, config, Path(scratch))
-        train = pictures(config, "train")
-        assert train is not None
-        device = device_of(config.training.accelerator)
-        features = frozen_nets(train, Path(scratch) / PARTS, Path(config.cache), device).features
+        features = frozen_nets(
+            config.data, Path(config.cache), Path(scratch) / PARTS, device_of(config.training.accelerator)
+        ).features
     say(f"parts: {', '.join(f'{part} {path}' for part, path in paths.items())}")
     say(f"features of {len(features)} pictures and captions, in {config.cache}")

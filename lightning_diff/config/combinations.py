@@ -15,7 +15,6 @@ def combinations(c: Config) -> Iterator[tuple[bool, str]]:
     yield from _training(c)
     yield from _nets(c)
     yield from _text(c)
-    yield from _data(c)
     yield from _evaluation(c)
     yield from _tracking(c)
     yield from _strategy(c)
@@ -30,25 +29,6 @@ def _training(c: Config) -> Iterator[tuple[bool, str]]:
     yield (
         t.lora > 0 and (c.unet.kind != "ldm" or c.init_from is None or c.task != "diffusion"),
         f"training.lora={t.lora}: adapters are trained on weights of unet.kind=ldm that init_from= names",
-    )
-
-
-def _data(c: Config) -> Iterator[tuple[bool, str]]:
-    yield (
-        c.data.kind in ("folder", "shards") and not c.data.source,
-        f"data.kind={c.data.kind}: say where the pictures are, data.source=PATH",
-    )
-    yield (
-        c.data.kind in ("still_life", "digits") and c.data.test < 64 and c.task == "diffusion" and c.evaluation.enabled,
-        f"data.test={c.data.test}: the sweep needs at least 64 test captions, or evaluation.enabled=false",
-    )
-    yield (
-        c.data.kind == "folder" and 0 < c.data.test < 4 and c.task == "diffusion" and c.evaluation.enabled,
-        f"data.test={c.data.test}: the sweep needs at least 4 test pictures, or 0, which measures with the training's",
-    )
-    yield (
-        c.task == "attributes" and c.data.kind in ("folder", "shards"),
-        f"task=attributes on data.kind={c.data.kind}: only made worlds (still_life, digits) know their attributes",
     )
 
 

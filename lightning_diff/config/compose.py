@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .checks import keys
-from .convert import to_config
+from .convert import to_config, unchecked
 from .errors import ConfigError, nearest
 from .ignored import check_words
 from .messages import one_line, wrong_word
@@ -85,6 +85,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         return to_config(node)
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
+
+
+def stored_config(path: Path) -> Config:
+    """A run's stored config as it was, unchecked: what it names may be gone by now. Raises ConfigError."""
+    return unchecked(OmegaConf.create(upgraded(_plain(path))))  # type: ignore[arg-type]
 
 
 def _group(group: str, name: str) -> Any:

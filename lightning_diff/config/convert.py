@@ -21,6 +21,13 @@ PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", 
 
 
 def to_config(node: DictConfig) -> Config:
+    """The config, with nothing left over, every value of its type, and checked. Raises ConfigError."""
+    config = unchecked(node)
+    check(config)
+    return config
+
+
+def unchecked(node: DictConfig) -> Config:
     """The config, with nothing left over and every value of its type. Raises ConfigError."""
     if plugins := [str(name) for name in node.get("plugins") or []]:
         check_plugins(plugins)  # first: without them the choices that they bring are unknown
@@ -29,7 +36,6 @@ def to_config(node: DictConfig) -> Config:
     config = _object(Config, node, "")
     assert isinstance(config, Config)
     _at_home(config)
-    check(config)
     return config
 
 

@@ -7,16 +7,12 @@ from collections.abc import Iterator, Sequence
 from .errors import ConfigError
 from .schema import Config, Evaluation
 
-WORLDS = ("still_life", "digits")
-
 
 def ignored(c: Config) -> Iterator[tuple[str, str]]:
     """(key, what it belongs to) of keys that have another value than their default, without effect."""
     o, a, u, t, e = c.objective, c.autoencoder, c.unet, c.text, c.evaluation
-    kind, edm = c.data.kind, "edm" in (o.prediction, o.weight)
+    edm = "edm" in (o.prediction, o.weight)
     for name, given, used, where in (
-        ("data.hold_out", not c.data.hold_out, kind in WORLDS, "data=still_life or digits"),
-        ("data.source", c.data.source is not None, kind not in WORLDS, "data=folder or shards"),
         ("autoencoder.weights", a.weights != "auto", c.task == "diffusion", "task=diffusion; init_from= is where to start"),
         ("autoencoder.lpips_weights", a.lpips_weights is not None, a.perceptual > 0, "autoencoder.perceptual > 0"),
         ("autoencoder.adversarial_from", a.adversarial_from > 0, a.adversarial > 0, "autoencoder.adversarial > 0"),
@@ -47,18 +43,15 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
 
 
 def check_words(config: Config, words: Sequence[str]) -> None:
-    """Raises ConfigError for a key that the command names, and that its task, its data or its given weights leave without
+    """Raises ConfigError for a key that the command names, and that its task or its given weights leave without
     use. What comes from a file of conf/ is not meant: a preset serves many commands."""
     c, diffusion = config, config.task == "diffusion"
-    made, shards = c.data.kind in WORLDS, c.data.kind == "shards"
     trains_autoencoder = not diffusion or c.autoencoder.weights == "auto"
     sizes = ("embedding", "context_length", "width", "layers", "vision_width", "vision_layers", "patch_size")
     uses = (
         (("unet", "objective", "sampler", "guidance", "evaluation", "part_steps"), diffusion, "task=diffusion"),
         (("autoencoder",), diffusion or c.task == "autoencoder", "task=diffusion or autoencoder"),
         (("text",), diffusion or c.task == "contrastive", "task=diffusion or contrastive"),
-        (("data.train", "data.seed"), made, "data=still_life or digits"),
-        (("data.test", "data.shard_size"), not shards, "data=still_life, digits or folder"),
         (tuple(f"autoencoder.{k}" for k in ("kl_weight", "perceptual", "lpips_weights", "adversarial", "adversarial_from")),
          trains_autoencoder, "autoencoder.weights=auto"),
         (tuple(f"text.{k}" for k in sizes), not diffusion or c.text.weights == "auto", "text.weights=auto"),

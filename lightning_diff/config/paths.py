@@ -70,15 +70,6 @@ def places(c: Config) -> Iterator[tuple[bool, str]]:
         if name != "evaluation.features_weights" or c.evaluation.features == "dinov2":
             yield not is_safetensors(Path(path)), f"{name}={path}: not a safetensors file"
     yield from pinned(c)
-    source = c.data.source or ""
-    if c.data.kind == "shards":
-        yield (
-            source.startswith("pipe:") or "://" in source,
-            f"data.source={source}: only local paths are read; nothing from outside is executed",
-        )
-        yield "{" not in source and not os.path.exists(source), f"data.source={source}: no such file or folder"
-    if c.data.kind == "folder":
-        yield not os.path.isdir(source), f"data.source={source}: no such folder"
     for name, path in (("outputs", c.outputs), ("cache", c.cache)):
         above = next((p for p in (Path(path), *Path(path).parents) if os.path.exists(p)), None)
         yield (

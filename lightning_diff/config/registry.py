@@ -22,6 +22,7 @@ from .errors import ConfigError, nearest
 
 # The groups of choices, each with the folder of this project's own.
 GROUPS = {
+    "data": "lightning_diff.data.sources",
     "sampler": "lightning_diff.diffusion.samplers",
     "guidance": "lightning_diff.diffusion.guiders",
 }
@@ -131,4 +132,4 @@ def conflicts(made: Choice, others: Any) -> Iterator[str]:
 
 def owners(group: str, key: str) -> list[str]:
     """The choices of a group that have this key."""
-    return [name for name, cls in choices(group).items() if key in {f.name for f in fields(cls)}]
+    return sorted(name for name, cls in choices(group).items() if key in {f.name for f in fields(cls)})

@@ -14,22 +14,6 @@ EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
 
 
 @dataclass
-class Data:
-    """The captioned pictures. `seed` draws other pictures of the same world; `train` and `test` are counts of made
-    pictures (a world), or how many of a folder's are kept for testing (`test`; 0 keeps none). `hold_out` keeps what a
-    made test picture shows out of training; a judge that has never seen it would mark it down, so judges know all."""
-
-    kind: str = one_of("still_life", "still_life", "digits", "folder", "shards")
-    source: str | None = None
-    image_size: int = one_of(64, 16, 32, 64, 128, 256, 512)
-    train: int = between(16384, 1, 10**8)
-    test: int = between(2048, 0, 10**6)
-    seed: int = between(0, 0, 2**32 - 1)
-    hold_out: bool = True
-    shard_size: int = at_least(4096, 1)
-
-
-@dataclass
 class Autoencoder:
     """The first stage: ours (small), or latent diffusion's (ldm). `weights`: auto (shipped, else trained for this data),
     a safetensors file, or a diffusers folder. `groups` of its norms belong to ldm.
@@ -244,7 +228,7 @@ class Config:
     pins: list[str] = listed()
     plugins: list[str] = listed()
     part_steps: float = above(1.0, 0, high=1)
-    data: Data = field(default_factory=Data)
+    data: Any = chosen("data", "still_life")
     autoencoder: Autoencoder = field(default_factory=Autoencoder)
     text: Text = field(default_factory=Text)
     unet: UNet = field(default_factory=UNet)

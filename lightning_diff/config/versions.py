@@ -11,7 +11,8 @@ from typing import Any
 from .registry import named
 
 VERSION = 2
-RENAMED = {  # in version 1 -> now
+RENAMED: dict[str, dict[str, str]] = {  # in version 1 -> now
+    "data": {},
     "sampler": {"name": "kind"},
     "guidance": {"apg_eta": "eta", "apg_norm": "norm", "apg_momentum": "momentum"},
 }

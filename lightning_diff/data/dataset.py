@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..config.schema import Config
 from .decode import BadPicture, fit_square, open_picture, to_tensor
 from .index import Index, ShardReader, build_index
-from .shards import prepare
+from .sources.base import Source
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +23,13 @@ log = logging.getLogger(__name__)
 @dataclass
 class PictureBatch:
     """`images` uint8 [B, 3, H, W], `positions` int64 [B] in the stream, `labels` {head: int64 [B]}, -1 for unknown.
-    `contrasts` are captions that are false of their pictures, empty where there is none."""
+    `hard_negatives` are captions that are nearly theirs, and false of their pictures; empty where there is none."""
 
     images: Tensor
     captions: list[str]
     positions: Tensor
     labels: dict[str, Tensor]
-    contrasts: list[str]
+    hard_negatives: list[str]
 
 
 class Pictures(Dataset[PictureBatch]):
@@ -57,9 +56,9 @@ class Pictures(Dataset[PictureBatch]):
                 log.warning("skipped %s: %s", self.index.keys[place], e)
                 continue
             labels = record.get("labels")
-            contrast = record.get("contrast")
+            negative = record.get("contrast")
             known = labels if isinstance(labels, dict) else {}
-            return to_tensor(picture), caption, known, contrast if isinstance(contrast, str) else ""
+            return to_tensor(picture), caption, known, negative if isinstance(negative, str) else ""
         raise BadPicture("not one picture of the set can be decoded")
 
     def __getitems__(self, places: Sequence[tuple[int, int]]) -> PictureBatch:
@@ -75,8 +74,8 @@ class Pictures(Dataset[PictureBatch]):
         return self.__getitems__([(i, i) for i in range(start, min(stop, len(self)))])
 
 
-class Arrays(Dataset[dict[str, Tensor]]):
-    """Rows of arrays of equal length, named by `keys`, a batch at a time, with their `positions`."""
+class CachedFeatures(Dataset[dict[str, Tensor]]):
+    """The rows of arrays of equal length, a batch at a time, with their `positions`; `keys` are the samples' names."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray], keys: Sequence[str]) -> None:
         self.arrays, self.keys = dict(arrays), keys
@@ -94,14 +93,14 @@ class Arrays(Dataset[dict[str, Tensor]]):
         return batch
 
 
-def whole(batch: Any) -> Any:
-    """The collate function of datasets that fetch a batch whole."""
+def collate(batch: Any) -> Any:
+    """Nothing is left to do: these datasets fetch a whole batch."""
     return batch
 
 
-def pictures(config: Config, split: str, heads: tuple[str, ...] = ()) -> Pictures | None:
-    """The pictures of a split, prepared if they are not there; None if the split is empty."""
-    shards = prepare(config.data, Path(config.cache), lambda s, i, n: None)[split]
+def pictures(source: Source, cache: Path, split: str, heads: Sequence[str] = ()) -> Pictures | None:
+    """The pictures of a split with the labels of these heads, prepared if they are not there; None if the split is empty."""
+    shards = source.prepare(cache)[split]
     if not shards:
         return None
-    return Pictures(build_index(shards, Path(config.cache)), config.data.image_size, heads)
+    return Pictures(build_index(shards, cache), source.image_size, heads)

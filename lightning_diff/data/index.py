@@ -80,7 +80,7 @@ def caption_of(text: bytes, fields: dict[str, Any]) -> str:
 
 
 def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
-    """(key, spans) of each whole sample of one tar, and how many were left out."""
+    """(key, spans) of each complete sample of one tar, and how many were left out."""
     found: dict[str, list[int]] = {}
     size = path.stat().st_size
     damaged = 0
@@ -118,11 +118,11 @@ def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
     except tarfile.TarError as e:
         damaged += 1
         log.warning("%s: %s; what follows is left out", path, e)
-    whole = [(key, s) for key, s in found.items() if s[1] and key in captioned]
+    usable = [(key, s) for key, s in found.items() if s[1] and key in captioned]
     for key, s in found.items():
         if not (s[1] and key in captioned):
             log.warning("%s: sample %s has no %s and is left out", path, key, "caption" if s[1] else "picture")
-    return whole, len(found) - len(whole) + damaged
+    return usable, len(found) - len(usable) + damaged
 
 
 def index_place(shards: Sequence[Path], cache: Path) -> Path:
@@ -139,10 +139,10 @@ def build_index(shards: Sequence[Path], cache: Path) -> Index:
             return Index(list(shards), arrays["spans"], arrays["keys"], int(arrays["skipped"]))
     rows, names, skipped = [], [], 0
     for number, path in enumerate(shards):
-        whole, left_out = _walk(path)
+        usable, left_out = _walk(path)
         skipped += left_out
-        rows += [[number, *spans] for _, spans in whole]
-        names += [key for key, _ in whole]
+        rows += [[number, *spans] for _, spans in usable]
+        names += [key for key, _ in usable]
     if not rows:
         raise ConfigError(f"no usable sample in {len(shards)} shards ({shards[0] if shards else 'none'}, ...)")
     if skipped:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..config.errors import ConfigError
 from .decode import BadPicture, fit_square, open_picture
-from .synthetic.base import Sample
+from .sample import Sample
 
 log = logging.getLogger(__name__)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -49,20 +49,20 @@ def _is_test(index: int, total: int, test: int) -> bool:
     return test > 0 and index * test // total != (index + 1) * test // total
 
 
-def folder_samples(source: Path, image_size: int, test: int) -> Iterator[tuple[str, Iterable[Sample], int]]:
-    """(split, samples, count). Pictures that cannot be read are named in the log, counted and left out."""
-    pictures = folder_pictures(source)
+def split_files(pictures: list[Path], test: int) -> dict[str, list[Path]]:
+    """The pictures of each split. Raises ConfigError if testing would take all of them."""
     if test >= len(pictures):
         raise ConfigError(f"data.test={test}: the folder has {len(pictures)} captioned pictures in all")
-    chosen = {
-        "train": [p for i, p in enumerate(pictures) if not _is_test(i, len(pictures), test)],
-        "test": [p for i, p in enumerate(pictures) if _is_test(i, len(pictures), test)],
+    tests = [_is_test(i, len(pictures), test) for i in range(len(pictures))]
+    return {
+        "train": [p for p, kept in zip(pictures, tests, strict=True) if not kept],
+        "test": [p for p, kept in zip(pictures, tests, strict=True) if kept],
     }
-    for split, paths in chosen.items():
-        yield split, _read(source, paths, image_size), len(paths)
 
 
-def _read(source: Path, paths: list[Path], image_size: int) -> Iterator[Sample]:
+def read_samples(source: Path, paths: list[Path], image_size: int) -> Iterator[Sample]:
+    """The samples of these pictures in the folder `source`. Those that cannot be read are named in the log, counted and
+    left out."""
     skipped = 0
     for number, path in enumerate(paths):
         captions = [line.strip() for line in path.with_suffix(".txt").read_text("utf-8-sig", "replace").splitlines()]

@@ -14,7 +14,6 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ..config.schema import Config
-from ..data.synthetic.registry import get_world
 from ..interop.text import tower_of_folder
 from ..models.build import autoencoder_net, build, tower_config, unet_net
 from ..nets.lora import add_lora
@@ -97,8 +96,8 @@ class Costs:
         if c.task == "autoencoder":
             return {"part": "autoencoder", "net": autoencoder_net(c.autoencoder)}
         if c.task == "attributes":
-            heads = get_world(c.data.kind).attributes
-            return {"part": "attributes", "net": {"heads": {name: len(values) for name, values in heads.items()}}}
+            heads = {name: len(values) for name, values in c.data.attributes.items()}
+            return {"part": "attributes", "net": {"heads": heads}}
         return {"part": "text", "net": {**tower_config(c, []), "vocabulary": None}}
 
     def make(self) -> nn.Module:

@@ -14,9 +14,8 @@ from ..config.paths import WEIGHTS
 from ..data.dataset import Pictures
 from ..data.decode import BadPicture, open_picture
 from ..data.index import Index, ShardReader, build_index, index_place
-from ..data.ingest import folder_pictures
-from ..data.shards import digest, prepared
-from ..data.synthetic.registry import WORLDS
+from ..data.shards import digest
+from ..data.sources.base import SampleSource
 from ..devices import on_gpu
 from ..files import file_hash, holder
 from ..nets.weights import has_passport
@@ -71,17 +70,10 @@ def _index(p: Patient, shards: list[Path]) -> tuple[Index, int]:
 
 def data(p: Patient) -> Finding:
     """Whether the pictures are there, or can be made, and can be read: the first of each shard."""
-    c, what = p.config.data, "data"
-    found = prepared(c, Path(p.config.cache))
-    if found is None and c.kind in WORLDS:
-        return Finding(what, OK, f"{c.train} pictures of {c.kind} and {c.test} for testing will be made first")
+    what = "data"
+    found = p.config.data.prepared(Path(p.config.cache))
     if found is None:
-        pictures = folder_pictures(Path(str(c.source)))
-        bad = [q.name for q in pictures[:: max(1, len(pictures) // (8 * LOOKED_AT))] if not _opens(q.read_bytes())]
-        said = f"{len(pictures)} captioned pictures in {c.source}, to be made into shards first"
-        if bad:
-            return Finding(what, WARNING, f"{said}; {bad[0]} cannot be read", "mend it, or it is left out")
-        return Finding(what, OK, said)
+        return _to_be_made(p.config.data)
     told: list[str] = []
     level, lost = OK, 0
     for split, shards in found.items():
@@ -103,6 +95,18 @@ def data(p: Patient) -> Finding:
     if lost and level == OK:
         level = WARNING
     return Finding(what, level, "; ".join(told), remedy if lost else "")
+
+
+def _to_be_made(source: SampleSource) -> Finding:
+    """Of pictures that are no shards yet: how many, and whether their own files can be read."""
+    counts = {split: count for split, _, count in source.splits()}
+    said = f"{sum(counts.values())} captioned pictures of {source.words}, {counts['test']} of them for testing, will be made"
+    said += " into shards first"
+    files = source.files()
+    bad = [f.name for f in files[:: max(1, len(files) // (8 * LOOKED_AT))] if not _opens(f.read_bytes())]
+    if bad:
+        return Finding("data", WARNING, f"{said}; {bad[0]} cannot be read", "mend it, or it is left out")
+    return Finding("data", OK, said)
 
 
 def _opens(picture: bytes) -> bool:
@@ -205,10 +209,9 @@ def _cache_to_come(p: Patient) -> int:
     c = p.config
     if c.task != "diffusion":
         return 0
-    shards = prepared(c.data, Path(c.cache))
+    shards = c.data.prepared(Path(c.cache))
     if shards is None:
-        count = c.data.train if c.data.kind in WORLDS else len(folder_pictures(Path(str(c.data.source))))
-        return p.costs.sample * count
+        return p.costs.sample * int(c.data.count("train"))
     index, covered = _index(p, shards["train"])
     files = {part: locate_part(part, c).path for part in ("autoencoder", "text")}
     placed = {part: p.folder / "parts" / f"{part}.safetensors" for part in files}

@@ -99,8 +99,8 @@ def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequenc
         elif isinstance(net, Tower):
             values.setdefault("a", []).append(net.image_features(to_unit(images)))
             values.setdefault("b", []).append(net.text_features(batch.captions))
-            if all(batch.contrasts):
-                values.setdefault("c", []).append(net.text_features(batch.contrasts))
+            if all(batch.hard_negatives):
+                values.setdefault("c", []).append(net.text_features(batch.hard_negatives))
         elif isinstance(net, AttributeClassifier):
             values.setdefault("a", []).append(correct(net, images, batch.labels).float())
     joined = {name: torch.cat(v) for name, v in values.items()}

@@ -14,7 +14,6 @@ from ..config.paths import PARTS
 from ..config.schema import Config
 from ..data.dataset import PictureBatch, pictures
 from ..data.shards import digest
-from ..data.synthetic.registry import WORLDS, get_world
 from ..devices import device_of
 from ..files import file_hash
 from ..models.build import load_part
@@ -86,10 +85,8 @@ def picture_key(passport: Passport) -> str:
 def examine(config: Config, folder: Path) -> Exam:
     """Test captions and pictures, or those of the training set where nothing is kept for testing, and the judges, which
     are trained first where there are none. Raises ConfigError."""
-    world = config.data.kind in WORLDS
-    heads = tuple(get_world(config.data.kind).attributes) if world else ()
     for split in ("test", "train"):
-        found = pictures(config, split, heads)
+        found = pictures(config.data, Path(config.cache), split, tuple(config.data.attributes))
         if found is not None:
             asked = found.range(0, min(len(found), MOST))
             judges, judged_by = _judges(config, folder, asked.images)
@@ -114,7 +111,7 @@ def _judges(config: Config, folder: Path, reference: Tensor) -> tuple[Judges, di
         features = f"{'inception' if inception else name} {file_hash(weights)}"
         seen = _reference(reference, extract, features, Path(config.cache))
     classifier, papers = None, {"tower": file_hash(path), "fid_features": features, "clip_score": "100 cos"}
-    if config.data.kind in WORLDS:
+    if config.data.attributes:
         attributes = place_part("attributes", config, folder)
         classifier = load_part(attributes).to(device)
         papers["attributes"] = file_hash(attributes)

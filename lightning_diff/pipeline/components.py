@@ -12,8 +12,7 @@ from ..config.compose import compose_config
 from ..config.errors import ConfigError
 from ..config.paths import PARTS, SHIPPED, WEIGHTS
 from ..config.schema import Autoencoder, Config
-from ..data.shards import digest, identity
-from ..data.synthetic.registry import WORLDS
+from ..data.shards import digest
 from ..files import whole_file
 from ..models.build import autoencoder_net, build, start_from, tower_net
 from ..models.text_encoders import reads_plainly, text_encoder
@@ -53,7 +52,7 @@ def locate_part(part: str, config: Config) -> Place:
     given = {"autoencoder": config.autoencoder.weights, "text": config.text.weights}.get(part, "auto")
     if given != "auto":
         return Place(Path(given), "given")
-    data = identity(config.data)
+    data = config.data.identity
     shipped = SHIPPED / config.data.kind / PARTS / f"{part}.safetensors"
     if shipped.is_file():
         passport = read_passport(shipped)
@@ -76,7 +75,7 @@ def find_part(part: str, config: Config) -> Path:
         from .stages import train
 
         folder = place.path.parent
-        say(f"no {NAMES[part]} for these pictures ({identity(config.data)}): training it first, in {folder}")
+        say(f"no {NAMES[part]} for these pictures ({config.data.identity}): training it first, in {folder}")
         train(place.recipe, folder, wait=True)
     return place.path
 
@@ -104,10 +103,7 @@ def _same_recipe(part: str, config: Config, passport: dict[str, Any]) -> bool:
 def part_config(part: str, config: Config) -> Config:
     """The config of a part's own experiment on this config's data; a judge gets other pictures where they can be made."""
     recipe = compose_config([f"experiment={EXPERIMENTS[part]}"])
-    data = config.data
-    if data.kind in WORLDS:
-        data = replace(data, seed=recipe.data.seed + data.seed, hold_out=part in ("autoencoder", "text"))
-    relative = SHIPPED / WORLDS[0] / PARTS / f"{part}.safetensors"
+    relative = SHIPPED / "still_life" / PARTS / f"{part}.safetensors"
     fits = part == "autoencoder" and relative.is_file() and _same_net(part, config, read_passport(relative))
     t = recipe.training
     training = replace(
@@ -120,7 +116,7 @@ def part_config(part: str, config: Config) -> Config:
     )
     return replace(
         recipe,
-        data=data,
+        data=config.data.others(recipe.data.seed, hold_out=part in ("autoencoder", "text")),
         init_from=str(relative) if fits else None,  # an autoencoder of other pictures is a good start
         autoencoder=config.autoencoder,
         text=replace(recipe.text, **{k: getattr(config.text, k) for k in SIZES}) if part == "text" else recipe.text,
@@ -174,5 +170,5 @@ def needed_parts(config: Config) -> tuple[str, ...]:
     """The frozen parts that training and, if asked for, evaluation use."""
     judges: tuple[str, ...] = ()
     if config.evaluation.enabled:
-        judges = ("judge", "attributes") if config.data.kind in WORLDS else ("judge",)
+        judges = ("judge", "attributes") if config.data.attributes else ("judge",)
     return ("autoencoder", "text", *judges)

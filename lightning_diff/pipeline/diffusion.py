@@ -11,8 +11,6 @@ import torch
 
 from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
-from ..data.dataset import pictures
-from ..data.shards import identity
 from ..devices import device_of
 from ..models.build import build, null_condition, parameters, start_from, unet_net
 from ..models.latent_diffusion import TextToImage
@@ -44,9 +42,7 @@ def train_diffusion(run: Run) -> None:
 
 def _train(run: Run) -> None:
     config, folder = run.config, run.folder
-    train = pictures(config, "train")
-    assert train is not None
-    frozen = frozen_nets(train, folder / PARTS, Path(config.cache), device_of(config.training.accelerator))
+    frozen = frozen_nets(config.data, Path(config.cache), folder / PARTS, device_of(config.training.accelerator))
     autoencoder, tower, features = frozen.autoencoder, frozen.tower, frozen.features
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
     arguments = unet_net(config, autoencoder, null)
@@ -76,7 +72,7 @@ def _train(run: Run) -> None:
     passport = {
         "part": "unet",
         "net": arguments,
-        "data": identity(config.data),
+        "data": config.data.identity,
         "config": asdict(config),
         "parts": frozen.hashes,
         "torch": torch.__version__,

@@ -31,7 +31,8 @@ SPREAD = ("fid", "clip_score", "accuracy")  # over several trainings
 def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale: float, split: str) -> None:
     """What the report shows besides the sweep: one denoising, reconstructions, what the model was trained on."""
     film = list(model.film(captions[0], run.config.evaluation.seed * 2**32, scale))
-    held_out, train = (pictures(run.config, s) for s in (split, "train"))
+    source, cache = run.config.data, Path(run.config.cache)
+    held_out, train = (pictures(source, cache, s) for s in (split, "train"))
     assert held_out is not None and train is not None
     real, seen = held_out.range(0, min(SHOWN, len(held_out))), train.range(0, min(2 * SHOWN, len(train)))
     with torch.no_grad():

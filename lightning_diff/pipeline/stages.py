@@ -12,8 +12,6 @@ import torch
 from ..config.paths import PARTS, SHIPPED, WEIGHTS
 from ..config.schema import Config
 from ..data.dataset import Pictures, pictures
-from ..data.shards import identity
-from ..data.synthetic.registry import WORLDS, get_world
 from ..devices import device_of
 from ..models.build import autoencoder_net, build, load_part, start_from, tower_config
 from ..nets.attributes import AttributeClassifier
@@ -29,7 +27,7 @@ from ..training.trainer import LAST, fit
 from .memory import check_machine
 from .run import Run
 
-SEEING = SHIPPED / WORLDS[0] / PARTS / "text.safetensors"  # whose picture half is the perceptual distance's net
+SEEING = SHIPPED / "still_life" / PARTS / "text.safetensors"  # whose picture half is the perceptual distance's net
 
 
 def train(config: Config, folder: Path, wait: bool = False) -> None:
@@ -52,9 +50,9 @@ def train_part(run: Run) -> None:
     if path.is_file():
         say(f"{run.folder}: finished; its weights are {path}")
         return
-    world = get_world(config.data.kind) if config.data.kind in WORLDS else None
-    heads = tuple(world.attributes) if world else ()
-    train_set = pictures(config, "train", heads)
+    source, cache = config.data, Path(config.cache)
+    heads = tuple(source.attributes)
+    train_set = pictures(source, cache, "train", heads)
     assert train_set is not None
     torch.manual_seed(config.seed)
     part, description, module = _module(config, train_set)
@@ -70,12 +68,12 @@ def train_part(run: Run) -> None:
     net = module.averaged().to(device_of(config.training.accelerator))
     from ..evaluation.component_metrics import measure
 
-    held_out = pictures(config, "test", heads) or train_set
-    metrics = measure(net, train_set, held_out, world.unsaid if world else ())
+    held_out = pictures(source, cache, "test", heads) or train_set
+    metrics = measure(net, train_set, held_out, source.unsaid)
     passport = {
         "part": part,
         "net": description,
-        "data": identity(config.data),
+        "data": source.identity,
         "config": asdict(config),
         "metrics": metrics,
         "torch": torch.__version__,
@@ -97,7 +95,7 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], T
             perceptual = Lpips(Path(a.lpips_weights)) if a.lpips_weights else TowerDistance(load_part(SEEING))
         return "autoencoder", net, AutoencoderModule(built, t, seed, a, perceptual)  # type: ignore[arg-type]
     if config.task == "attributes":
-        net = {"heads": {name: len(values) for name, values in get_world(config.data.kind).attributes.items()}}
+        net = {"heads": {name: len(values) for name, values in config.data.attributes.items()}}
         return "attributes", net, AttributesModule(AttributeClassifier(**net), t, seed)
     net = tower_config(config, [train_set.reader.read(i)[1] for i in range(len(train_set))])
     return config.text.role, net, ContrastiveModule(Tower(net), t, seed)

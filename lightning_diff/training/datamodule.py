@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
 from ..config.schema import Training
-from ..data.dataset import whole
+from ..data.dataset import collate
 from ..data.order import Batches
 
 
@@ -35,7 +35,7 @@ class Stream(pl.LightningDataModule):
             self.dataset,
             batch_sampler=batches,
             num_workers=c.workers,
-            collate_fn=whole,
+            collate_fn=collate,
             pin_memory=t.strategy.root_device.type == "cuda",
             prefetch_factor=4 if c.workers else None,
         )

@@ -12,8 +12,9 @@ import torch
 from rich.progress import track
 
 from ..data.cache import Watch, cached_arrays
-from ..data.dataset import Arrays, Pictures
+from ..data.dataset import CachedFeatures, Pictures, pictures
 from ..data.decode import to_unit
+from ..data.sources.base import Source
 from ..files import file_hash
 from ..models.build import load_part
 from ..nets.autoencoder import LatentSpace
@@ -37,17 +38,19 @@ class Frozen:
     autoencoder: LatentSpace
     tower: TextEncoder
     hashes: dict[str, str]
-    features: Arrays
+    features: CachedFeatures
 
 
-def frozen_nets(train: Pictures, parts: Path, cache: Path, device: str) -> Frozen:
-    """Of the weights in the folder `parts`, with the features of the training's pictures and captions from the cache, which
-    is filled first: mean and std of each picture's posterior, tokens, mask and pooled of each caption; float16 but for
-    the mask. Nothing random is in it: the posterior's sample, the noise and the caption's dropout are drawn in training.
-    """
+def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen:
+    """Of the weights in the folder `parts`, on a device, with the features of the training's pictures and captions from the
+    cache, which is filled first: mean and std of each picture's posterior, tokens, mask and pooled of each caption;
+    float16 but for the mask. Nothing random is in it: the posterior's sample, the noise and the caption's dropout are drawn
+    in training."""
     files = {part: parts / f"{part}.safetensors" for part in ("autoencoder", "text")}
     hashes = {part: file_hash(path) for part, path in files.items()}
     autoencoder, tower = (load_part(path).to(device) for path in files.values())
+    train = pictures(source, cache, "train")
+    assert train is not None
     made_by = manifests(train, hashes)
     latents = cached_arrays(
         cache / "latents",
@@ -65,7 +68,7 @@ def frozen_nets(train: Pictures, parts: Path, cache: Path, device: str) -> Froze
         _shown("captions"),
         share_of(),
     )
-    features = Arrays({**latents, **conditions}, train.index.keys.tolist())
+    features = CachedFeatures({**latents, **conditions}, train.index.keys.tolist())
     return Frozen(autoencoder, tower, hashes, features)
 
 

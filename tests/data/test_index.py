@@ -11,8 +11,8 @@ from PIL import Image
 from lightning_diff.data import decode
 from lightning_diff.data.dataset import Pictures
 from lightning_diff.data.index import Index, ShardReader, build_index
+from lightning_diff.data.sample import Sample
 from lightning_diff.data.shards import write_shards
-from lightning_diff.data.synthetic.base import Sample
 
 Members = list[tuple[str, bytes]]
 Log = pytest.LogCaptureFixture

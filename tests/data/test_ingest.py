@@ -6,10 +6,8 @@ import pytest
 from PIL import Image
 
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.config.schema import Data
 from lightning_diff.data.index import ShardReader, build_index
-from lightning_diff.data.ingest import folder_samples
-from lightning_diff.data.shards import identity, prepare
+from lightning_diff.data.sources.folder import Folder
 
 
 def put(
@@ -22,14 +20,14 @@ def put(
         path.with_suffix(".txt").write_text(caption, "utf-8")
 
 
-def data(folder: Path, test: int = 0) -> Data:
-    return Data(kind="folder", source=str(folder), image_size=16, test=test)
+def data(folder: Path, test: int = 0) -> Folder:
+    return Folder(source=str(folder), image_size=16, test=test)
 
 
 def prepared(folder: Path, cache: Path, test: int = 0) -> dict[str, list[tuple[str, str]]]:
     """{split: (key, caption) of each sample}."""
     found = {}
-    for split, shards in prepare(data(folder, test), cache).items():
+    for split, shards in data(folder, test).prepare(cache).items():
         index = build_index(shards, cache) if shards else None
         reader = index and ShardReader(index)
         found[split] = [(str(k), reader.read(i)[1]) for i, k in enumerate(index.keys)] if index and reader else []
@@ -85,7 +83,7 @@ def test_a_folder_of_nothing_is_one_clear_line(tmp_path: Path, case: str) -> Non
     if case == "all broken":
         (folder / "a.png").write_bytes(b"?")
     with pytest.raises(ConfigError, match=r"^data\.source=") as e:
-        prepare(data(folder), tmp_path / "cache")
+        data(folder).prepare(tmp_path / "cache")
     assert "\n" not in str(e.value)
 
 
@@ -101,15 +99,15 @@ def test_the_splits_share_no_picture_and_lose_none(tmp_path: Path, test: int) ->
 def test_no_split_may_take_everything(tmp_path: Path) -> None:
     put(tmp_path / "f", "a.png", "a caption")
     with pytest.raises(ConfigError, match=r"data\.test=1"):
-        list(folder_samples(tmp_path / "f", 16, 1))
+        data(tmp_path / "f", test=1).prepare(tmp_path / "cache")
 
 
 def test_the_identity_follows_what_is_in_the_folder(tmp_path: Path) -> None:
     put(tmp_path / "f", "a.png", "one")
-    seen = [identity(data(tmp_path / "f"))]
+    seen = [data(tmp_path / "f").identity]
     (tmp_path / "f" / "a.txt").write_text("two")
-    seen.append(identity(data(tmp_path / "f")))
+    seen.append(data(tmp_path / "f").identity)
     put(tmp_path / "f", "b.png", "three")
-    seen.append(identity(data(tmp_path / "f")))
+    seen.append(data(tmp_path / "f").identity)
     assert len(set(seen)) == len(seen)
-    assert identity(data(tmp_path / "f")) == seen[-1]
+    assert data(tmp_path / "f").identity == seen[-1]

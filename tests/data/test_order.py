@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from lightning_diff.data.dataset import Arrays, PictureBatch, Pictures, whole
+from lightning_diff.data.dataset import CachedFeatures, PictureBatch, Pictures, collate
 from lightning_diff.data.index import build_index
 from lightning_diff.data.order import Batches, epoch_order, sample_at
+from lightning_diff.data.sample import Sample
 from lightning_diff.data.shards import write_shards
-from lightning_diff.data.synthetic.base import Sample
 
 COUNT, BATCH, STEPS = 53, 12, 201
 
@@ -78,7 +78,7 @@ def pictures(tmp_path: Path) -> Pictures:
 
 def batches(pictures: Pictures, workers: int, start: int = 0) -> list[PictureBatch]:
     loader = DataLoader(
-        pictures, batch_sampler=Batches(len(pictures), 4, 9, 1, start), num_workers=workers, collate_fn=whole
+        pictures, batch_sampler=Batches(len(pictures), 4, 9, 1, start), num_workers=workers, collate_fn=collate
     )
     return list(loader)
 
@@ -105,9 +105,9 @@ def test_a_batch_is_what_the_index_says(pictures: Pictures) -> None:
     assert pictures.range(21, 99).captions == ["number 21", "number 22"]
 
 
-def test_arrays_follow_the_same_order() -> None:
-    rows = Arrays({"x": np.arange(COUNT) * 10}, [str(i) for i in range(COUNT)])
-    loader = DataLoader(rows, batch_sampler=Batches(COUNT, BATCH, 6, 7), collate_fn=whole)
+def test_cached_features_follow_the_same_order() -> None:
+    rows = CachedFeatures({"x": np.arange(COUNT) * 10}, [str(i) for i in range(COUNT)])
+    loader = DataLoader(rows, batch_sampler=Batches(COUNT, BATCH, 6, 7), collate_fn=collate)
     for batch, step in zip(loader, steps(), strict=False):
         assert batch["x"].tolist() == [10 * i for _, i in step]
         assert batch["positions"].tolist() == [p for p, _ in step]

@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.config.schema import Data
 from lightning_diff.data import decode
 from lightning_diff.data.index import ShardReader, build_index
-from lightning_diff.data.shards import find_shards, identity, prepare, write_shards
-from lightning_diff.data.synthetic.base import Sample
+from lightning_diff.data.sample import Sample
+from lightning_diff.data.shards import find_shards, write_shards
+from lightning_diff.data.sources.shards import Shards
+from lightning_diff.data.sources.still_life import StillLife
 
 
 def made(count: int) -> list[Sample]:
@@ -29,7 +30,7 @@ def test_round_trip(tmp_path: Path) -> None:
         reader = ShardReader(index)
         for i in (6, 0, 3):
             data, caption, record = reader.read(i)
-            assert decode.open_picture(data).tobytes() == samples[i].image.tobytes()
+            assert decode.open_picture(data).tobytes() == samples[i].picture.tobytes()
             assert (caption, record["labels"], record["key"]) == (samples[i].caption, {"n": i}, samples[i].key)
     assert len(list((tmp_path / "index").iterdir())) == 1
 
@@ -84,22 +85,22 @@ def test_what_is_not_there_is_one_line(tmp_path: Path, name: str) -> None:
 )
 def test_nothing_is_executed_and_nothing_fetched(tmp_path: Path, source: str) -> None:
     source = source.format(tmp_path / "executed")
-    for use in (find_shards, lambda s: identity(Data(kind="shards", source=s))):
+    for use in (find_shards, lambda s: Shards(source=s).identity):
         with pytest.raises(ConfigError):
             use(source)
     with pytest.raises(ConfigError):
-        prepare(Data(kind="shards", source=source), tmp_path)
+        Shards(source=source).prepare(tmp_path)
     assert not (tmp_path / "executed").exists()
 
 
 def test_prepare_makes_a_set_once_and_keeps_test_apart(tmp_path: Path) -> None:
     calls: list[str] = []
-    data = Data(kind="still_life", image_size=16, train=5, test=3, shard_size=2)
-    first = prepare(data, tmp_path, lambda split, i, n: calls.append(f"{split} {n}"))
+    data = StillLife(image_size=16, train=5, test=3, shard_size=2)
+    first = data.prepare(tmp_path, lambda split, i, n: calls.append(f"{split} {n}"))
     assert [len(build_index(first[s], tmp_path)) for s in ("train", "test")] == [5, 3] and calls == [
         "train 5",
         "test 3",
     ]
-    assert prepare(data, tmp_path, lambda split, i, n: calls.append("again")) == first and len(calls) == 2
-    given = prepare(Data(kind="shards", source=str(first["train"][0].parent), image_size=16), tmp_path)
+    assert data.prepare(tmp_path, lambda split, i, n: calls.append("again")) == first and len(calls) == 2
+    given = Shards(source=str(first["train"][0].parent), image_size=16).prepare(tmp_path)
     assert given == first

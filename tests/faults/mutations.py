@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any
 
+from lightning_diff.config import registry
 from lightning_diff.config.paths import CONF, SHIPPED
 from lightning_diff.config.schema import Config
 from tests.conftest import short
@@ -17,6 +18,7 @@ from tests.conftest import short
 EXPERIMENTS = (*["base"] * 5, *["folder"] * 2, "digits", "autoencoder", "contrastive", "judge", "attributes")
 LARGE = ("sd", "sd15", "sd21", "sdxl")  # right, and minutes a step
 GROUPS = {p.name: sorted(f.stem for f in p.glob("*.yaml") if f.stem not in LARGE) for p in CONF.iterdir() if p.is_dir()}
+GROUPS |= {group: sorted({*GROUPS.get(group, ()), *registry.choices(group)}) for group in registry.GROUPS}
 PARTS = SHIPPED / "still_life" / "parts"
 FILES = [*(str(PARTS / f"{p}.safetensors") for p in ("text", "judge", "autoencoder", "attributes")), str(CONF), "."]
 NOWHERE = [
@@ -100,16 +102,19 @@ class Mutation:
 
 
 def leaves(node: Any = Config, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
-    """(dotted key, its field, its type)."""
+    """(dotted key, its field, its type), of all choices of a group."""
     hints = typing.get_type_hints(node)
     for f in fields(node):
-        if is_dataclass(hints[f.name]):
+        if group := f.metadata.get("group"):
+            for made in registry.choices(group).values():
+                yield from leaves(made, f"{prefix}{f.name}.")
+        elif is_dataclass(hints[f.name]):
             yield from leaves(hints[f.name], f"{prefix}{f.name}.")
         else:
             yield prefix + f.name, f, hints[f.name]
 
 
-LEAVES = list(leaves())
+LEAVES = list({key: (key, f, hint) for key, f, hint in leaves()}.values())
 
 
 def mutation(i: int) -> Mutation:

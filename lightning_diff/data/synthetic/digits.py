@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .base import Sample, World
+from ..sample import Sample
+from .attributes import LAYOUTS, WORDS
 
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 # The first digit is always the left or upper one, so that each picture has one true label, however it is phrased.
 TEMPLATES = {
     "top left": ("the digit {0} is at the top left of the image",),
@@ -27,9 +27,7 @@ TEMPLATES = {
     "side by side": ("the digit {0} is at the left of the digit {1}", "the digit {1} is at the right of the digit {0}"),
     "stacked": ("the digit {0} is above the digit {1}", "the digit {1} is below the digit {0}"),
 }
-LAYOUTS = tuple(TEMPLATES)
 CORNERS = 4  # the first so many layouts hold one digit, the others two
-ATTRIBUTES = {"count": ("one", "two"), "layout": LAYOUTS, "first_digit": WORDS, "second_digit": WORDS}
 SPLITS = {"train": 0, "test": 1, "all": 2}
 # With so few contents a hash seldom hits a tenth. This salt holds out 4 of 40 singles, one in each corner, and 20 of
 # 200 pairs with every digit among them; it was chosen for these counts alone.
@@ -102,7 +100,7 @@ def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
     phrasings = TEMPLATES[layout]
     phrase = phrasings[int(rng.integers(len(phrasings)))]
     text = phrase.format(*(WORDS[d] for d in drawn.digits))
-    contrast = phrase.format(
+    hard_negative = phrase.format(
         *(WORDS[d] for d in altered(drawn, np.random.default_rng([seed, SPLITS[split], index, 1])))
     )
     labels = {"count": len(drawn.digits) - 1, "layout": drawn.layout}
@@ -115,7 +113,4 @@ def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
         ink = Image.fromarray(pool[int(rng.integers(len(pool)))]).resize((side, side), Image.Resampling.BICUBIC)
         x, y = (round(rng.uniform(*span) * image_size / CANVAS) for span in frame)
         picture.paste((255, 255, 255), (x, y), ink)  # as ink: overlapping frames do not blot each other out
-    return Sample(f"{split}-{seed}-{index:07d}", picture, text, labels, contrast)
-
-
-DIGITS = World("digits", 1, ATTRIBUTES, sample)
+    return Sample(f"{split}-{seed}-{index:07d}", picture, text, labels, hard_negative)

@@ -13,25 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .base import Sample, World
+from ..sample import Sample
+from .attributes import COLOURS, PLACES, SETTINGS, SIZES, SUBJECTS
 from .things import PAINTERS, Brush, shades
 
-SUBJECTS = ("avocado", "banana", "leaf", "puppy", "trash can", "mug", "ball", "mushroom")
-COLOURS = ("red", "yellow", "green", "blue", "purple", "gray")
-SIZES = ("small", "large")
-PLACES = ("left", "middle", "right")
-SETTINGS = ("table", "grass", "city", "night")
-ATTRIBUTES = {
-    "count": ("one", "two"),
-    "setting": SETTINGS,
-    "place": PLACES,
-    "first_subject": SUBJECTS,
-    "first_colour": COLOURS,
-    "first_size": SIZES,
-    "second_subject": SUBJECTS,
-    "second_colour": COLOURS,
-    "second_size": SIZES,
-}
 SPLITS = {"train": 0, "test": 1, "all": 2}
 SUPERSAMPLING = 4
 
@@ -247,8 +232,5 @@ def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
     labels = truth_of(drawn)
     if not said.with_place:
         labels.pop("place", None)
-    contrast = said.of(altered(drawn, said.with_place, np.random.default_rng([seed, SPLITS[split], index, 1])))
-    return Sample(f"{split}-{seed}-{index:07d}", render(drawn, rng, image_size), said.of(drawn), labels, contrast)
-
-
-STILL_LIFE = World("still_life", 1, ATTRIBUTES, sample, unsaid=("place",))
+    hard_negative = said.of(altered(drawn, said.with_place, np.random.default_rng([seed, SPLITS[split], index, 1])))
+    return Sample(f"{split}-{seed}-{index:07d}", render(drawn, rng, image_size), said.of(drawn), labels, hard_negative)

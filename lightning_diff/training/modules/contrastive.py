@@ -32,17 +32,17 @@ class ContrastiveModule(Trained):
         texts = self.net.text_features(batch.captions)
         scale = self.net.model.logit_scale.clamp(max=4.6052).exp()
         loss: Tensor = self.loss(images, texts, scale)
-        loss = loss + self._against_contrasts(batch, images, texts, scale)
+        loss = loss + self._against_hard_negatives(batch, images, texts, scale)
         right = (images @ texts.T).argmax(dim=1) == torch.arange(len(texts), device=texts.device)
         self.meter(loss=loss, recall_at_1=right.float().mean(), scale=scale)
         return loss
 
-    def _against_contrasts(self, batch: PictureBatch, images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
-        """Between the caption and its contrast, where there is one. Captions of one batch seldom differ in a single
+    def _against_hard_negatives(self, batch: PictureBatch, images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
+        """Between the caption and its hard negative, where there is one. Captions of one batch seldom differ in a single
         thing, so that without this a tower never learns left from right."""
-        rows = [i for i, contrast in enumerate(batch.contrasts) if contrast]
+        rows = [i for i, caption in enumerate(batch.hard_negatives) if caption]
         if not rows:
             return images.new_zeros(())
-        others = self.net.text_features([batch.contrasts[i] for i in rows])
+        others = self.net.text_features([batch.hard_negatives[i] for i in rows])
         own, false = (images[rows] * texts[rows]).sum(dim=1), (images[rows] * others).sum(dim=1)
         return F.softplus(scale * (false - own)).mean()

@@ -1,4 +1,4 @@
-"""The worlds are pure, keep their held-out contents apart, and say in words what their labels say in numbers."""
+"""The synthetic data sets are pure, keep their held-out contents apart, and say in words what their labels say in numbers."""
 
 from __future__ import annotations
 
@@ -8,48 +8,50 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lightning_diff.data.sample import Sample
+from lightning_diff.data.sources.digits import Digits
+from lightning_diff.data.sources.still_life import StillLife
+from lightning_diff.data.sources.synthetic import SyntheticSource
 from lightning_diff.data.synthetic import digits, still_life
-from lightning_diff.data.synthetic.base import Sample
-from lightning_diff.data.synthetic.registry import WORLDS, get_world
 
 SPLITS = ("train", "test")
+SYNTHETIC = (StillLife, Digits)
 
 
-def _samples(name: str, split: str, count: int) -> list[Sample]:
+def _samples(made: type[SyntheticSource], split: str, count: int) -> list[Sample]:
     # small, because only captions and labels are looked at
-    return [get_world(name).sample(split, 0, index, 16) for index in range(count)]
+    return [made(image_size=16).draw(split, index) for index in range(count)]
 
 
-def _stated(name: str, sample: Sample) -> list[str]:
+def _stated(made: type[SyntheticSource], sample: Sample) -> list[str]:
     """The label values that must stand in the caption word for word."""
-    values = get_world(name).attributes
+    values = made.attributes
     heads = [head for head in sample.labels if head.startswith(("first_", "second_")) or head == "place"]
     return [values[head][sample.labels[head]] for head in heads]
 
 
-@pytest.mark.parametrize("name", WORLDS)
-def test_pure(name: str) -> None:
-    sample = get_world(name).sample
+@pytest.mark.parametrize("made", SYNTHETIC)
+def test_pure(made: type[SyntheticSource]) -> None:
     for index in range(5):
-        one, same, other = sample("train", 3, index, 64), sample("train", 3, index, 64), sample("train", 4, index, 64)
+        one, same, other = (made(seed=seed).draw("train", index) for seed in (3, 3, 4))
         assert (one.key, one.caption, one.labels) == (same.key, same.caption, same.labels)
-        assert np.array_equal(np.asarray(one.image), np.asarray(same.image))
+        assert np.array_equal(np.asarray(one.picture), np.asarray(same.picture))
         assert one.key != other.key
-        assert not np.array_equal(np.asarray(one.image), np.asarray(other.image))
+        assert not np.array_equal(np.asarray(one.picture), np.asarray(other.picture))
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("made", SYNTHETIC)
 @pytest.mark.parametrize("size", [32, 64, 96])
-def test_picture_is_rgb_of_the_size_asked_for(name: str, size: int) -> None:
-    sample = get_world(name).sample("test", 0, 1, size)
-    assert sample.image.mode == "RGB"
-    assert sample.image.size == (size, size)
-    assert np.asarray(sample.image).std() > 5
+def test_picture_is_rgb_of_the_size_asked_for(made: type[SyntheticSource], size: int) -> None:
+    sample = made(image_size=size).draw("test", 1)
+    assert sample.picture.mode == "RGB"
+    assert sample.picture.size == (size, size)
+    assert np.asarray(sample.picture).std() > 5
 
 
-@pytest.mark.parametrize("name", WORLDS)
-def test_no_caption_in_both_splits(name: str) -> None:
-    train, test = ({sample.caption for sample in _samples(name, split, 400)} for split in SPLITS)
+@pytest.mark.parametrize("made", SYNTHETIC)
+def test_no_caption_in_both_splits(made: type[SyntheticSource]) -> None:
+    train, test = ({sample.caption for sample in _samples(made, split, 400)} for split in SPLITS)
     assert not train & test
 
 
@@ -71,7 +73,7 @@ def test_judges_know_all_contents_and_none_of_the_tests_pictures() -> None:
     known = {digits.page("all", 0, i)[0] for i in range(3000)}
     assert {digits.page("test", 0, i)[0] for i in range(500)} < known
     assert any(still_life.scene("all", 0, i)[0].held_out() for i in range(200))
-    assert get_world("digits").sample("all", 0, 3, 16).key.startswith("all-")
+    assert Digits(image_size=16).draw("all", 3).key.startswith("all-")
 
 
 def test_the_shipped_handwriting_is_scikit_learns() -> None:
@@ -88,20 +90,20 @@ def test_splits_share_no_handwriting() -> None:
     assert all(len(pool) >= 30 for pool in digits._handwriting()["test"])  # of each digit
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("made", SYNTHETIC)
 @pytest.mark.parametrize("split", SPLITS)
-def test_labels_fit_attributes_and_caption(name: str, split: str) -> None:
-    attributes = get_world(name).attributes
-    for sample in _samples(name, split, 200):
+def test_labels_fit_attributes_and_caption(made: type[SyntheticSource], split: str) -> None:
+    attributes = made.attributes
+    for sample in _samples(made, split, 200):
         assert all(0 <= value < len(attributes[head]) for head, value in sample.labels.items())
         assert any(head.startswith("second_") for head in sample.labels) == (sample.labels["count"] == 1)
-        assert all(words in sample.caption for words in _stated(name, sample)), sample.caption
+        assert all(words in sample.caption for words in _stated(made, sample)), sample.caption
 
 
 @pytest.mark.parametrize("index", range(40))
 def test_digits_stand_where_the_caption_says(index: int) -> None:
     sample = digits.sample("train", 0, index)
-    ink = np.asarray(sample.image)[..., 0] > 64
+    ink = np.asarray(sample.picture)[..., 0] > 64
     assert not (ink[0].any() or ink[-1].any() or ink[:, 0].any() or ink[:, -1].any()), "cut off"
     halves = {"left": ink[:, :32], "right": ink[:, 32:], "top": ink[:32], "bottom": ink[32:]}
     filled = {side for side, half in halves.items() if half.sum() > 0.1 * ink.sum()}

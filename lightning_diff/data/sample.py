@@ -1,0 +1,22 @@
+"""A captioned picture, as every source of them gives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`key` is its name in the shards, without a dot. `labels` holds what the *caption states*, as indices into the values
+    of the source's attributes. `hard_negative` is nearly the caption, and false of the picture: what a text encoder must
+    learn to tell apart."""
+
+    key: str
+    picture: Image
+    caption: str
+    labels: dict[str, int] = field(default_factory=dict)
+    hard_negative: str = ""

@@ -1,0 +1,1 @@
+"""Sources: where the captioned pictures come from. Each is a choice of `data`."""
