@@ -1,11 +1,12 @@
 # make base: set up and run the main job.  make test: set up and pass the tests.  make setup: the environment alone.
 # make browser: the report in a real browser (Debian: apt install chromium chromium-driver).
+# make schema: write conf/schema.json, which editors complete conf/*.yaml from.
 # make cluster: the job scripts and the launcher on a real SLURM cluster of this one machine (Debian, as root).
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: base test browser cluster setup
+.PHONY: base test browser cluster schema setup
 base: setup
 	$(BIN)/python train.py experiment=base $(ARGS)
 
@@ -21,6 +22,9 @@ browser: setup
 
 cluster: setup
 	$(BIN)/python -m pytest tests/cluster $(ARGS)
+
+schema: setup
+	$(BIN)/python -m lightning_diff.config.json_schema
 
 setup: .venv/installed
 

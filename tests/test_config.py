@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from lightning_diff.config import registry
-from lightning_diff.config.checks import check, keys
+from lightning_diff.config.checks import check, keys, single_groups
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF, PACKAGE_FOLDER
@@ -18,7 +18,7 @@ from lightning_diff.files import sha256
 from lightning_diff.nets.weights import save_arrays
 
 FILES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
-GROUPS = [*FILES, *((group, name) for group in registry.GROUPS for name in registry.choices(group))]
+GROUPS = [*FILES, *((group, name) for group in sorted(single_groups(Config())) for name in registry.choices(group))]
 NEEDS = {  # what the user must say for the groups that cannot know it
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
@@ -62,6 +62,9 @@ WRONG = [  # the command's words, and what the message must say
     ("training.batch=1000000000", "training.batch=1000000000: must be at most"),
     ("outputs=train.py", "outputs=train.py: no folder can be there"),
     ("name=..", "name=..: a name of a folder"),
+    ("tracking.also=csv", "tracking.also: Invalid value assigned"),
+    ("tracking.also=[mlflow,{kind:csv,uri:x}]", "tracking.also[1].uri: no key of tracker=csv; tracker=mlflow has it"),
+    ("tracker=csv", "tracker: no such key; did you mean 'tracking'?"),
     ("tracking.project=a/b", "tracking.project=a/b: W&B takes names"),
     ("text.weights=tests", "text.weights=tests: not a diffusers folder"),
     ("text.null=learnt", "text.null=learnt: must be one of empty, zeros, learned; did you mean 'learned'?"),
@@ -201,6 +204,19 @@ def test_a_stored_config_is_read_back(tmp_path: Path) -> None:
     path.write_text("training: {stpes: 5}")
     with pytest.raises(ConfigError, match=r"training\.stpes"):
         load_config(path)
+
+
+def test_an_old_stored_config_names_its_trackers_in_todays_words(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("tracking: {wandb: disabled, also: [csv, mlflow], mlflow_uri: 'http://host:5000'}")
+    assert (
+        load_config(path).tracking
+        == compose_config(["tracking=disabled", "tracking.also=[csv,{kind:mlflow,uri:'http://host:5000'}]"]).tracking
+    )
+    path.write_text("tracking: {also: [csv], mlflow_uri: null}")
+    assert load_config(path).tracking == compose_config(["tracking.also=[csv]"]).tracking
+    with pytest.raises(ConfigError, match=r"^tracking.also=csv: must be a list of choices"):
+        load_config(path, ["tracking.also=csv"])
 
 
 def test_the_schema_is_legal_by_itself() -> None:

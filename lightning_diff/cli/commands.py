@@ -39,7 +39,7 @@ def train_command() -> None:
     def job(node: DictConfig) -> None:
         def work() -> None:
             config = to_config(node)
-            check_installed(config.tracking)
+            check_installed(config.tracking.trackers)
             hydra_job = HydraConfig.get()
             if hydra_job.mode == RunMode.RUN and hydra_job.runtime.choices["hydra/launcher"] == "slurm":
                 raise ConfigError(
@@ -118,7 +118,7 @@ def evaluate_command() -> None:
         runs = [finished(Path(r)) for r in (words["run"].split(",") if many else [words["run"]])]
         wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
         for configs in wanted.values():
-            check_installed(configs[0].tracking)
+            check_installed(configs[0].tracking.trackers)
         from ..evaluation.runner import evaluate
 
         for run, configs in wanted.items():
@@ -251,7 +251,7 @@ def doctor_command() -> None:
         from ..config.compose import compose_config
 
         config = compose_config(overrides)
-        check_installed(config.tracking)
+        check_installed(config.tracking.trackers)
         name = run_name(config, overrides)
         from ..doctor.report import doctor
 

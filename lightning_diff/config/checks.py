@@ -26,6 +26,13 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
             yield from keys(value, f"{prefix}{f.name}.")
 
 
+def single_groups(node: Any) -> set[str]:
+    """The groups of which one choice stands in the config, and is chosen with group=name; of others a list stands there."""
+    found = {f.metadata["group"] for f in fields(node) if "group" in f.metadata and "many" not in f.metadata}
+    inner = [getattr(node, f.name) for f in fields(node)]
+    return found.union(*(single_groups(value) for value in inner if is_dataclass(value)))
+
+
 def check(config: Config) -> None:
     """Raises ConfigError for the first value that is out of range or for a combination that means nothing."""
     check_values(config)
@@ -34,7 +41,7 @@ def check(config: Config) -> None:
     for wrong, message in combinations(config):
         if wrong:
             raise ConfigError(message)
-    for made in all_choices(config):
+    for made in [*all_choices(config), *config.tracking.short]:
         for message in conflicts(made, config):
             raise ConfigError(message)
 
@@ -70,14 +77,11 @@ def check_values(node: Any, prefix: str = "") -> None:
             raise ConfigError(f"{name}={value}: must be a list of plain values")
         if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
             raise ConfigError(f"{name}={value}: must be a finite number")
-        allowed = rule.get("allowed", rule.get("each", ()))
-        for part in (numbers if "each" in rule else [value]) if allowed else ():
-            if part in allowed:
-                continue
+        if (allowed := rule.get("allowed")) and value not in allowed:
             words = [str(a) for a in allowed]
-            close = difflib.get_close_matches(str(part), words, n=1)
+            close = difflib.get_close_matches(str(value), words, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ConfigError(f"{name}={part}: must be one of {', '.join(words)}{hint}")
+            raise ConfigError(f"{name}={value}: must be one of {', '.join(words)}{hint}")
         for part in [n for n in numbers if n is not None] if {"low", "high", "above"} & set(rule) else []:
             if "low" in rule and not part >= rule["low"]:
                 raise ConfigError(f"{name}={value}: must be at least {rule['low']}")

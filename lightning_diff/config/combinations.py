@@ -52,19 +52,9 @@ def _evaluation(c: Config) -> Iterator[tuple[bool, str]]:
 
 def _tracking(c: Config) -> Iterator[tuple[bool, str]]:
     t = c.tracking
-    yield len(set(t.also)) < len(t.also), f"tracking.also={t.also}: a tracker is named twice"
-    yield (
-        t.wandb != "disabled" and any(not 1 <= len(tag) <= 64 for tag in t.tags),
-        f"tracking.tags={t.tags}: W&B takes tags of 1 to 64 characters",
-    )
-    for name, value in (("project", t.project), ("group", t.group), ("entity", t.entity)):
-        bad = value is not None and (
-            not 1 <= len(value) <= 128 or (name == "project" and bool(set(value) & set("/\\#?%:")))
-        )
-        yield (
-            t.wandb != "disabled" and bad,
-            f"tracking.{name}={value}: W&B takes names of 1 to 128 characters, a project's without / \\ # ? % :",
-        )
+    also, every = [tracker.kind for tracker in t.also], [tracker.kind for tracker in t.trackers]
+    short = f" (tracking.wandb={t.wandb} is one)" if t.short and "wandb" in also else ""
+    yield len(set(every)) < len(every), f"tracking.also=[{','.join(also)}]: a tracker is named twice{short}"
 
 
 def _strategy(c: Config) -> Iterator[tuple[bool, str]]:

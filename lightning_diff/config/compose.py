@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .checks import keys
+from .checks import keys, single_groups
 from .convert import to_config, unchecked
 from .errors import ConfigError, nearest
 from .ignored import check_words
@@ -33,7 +33,7 @@ def register_schema() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=schema_of(Config))
     store.store(group="hydra/launcher", name="slurm", node=Slurm)
-    for group in GROUPS:
+    for group in single_groups(Config()):
         for name, cls in choices(group).items():
             store.store(group=PLACES.get(group, group), name=name, node=schema_of(cls))  # type: ignore[arg-type]
 

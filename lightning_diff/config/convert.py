@@ -47,12 +47,14 @@ def plain(config: Any) -> dict[str, Any]:
 def make_choice(group: str, node: Any, prefix: str) -> Choice:
     """The choice that a table of its kind and keys describes, or its name alone. Raises ConfigError."""
     if isinstance(node, str):
-        return named(group, node)()
+        return named(group, node, prefix)()
     if not OmegaConf.is_dict(node):
         raise ConfigError(f"{prefix}={node}: must name a choice; {nearest(str(node), sorted(choices(group)))}")
     kind, composed = node.get("kind"), OmegaConf.get_type(node)
     if composed not in (None, dict) and (usual := composed().kind) != kind:
         raise ConfigError(f"{prefix}.kind={kind}: this table is that of {usual}; choose with {prefix}={kind}")
+    if kind is None:
+        raise ConfigError(f"{prefix}: say which one, kind=NAME; {nearest('', sorted(choices(group)))}")
     cls = named(group, kind)
     own = [f.name for f in fields(cls)]
     for key in map(str, node):
@@ -75,12 +77,14 @@ def _object(cls: type, node: DictConfig, prefix: str) -> Any:
             raise ConfigError(f"{name}=???: say what it is")
         f = known[key]
         if group := f.metadata.get("group"):
-            many = f.metadata.get("many")
-            made[key] = (
-                [make_choice(group, part, f"{name}[{i}]") for i, part in enumerate(node[key])]
-                if many
-                else make_choice(group, node[key], name)
-            )
+            if not f.metadata.get("many"):
+                made[key] = make_choice(group, node[key], name)
+            elif OmegaConf.is_list(node[key]):
+                made[key] = [make_choice(group, part, f"{name}[{i}]") for i, part in enumerate(node[key])]
+            else:
+                raise ConfigError(
+                    f"{name}={node[key]}: must be a list of choices, for example [{sorted(choices(group))[0]}]"
+                )
         elif is_dataclass(f.default_factory):
             made[key] = _object(f.default_factory, node[key], f"{name}.")  # type: ignore[arg-type]
     rest = [key for key in map(str, node) if key not in made]

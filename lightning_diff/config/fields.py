@@ -32,11 +32,6 @@ def listed(*default: Any, **bounds: float) -> Any:
     return field(default_factory=lambda: list(default), metadata=bounds)
 
 
-def any_of(*allowed: Any) -> Any:
-    """A list, empty unless asked for, of some of these."""
-    return field(default_factory=list, metadata={"each": allowed})
-
-
 def only(default: Any, where: Only) -> Any:
     """A key that counts where the other fields of `where` have one of these values."""
     return field(default=default, metadata={"only": where})
@@ -47,3 +42,12 @@ def chosen(group: str, name: str) -> Any:
     from .registry import named
 
     return field(default_factory=lambda: named(group, name)(), metadata={"group": group})
+
+
+def chosen_list(group: str, *names: str) -> Any:
+    """A list of choices of a group, these unless asked for others."""
+    from .registry import named
+
+    return field(
+        default_factory=lambda: [named(group, name)() for name in names], metadata={"group": group, "many": True}
+    )

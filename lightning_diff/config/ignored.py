@@ -36,7 +36,6 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
         ("evaluation.features_model", e.features_model != Evaluation.features_model, e.features == "dinov2",
          "evaluation.features=dinov2"),
         ("evaluation.quick", e.quick != Evaluation.quick, e.every > 0, "evaluation.every > 0"),
-        ("tracking.mlflow_uri", c.tracking.mlflow_uri is not None, "mlflow" in c.tracking.also, "tracking.also=[mlflow]"),
     ):  # fmt: skip
         if given and not used:
             yield name, where

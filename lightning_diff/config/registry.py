@@ -25,6 +25,7 @@ GROUPS = {
     "data": "lightning_diff.data.sources",
     "sampler": "lightning_diff.diffusion.samplers",
     "guidance": "lightning_diff.diffusion.guiders",
+    "tracker": "lightning_diff.tracking.trackers",
 }
 
 # Where a group's choice stands in the config, if not under the group's own name.
@@ -98,11 +99,11 @@ def choices(group: str) -> dict[str, type[Choice]]:
     return _known[group]
 
 
-def named(group: str, name: Any) -> type[Choice]:
-    """The choice of that name. Raises ConfigError."""
+def named(group: str, name: Any, where: str = "") -> type[Choice]:
+    """The choice of that name, asked for at the key `where`. Raises ConfigError."""
     known = choices(group)
     if name not in known:
-        raise ConfigError(f"{group}={name}: no such choice; {nearest(str(name), sorted(known))}")
+        raise ConfigError(f"{where or group}={name}: no such choice; {nearest(str(name), sorted(known))}")
     return known[name]
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from .fields import above, any_of, at_least, between, chosen, listed, one_of, only
+from .fields import above, at_least, between, chosen, chosen_list, listed, one_of, only
+from .registry import named
 
 SHORTEST, LONGEST = 0.01, 0.28  # lengths of post-hoc EMA that can be put together
 EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
@@ -195,17 +196,26 @@ class Evaluation:
 class Tracking:
     """Where a run is mirrored. The run folder's own record comes first, always.
 
-    `also`: trackers beside W&B, any of tensorboard (RUN/tensorboard), csv (RUN/metrics.csv) and mlflow (RUN/mlflow, or
-    `mlflow_uri`: a server, or sqlite:///FILE shared by several runs). `group` is what the runs of a multirun have in
-    common (their experiment's name, if nothing is said); `tags` come before the run's own."""
+    `wandb` says how the tracker W&B is opened, if it is; `also` are other trackers, each a name or {kind: NAME, key: value}.
+    All of them hear of `project`, its owner `entity`, `group` (what the runs of a multirun have in common: their
+    experiment's name, if nothing is said) and `tags`, which come before the run's own."""
 
     wandb: str = one_of("offline", "offline", "online", "disabled")
     project: str = "lightning-diff"
     entity: str | None = None
     group: str | None = None
     tags: list[str] = listed()
-    also: list[str] = any_of("tensorboard", "csv", "mlflow")
-    mlflow_uri: str | None = None
+    also: list[Any] = chosen_list("tracker")
+
+    @property
+    def short(self) -> list[Any]:
+        """The tracker that `wandb` is short for."""
+        return [] if self.wandb == "disabled" else [named("tracker", "wandb")(mode=self.wandb)]  # type: ignore[call-arg]
+
+    @property
+    def trackers(self) -> list[Any]:
+        """All of them; W&B is last, because it may wait for a server."""
+        return [*self.also, *self.short]
 
 
 @dataclass

@@ -27,6 +27,8 @@ def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
 
 def _group(group: str, keys: Any) -> Any:
     """A group's table in today's words, without the keys of other kinds."""
+    if group == "tracking" and isinstance(keys, Mapping):
+        return _tracking(keys)
     if group not in RENAMED or not isinstance(keys, Mapping):
         return keys
     now = {RENAMED[group].get(key, key): value for key, value in keys.items()}
@@ -34,3 +36,11 @@ def _group(group: str, keys: Any) -> Any:
         return now
     own = named(group, now["kind"]).__dataclass_fields__  # type: ignore[attr-defined]
     return {key: value for key, value in now.items() if key in own}
+
+
+def _tracking(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """tracking.mlflow_uri is the uri of the tracker mlflow."""
+    now = {key: value for key, value in keys.items() if key != "mlflow_uri"}
+    if uri := keys.get("mlflow_uri"):
+        now["also"] = [{"kind": "mlflow", "uri": uri} if name == "mlflow" else name for name in keys.get("also", [])]
+    return now

@@ -208,27 +208,22 @@ def clock(p: Patient) -> Finding:
 
 
 def tracking(p: Patient) -> Finding:
-    """Whether W&B and a server of MLflow can be reached, if they are to be."""
+    """Whether the servers of the trackers can be reached."""
     t, what = p.config.tracking, "tracking"
-    offline = "tracking=offline, and wandb sync RUN/wandb/offline-* from a machine that reaches it"
-    if t.wandb == "online":
-        base = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
-        if not os.environ.get("WANDB_API_KEY") and not _in_netrc(urlsplit(base).hostname or ""):
-            return Finding(
-                what, WARNING, f"no API key for {base}", f"wandb login, export WANDB_API_KEY=..., or {offline}"
-            )
-        if why := _unreachable(base):
-            return Finding(what, WARNING, f"{base}: {why}; the run would be kept offline", offline)
-    if t.mlflow_uri and t.mlflow_uri.startswith("http") and (why := _unreachable(t.mlflow_uri)):
-        return Finding(
-            what, WARNING, f"{t.mlflow_uri}: {why}", "leave out tracking.mlflow_uri: it is kept in RUN/mlflow"
-        )
-    return Finding(what, OK, f"W&B {t.wandb}" + "".join(f", {a}" for a in t.also))
+    for tracker in t.trackers:
+        if not tracker.server:
+            continue
+        if tracker.kind == "wandb" and not (os.environ.get("WANDB_API_KEY") or _in_netrc(tracker.server)):
+            how = f"wandb login, export WANDB_API_KEY=..., or {tracker.remedy}"
+            return Finding(what, WARNING, f"no API key for {tracker.server}", how)
+        if why := _unreachable(tracker.server):
+            return Finding(what, WARNING, f"{tracker.server}: {why}", tracker.remedy)
+    return Finding(what, OK, f"W&B {t.wandb}" + "".join(f", {a.kind}" for a in t.also))
 
 
-def _in_netrc(host: str) -> bool:
+def _in_netrc(server: str) -> bool:
     try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(urlsplit(server).hostname or "") is not None
     except (OSError, netrc.NetrcParseError):
         return False
 

@@ -123,7 +123,7 @@ def part_config(part: str, config: Config) -> Config:
         training=training,
         outputs=config.outputs,
         cache=config.cache,
-        tracking=replace(config.tracking, wandb="disabled", also=[], mlflow_uri=None),
+        tracking=replace(config.tracking, wandb="disabled", also=[]),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,14 @@ from ..cluster.requeue import hand_back, job_id, set_alarm
 from ..cluster.signals import STOP, Interrupted
 from ..cluster.slurm import claim
 from ..config.compose import stored_config
+from ..config.convert import plain
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..files import Held, lock, write_text
 from ..ranks import console, first_rank, rank_of
-from ..tracking.mirrors import Mirrors, open_mirrors
+from ..tracking.mirrors import Mirrors
 from ..tracking.record import Record
+from .tracked import tracked_run
 
 # What may differ when the same folder is trained on: where it runs and what is done afterwards.
 FREE = (
@@ -68,7 +69,8 @@ class Run:
     def mirror(self) -> Mirrors:
         """Opened when first used: W&B takes seconds to start."""
         if self._mirrors is None:
-            self._mirrors = open_mirrors(self.config, self.folder, self.job, first_rank())
+            trackers = self.config.tracking.trackers if first_rank() else []
+            self._mirrors = Mirrors(trackers, tracked_run(self.config, self.folder, self.job))
         return self._mirrors
 
     def __enter__(self) -> Run:
@@ -88,7 +90,7 @@ def refuse_another(folder: Path, config: Config) -> None:
     """Raises ConfigError if the folder holds a run of another config."""
     path = folder / "config.yaml"
     if path.is_file():
-        _compare(asdict(stored_config(path)), asdict(config), folder)
+        _compare(plain(stored_config(path)), plain(config), folder)
 
 
 def _compare(old: dict[str, Any], new: dict[str, Any], folder: Path, prefix: str = "") -> None:

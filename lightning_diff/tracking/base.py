@@ -5,15 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import numpy as np
+from ..config.registry import Choice
 
-from ..config.schema import Config
+if TYPE_CHECKING:
+    import numpy as np
 
 Row = Mapping[str, Any]
 CASE = ("guider", "sampler", "ema", "scale")  # the columns that say which case a row is, where a sweep has them
 TABLES = ("sweep.csv", "sweep.json", "sweep.parquet")
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What a tracker knows of a run. `job` is train or evaluate, `config` plain values; `entity` owns the project."""
+
+    folder: Path
+    job: str
+    config: Mapping[str, Any]
+    project: str
+    entity: str | None = None
+    group: str | None = None
+    tags: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
 
 
 @dataclass(frozen=True)
@@ -73,9 +91,24 @@ class Mirror(Protocol):
     def finish(self) -> None: ...
 
 
-def tags(config: Config) -> list[str]:
-    """Those asked for, then what a run is filtered by."""
-    own = [config.task, config.data.kind]
-    if config.task == "diffusion":
-        own += [config.objective.prediction, config.guidance.kind]
-    return list(dict.fromkeys([*config.tracking.tags, *own]))
+@dataclass(frozen=True, kw_only=True)
+class Tracker(Choice):
+    """A place where a run is mirrored. Its keys say where; `open` loads the packages that it needs and begins."""
+
+    title: ClassVar[str] = ""  # its name in messages, if that is not the choice's
+    install: ClassVar[str] = ""  # what pip installs to have its packages
+    remedy: ClassVar[str] = "leave it out"  # what to do when its server does not answer
+
+    @property
+    def packages(self) -> Sequence[str]:
+        """The packages that `open` imports."""
+        return ()
+
+    @property
+    def server(self) -> str:
+        """The address that must answer, for the doctor to ask; empty if there is none."""
+        return ""
+
+    def open(self, run: TrackedRun) -> Mirror:
+        """Begin to mirror this run, or go on with it. May raise: the tracker is then done without."""
+        raise NotImplementedError

@@ -46,7 +46,8 @@ LISTS: dict[str, list[str]] = {  # what one might mean; each fits to some of the
     "guidance.threshold": ["[0.995,3]", "[1,1]", "[2,1]", "[0.5]", "[0,1]", "[1e-9,1e-9]"],
     "evaluation.ema": ["[0]", "[0,0.1]", "[0.1]", "[5]", "[-1]", "[0,0]", "[1e-9]", "[0.3]", "[]"],
     "tracking.tags": ["[a]", "[a,a]", f"[{'t' * 80}]", "['']", "[a,b,c]"],
-    "tracking.also": ["[csv]", "[tensorboard]", "[csv,csv]", "[mlflow]", "[wandb]", "[csv,tensorboard]"],
+    "tracking.also": ["[csv]", "[tensorboard]", "[csv,csv]", "[mlflow]", "[wandb]", "[csv,tensorboard]",
+                      "[{kind:mlflow,uri:'sqlite:///ml.db'}]", "[{kind:mlflow,uri:'nonsense://x'}]", "[{kind:csv,uri:x}]"],
     "text.more": [f"[{{weights:'{PARTS}/judge.safetensors'}}]", f"[{{weights:'{PARTS}/autoencoder.safetensors'}}]",
                   "[{}]", "[{weights:nope}]", f"[{{weights:'{PARTS}/judge.safetensors',layer:9}}]", "[{layr:1}]"],
 }  # fmt: skip
@@ -79,7 +80,6 @@ WORDS: dict[str, list[str]] = {
     "sampler.nfe": ["0", "1", "2", "3", "4", "9", "100000000"],
     "tracking.wandb": ["disabled", "offline", "ofline"],
     "tracking.project": ["mine", "a/b", "''", "p" * 200],
-    "tracking.mlflow_uri": ["sqlite:///ml.db", "nonsense://x"],
     "pins": ["[]", "[0123456789ab]", "[x]", "0123456789ab"],
     "part_steps": ["0.0001", "0.0002", "0", "2"],
     "text.model": ["ViT-B-32", "RN50", "nope"],

@@ -20,9 +20,8 @@ from lightning_diff.config.compose import compose_config
 from lightning_diff.config.paths import PACKAGE_FOLDER
 from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking import sending
-from lightning_diff.tracking import wandb as weights_and_biases
 from lightning_diff.tracking.record import Record
-from lightning_diff.tracking.wandb import run_id
+from lightning_diff.tracking.trackers.wandb import run_id
 from tests.conftest import short
 from tests.faults.wandb_server import FAULTS, Server
 from tests.tracking.test_weights_and_biases import read_back
@@ -62,9 +61,7 @@ def sync(folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 def modes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """How W&B was opened."""
     found, init = [], wandb.init
-    monkeypatch.setattr(
-        weights_and_biases.wandb, "init", lambda **words: (found.append(words["mode"]), init(**words))[1]
-    )
+    monkeypatch.setattr(wandb, "init", lambda **words: (found.append(words["mode"]), init(**words))[1])
     monkeypatch.setattr(sending, "WAIT", 3.0)
     yield found
 

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from lightning_diff.config.schema import Config
+from lightning_diff.pipeline.tracked import tracked_run
 from lightning_diff.tracking.base import Sweep
+from lightning_diff.tracking.mirrors import Mirrors
+
+
+def open_mirrors(config: Config, folder: Path, job: str = "train") -> Mirrors:
+    """All that a run of this config has."""
+    return Mirrors(config.tracking.trackers, tracked_run(config, folder, job))
 
 
 def made_sweep(folder: Path, *guiders: str, scales: tuple[float, ...] = (3.0, 1.0)) -> Sweep:

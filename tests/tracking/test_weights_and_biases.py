@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 
 from lightning_diff.config.registry import named
 from lightning_diff.config.schema import Config, Tracking
-from lightning_diff.tracking import wandb as weights_and_biases
-from lightning_diff.tracking.mirrors import open_mirrors
-from lightning_diff.tracking.wandb import run_id
-from tests.tracking.sweeps import made_sweep
+from lightning_diff.tracking.trackers.wandb import run_id
+from tests.tracking.sweeps import made_sweep, open_mirrors
 
 
 def read_back(folder: Path) -> list[dict[str, Any]]:
@@ -112,7 +111,7 @@ def test_an_evaluation_leaves_the_type_of_its_trainings_run(
         asked.append(arguments)
         raise Started
 
-    monkeypatch.setattr(weights_and_biases.wandb, "init", init)
+    monkeypatch.setattr(wandb, "init", init)
     if begun:
         run_id(tmp_path)
     config = Config(tracking=Tracking(group="guiders"))

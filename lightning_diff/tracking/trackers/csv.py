@@ -6,12 +6,23 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from .base import Sweep
-from .record import Record
+from ...config.registry import choice
+from ..base import Sweep, TrackedRun, Tracker
+from ..record import Record
 
 UNMEASURED = ("event", "time", "step")
+
+
+@choice("tracker", "csv")
+class Csv(Tracker):
+    """RUN/metrics.csv: the training curve, a row a step, written when the run ends."""
+
+    title: ClassVar[str] = "metrics.csv"
+
+    def open(self, run: TrackedRun) -> MetricsCsv:
+        return MetricsCsv(run.folder)
 
 
 class MetricsCsv:

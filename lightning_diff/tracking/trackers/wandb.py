@@ -5,20 +5,52 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-import wandb
-
-from ..config.schema import Config
-from .base import Sweep, line_of, tables, tags
-from .sending import Sender
+from ...config.fields import one_of
+from ...config.registry import choice
+from ..base import Sweep, TrackedRun, Tracker, line_of, tables
+from ..sending import Sender
 
 PICTURES = 4  # of each row
 SUMMARIES = {"train/quick_fid": "min", "train/quick_clip_score": "max"}  # else the last value
+
+
+@choice("tracker", "wandb")
+class WandB(Tracker):
+    """Weights & Biases (https://wandb.ai): files in RUN/wandb, which `mode` online sends to its server as they grow.
+    tracking.wandb=offline and online are short for it."""
+
+    mode: str = one_of("offline", "offline", "online")
+
+    title: ClassVar[str] = "W&B"
+    install: ClassVar[str] = "wandb"
+    remedy: ClassVar[str] = "tracking=offline, and wandb sync RUN/wandb/offline-* from a machine that reaches it"
+
+    @property
+    def packages(self) -> list[str]:
+        return ["wandb"]
+
+    @property
+    def server(self) -> str:
+        return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai") if self.mode == "online" else ""
+
+    def conflicts(self, tracking: Any) -> Iterator[str]:
+        if any(not 1 <= len(tag) <= 64 for tag in tracking.tags):
+            yield f"tracking.tags={tracking.tags}: W&B takes tags of 1 to 64 characters"
+        for name in ("project", "group", "entity"):
+            value = getattr(tracking, name)
+            if value is not None and (
+                not 1 <= len(value) <= 128 or (name == "project" and bool(set(value) & set("/\\#?%:")))
+            ):
+                yield (
+                    f"tracking.{name}={value}: W&B takes names of 1 to 128 characters, a project's without / \\ # ? % :"
+                )
+
+    def open(self, run: TrackedRun) -> WandBRun:
+        return WandBRun(run, self.mode == "online")
 
 
 def run_id(folder: Path) -> str:
@@ -29,33 +61,34 @@ def run_id(folder: Path) -> str:
     return path.read_text().strip()
 
 
-class WeightsAndBiases:
+class WandBRun:
     """Always written to files first, and sent from there if it is to be online: a server that is slow, or is not there, is
     never waited for.
 
     An evaluation adds to its training's run, whose type and tags stay: only a run that it begins is called evaluate."""
 
-    def __init__(self, config: Config, folder: Path, job: str) -> None:
-        self.folder = folder
-        t = config.tracking
-        adds = job == "evaluate" and (folder / "wandb_id").is_file()
+    def __init__(self, run: TrackedRun, online: bool) -> None:
+        import wandb
+
+        self.folder = folder = run.folder
+        adds = run.job == "evaluate" and (folder / "wandb_id").is_file()
         settings = wandb.Settings(silent=True, console="off")
         arguments: dict[str, Any] = {
-            "project": t.project,
-            "entity": t.entity,
-            "group": t.group,
+            "project": run.project,
+            "entity": run.entity,
+            "group": run.group,
             "id": run_id(folder),
-            "name": folder.name,
+            "name": run.name,
             "dir": str(folder),
-            "config": asdict(config),
-            "job_type": None if adds else job,
-            "tags": None if adds else tags(config),
+            "config": dict(run.config),
+            "job_type": None if adds else run.job,
+            "tags": None if adds else list(run.tags),
             "resume": "allow",
             "settings": settings,
         }
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its end would wait for the server
         self.run = wandb.init(**arguments, mode="offline")
-        self.sender = Sender(folder, Path(self.run.dir).parent) if t.wandb == "online" else None
+        self.sender = Sender(folder, Path(self.run.dir).parent) if online else None
         self.run.define_metric("step")
         self.run.define_metric("train/*", step_metric="step")
         for name, summary in SUMMARIES.items():
@@ -66,6 +99,8 @@ class WeightsAndBiases:
 
     def sweep(self, sweep: Sweep) -> None:
         """The table, the curves over w, the pictures, the report, the weights, and the best row as the summary."""
+        import wandb
+
         pictures = {f"pictures/{path.stem}": wandb.Image(str(path)) for path in sweep.figures}
         page = wandb.Html(sweep.report.read_text("utf-8"), inject=False)
         self.run.log({"sweep/table": _table(sweep), **_curves(sweep), **pictures, "report": page})
@@ -81,6 +116,8 @@ class WeightsAndBiases:
 
     def _refer(self, name: str, kind: str, paths: list[Path], metadata: dict[str, Any]) -> None:
         """An artifact that says where the files lie: the run folder has them."""
+        import wandb
+
         artifact = wandb.Artifact(f"{name}-{run_id(self.folder)}", kind, metadata=metadata)
         for path in paths:
             artifact.add_reference(path.resolve().as_uri(), checksum=False)
@@ -89,6 +126,9 @@ class WeightsAndBiases:
 
 def _table(sweep: Sweep) -> Any:
     """A row a case, found by its checkpoint, guider, average, scale and seed, with all numbers and its first pictures."""
+    import numpy as np
+    import wandb
+
     numbers = [c for c in sweep.columns if c not in sweep.case]
     count = min([PICTURES, *(len(pictures) for pictures in sweep.pictures)])
     shown = [f"picture {i + 1}" for i in range(count)]
@@ -105,6 +145,8 @@ def _table(sweep: Sweep) -> Any:
 
 def _curves(sweep: Sweep) -> dict[str, Any]:
     """W&B's own plots, a line for each guider. Their table is of numbers alone: every plot carries a copy of it."""
+    import wandb
+
     rows = [[line_of(row), row["scale"], *(row[c] for c in sweep.measured)] for row in sweep.rows]
     numbers = wandb.Table(columns=["line", "scale", *sweep.measured], data=rows)
     stroke = "line" if len({row[0] for row in rows}) > 1 else None

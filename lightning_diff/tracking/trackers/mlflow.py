@@ -1,54 +1,77 @@
-"""MLflow: one run for a run folder, in RUN/mlflow/mlflow.db or on the server of tracking.mlflow_uri."""
+"""MLflow: one run for a run folder, in RUN/mlflow/mlflow.db or on a server."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..config.schema import Config
-from .base import Sweep, tables, tags
+from ...config.registry import choice
+from ..base import Sweep, TrackedRun, Tracker, tables
 
-# Said before mlflow is loaded, and only where the user has not: a server that is gone costs seconds, once, not the
-# quarter of an hour of mlflow's own retries, and nobody is told of the run but that server.
-for key, value in {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-}.items():
-    os.environ.setdefault(key, value)
-
-import mlflow  # noqa: E402
-from mlflow.entities import Metric, Param, RunTag  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 MOST_PARAMS = 100  # of one call
 LONGEST = 500  # characters of a param
 SQLITE = "sqlite:///"
+STORES = r"(https?|sqlite|postgresql|mysql|mssql)(\+\w+)?://.+"
+# Said before mlflow is loaded, and only where the user has not: a server that is gone costs seconds, once, not the
+# quarter of an hour of mlflow's own retries, and nobody is told of the run but that server.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
-for name in ("mlflow", "alembic"):
-    logging.getLogger(name).setLevel(logging.WARNING)
+
+@choice("tracker", "mlflow")
+class MLflow(Tracker):
+    """MLflow (https://mlflow.org): `uri` is its server, or sqlite:///FILE for several runs; without one the run's own
+    RUN/mlflow/mlflow.db is."""
+
+    uri: str | None = None
+
+    title: ClassVar[str] = "MLflow"
+    install: ClassVar[str] = "-e '.[mlflow]'"
+    remedy: ClassVar[str] = "leave out uri: the run is kept in RUN/mlflow"
+
+    @property
+    def packages(self) -> list[str]:
+        return ["mlflow"] if self.server else ["mlflow", "sqlalchemy", "alembic"]
+
+    @property
+    def server(self) -> str:
+        return self.uri if self.uri is not None and self.uri.startswith("http") else ""
+
+    def conflicts(self) -> Iterator[str]:
+        if self.uri is not None and not re.fullmatch(STORES, self.uri):
+            yield f"tracking.also: mlflow with uri={self.uri}: name a server, http://HOST:PORT, or a file, sqlite:///FILE"
+
+    def open(self, run: TrackedRun) -> MLflowRun:
+        return MLflowRun(run, self.uri or f"{SQLITE}{run.folder.resolve() / 'mlflow' / 'mlflow.db'}")
 
 
-class MLflow:
+class MLflowRun:
     """Its id is kept in RUN/mlflow_id, so a restart goes on with the same run, and does not write a step twice."""
 
-    def __init__(self, config: Config, folder: Path, job: str) -> None:
-        self.folder = folder
-        uri = config.tracking.mlflow_uri or f"{SQLITE}{folder.resolve() / 'mlflow' / 'mlflow.db'}"
+    def __init__(self, run: TrackedRun, uri: str) -> None:
+        self.folder = run.folder
         place = Path(uri.removeprefix(SQLITE)).parent.resolve() if uri.startswith(SQLITE) else None
         if place:
             place.mkdir(parents=True, exist_ok=True)
-        self.client = mlflow.MlflowClient(tracking_uri=uri)
-        self.id = self._known_run() or self._new_run(config, job, (place / "artifacts").as_uri() if place else None)
+        self.client = _client(uri)
+        self.id = self._known_run() or self._new_run(run, (place / "artifacts").as_uri() if place else None)
         self.client.update_run(self.id, status="RUNNING")
         self.known: dict[str, set[tuple[int, float]]] = {}
 
     def _known_run(self) -> str | None:
+        from mlflow.exceptions import MlflowException
+
         path = self.folder / "mlflow_id"
         if not path.is_file():
             return None
@@ -59,17 +82,18 @@ class MLflow:
                 raise
             return None
 
-    def _new_run(self, config: Config, job: str, artifacts: str | None) -> str:
-        project = config.tracking.project
-        found = self.client.get_experiment_by_name(project)
-        experiment = found.experiment_id if found else self.client.create_experiment(project, artifacts)
-        said = {"job_type": job, "group": config.tracking.group or "", "tags": ",".join(tags(config))}
-        run = self.client.create_run(experiment, tags=said, run_name=self.folder.name)
-        params = [Param(k, str(v)[:LONGEST]) for k, v in _flat(asdict(config))]
+    def _new_run(self, run: TrackedRun, artifacts: str | None) -> str:
+        from mlflow.entities import Param
+
+        found = self.client.get_experiment_by_name(run.project)
+        experiment = found.experiment_id if found else self.client.create_experiment(run.project, artifacts)
+        said = {"job_type": run.job, "group": run.group or "", "tags": ",".join(run.tags)}
+        begun = self.client.create_run(experiment, tags=said, run_name=run.name)
+        params = [Param(k, str(v)[:LONGEST]) for k, v in _flat(run.config)]
         for first in range(0, len(params), MOST_PARAMS):
-            self.client.log_batch(run.info.run_id, params=params[first : first + MOST_PARAMS])
-        (self.folder / "mlflow_id").write_text(run.info.run_id)
-        return str(run.info.run_id)
+            self.client.log_batch(begun.info.run_id, params=params[first : first + MOST_PARAMS])
+        (self.folder / "mlflow_id").write_text(begun.info.run_id)
+        return str(begun.info.run_id)
 
     def train(self, step: int, values: Mapping[str, float]) -> None:
         """A step that is there already was mirrored before a kill."""
@@ -78,6 +102,8 @@ class MLflow:
 
     def sweep(self, sweep: Sweep) -> None:
         """Its curves, whose steps are 100 w, its best row, its tables, figures and report."""
+        from mlflow.entities import RunTag
+
         points = [  # MLflow's names know no +
             (f"sweep/{line}/{name}".replace("+", "."), round(100 * row["scale"]), float(row[name]))
             for line, rows in sweep.lines().items()
@@ -103,10 +129,22 @@ class MLflow:
         return self.known[key]
 
     def _log(self, points: list[tuple[str, int, float]]) -> None:
+        from mlflow.entities import Metric
+
         now = int(1000 * time.time())
         self.client.log_batch(self.id, metrics=[Metric(k, v, now, step) for k, step, v in points])
         for key, step, value in points:
             self.known.setdefault(key, set()).add((step, value))
+
+
+def _client(uri: str) -> MlflowClient:
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
