@@ -90,7 +90,7 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
                 "leave name= out, then each run is named after its overrides"
             )
         refuse_another(folder, config)
-        check_installed(config.tracking)
+        check_installed(config)
         group = [] if config.tracking.group else [f"tracking.group={group_name(config, overrides)}"]
         jobs[folder] = Job([*overrides, *group], config, folder)
     return list(jobs.values())

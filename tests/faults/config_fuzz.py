@@ -66,7 +66,7 @@ def attempt(m: Mutation, root: Path, number: int) -> tuple[str, str]:
     begin = "composing"
     try:
         config = compose_config(m.words)
-        check_installed(config.tracking)
+        check_installed(config)
         begin = "running"
         folder = root / f"{number}" / run_name(config, m.words)
         with _limits(SECONDS * (5 if config.training.compile else 1)), _reads(config) as read, _warnings() as lost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import mlflow
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lightning_diff.app.command_line import train_command
 from lightning_diff.app.compose import compose_config
 from lightning_diff.config import Config, ConfigError, Tracking
 from lightning_diff.tracking import installed
@@ -180,11 +182,26 @@ def test_what_may_not_be_asked_for(words: list[str], error: str) -> None:
 
 def test_a_tracker_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installed, "find_spec", lambda name: None)
-    installed.check_installed(only("csv").tracking)
+    installed.check_installed(only("csv"))
     with pytest.raises(ConfigError, match=r"also=\[mlflow\]: mlflow, sqlalchemy, alembic not installed; pip install"):
-        installed.check_installed(only("csv", "mlflow").tracking)
+        installed.check_installed(only("csv", "mlflow"))
     with pytest.raises(ConfigError, match=r"also=\[mlflow\]: mlflow not installed; pip install"):
-        installed.check_installed(only("mlflow", mlflow_uri="http://here").tracking)
+        installed.check_installed(only("mlflow", mlflow_uri="http://here"))
+
+
+def test_a_command_says_what_is_not_installed_before_it_loads_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installed, "find_spec", lambda name: None)
+    weights = tmp_path / "inception.pth"
+    weights.touch()
+    words = ["evaluation=inception", f"evaluation.features_weights={weights}", f"outputs={tmp_path}"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        train_command()
+    said = "error: evaluation.features=inception: torch_fidelity not installed; pip install -e '.[inception]', or leave it out"
+    assert ended.value.code == 2 and capsys.readouterr().err == f"{said}\n"
+    assert list(tmp_path.iterdir()) == [weights]
 
 
 def test_tags_are_what_a_run_is_filtered_by() -> None:
