@@ -73,7 +73,7 @@ def to_config(node: DictConfig) -> Config:
                 raise ConfigError(f"{name}: no such key; {nearest(name, sorted(known))}")
             if OmegaConf.is_missing(n, key):
                 raise ConfigError(f"{name}=???: say what it is")
-            if OmegaConf.is_dict(n._get_node(key)):
+            if OmegaConf.is_dict(n[key]):
                 walk(n[key], name + ".")
 
     walk(node, "")

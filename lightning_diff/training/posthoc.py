@@ -15,6 +15,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..config import ConfigError
 from ..nets.weights import read_state, save_weights
@@ -48,7 +49,7 @@ class PowerEma:
                 ]
         live = [p.detach() for p in self.live.values()]
         for gamma, mean in zip(self.gammas, self.means.values(), strict=True):
-            torch._foreach_lerp_(mean, live, 1 - (1 - 1 / step) ** (gamma + 1))
+            get_ema_multi_avg_fn((1 - 1 / step) ** (gamma + 1))(mean, live, step)
 
     def state(self) -> dict[str, Tensor]:
         if not self.means:
