@@ -1,4 +1,5 @@
 # make base: set up and run the main job.  make test: set up and pass the tests.  make setup: the environment alone.
+# make pins: requirements.txt anew from pyproject.toml.  make oldest: tests with the oldest versions that pyproject.toml allows.
 # make browser: the report in a real browser (Debian: apt install chromium chromium-driver).
 # make schema: write conf/schema.json, which editors complete conf/*.yaml from.
 # make cluster: the job scripts and the launcher on a real SLURM cluster of this one machine (Debian, as root).
@@ -6,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: base test browser cluster schema setup
+.PHONY: base test browser cluster schema setup pins oldest
 base: setup
 	$(BIN)/python train.py experiment=base $(ARGS)
 
@@ -28,22 +29,29 @@ schema: setup
 
 setup: .venv/installed
 
-# $(call install,WORDS): by uv, or by pip where uv is not to be had or does not reach the index that pip knows.
-install = { PATH="$$PATH:$(BIN)" uv pip install --quiet --python $(BIN)/python $(1) || $(BIN)/pip install --quiet $(1); }
+# $(call install,WORDS): with uv, from the PATH or .venv, or with pip where there is none or it does not reach an index.
+uv := PATH="$$PATH:$(BIN)" uv
+install = { $(uv) --version >/dev/null 2>&1 && $(uv) pip install --quiet --python $(BIN)/python $(1); } || $(BIN)/pip install --quiet $(1)
 
 .venv/installed: pyproject.toml requirements.txt requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit("python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	@uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet --require-hashes -r requirements-uv.txt || true
+	@uv --version >/dev/null 2>&1 || $(BIN)/pip install --quiet --require-hashes -r requirements-uv.txt >/dev/null 2>&1 || echo 'no uv to be had; pip takes some minutes'
 	@sed -n '/^setuptools==/,/[^\\]$$/p' requirements.txt >.venv/setuptools.txt
 	@$(call install,--require-hashes -r .venv/setuptools.txt)
-	$(call install,--require-hashes --no-build-isolation -r requirements.txt)
+	@echo 'installing requirements.txt'
+	@$(call install,--require-hashes --no-build-isolation -r requirements.txt)
 	@$(call install,--no-deps --no-build-isolation --editable .)
-	touch $@
+	@touch $@
 
-# Keeps the versions that still fit pyproject.toml; PINS=--upgrade takes the newest.
-PINS ?=
-pins: export UV_CUSTOM_COMPILE_COMMAND = make pins
+# Versions that still fit pyproject.toml stay; make pins ARGS=--upgrade takes the newest.
 pins: setup
-	PATH="$$PATH:$(BIN)" uv pip compile $(COMPILE) --extra test --group setup pyproject.toml --output-file requirements.txt
-	PATH="$$PATH:$(BIN)" uv pip compile $(COMPILE) --group uv --output-file requirements-uv.txt
+	@for words in "--extra test --group setup pyproject.toml -o requirements.txt" "--group uv -o requirements-uv.txt"; do \
+		UV_CUSTOM_COMPILE_COMMAND='make pins' $(uv) pip compile --quiet --universal --generate-hashes --python-version 3.11 $(ARGS) $$words || exit; \
+	done
+
+OLDEST := .venv-oldest
+oldest: setup
+	$(PYTHON) -m venv $(OLDEST)
+	$(uv) pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --editable '.[test]'
+	PYTHONPATH=. $(OLDEST)/bin/python -m pytest tests/diffusion tests/nets tests/data tests/test_config.py tests/test_private_doors.py $(ARGS)

@@ -21,7 +21,8 @@ def bf16_pays(device: str) -> bool:
     """On GPUs, and on CPUs with instructions for it; elsewhere it is emulated: right, but slow."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_tile"))
 
 
 def take_own_gpu() -> None:

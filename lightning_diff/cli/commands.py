@@ -11,11 +11,11 @@ from ..config.compose import load_config, register_schema
 from ..config.convert import to_config
 from ..config.errors import ConfigError, nearest
 from ..config.ignored import check_words
+from ..config.installed import check_installed
 from ..config.messages import wrong_word
 from ..config.paths import CONF
 from ..config.plugins import load_plugins
 from ..pipeline.naming import group_name, run_name
-from ..tracking.installed import check_installed
 from .errors import guarded
 from .prompts import finished, prompts_of, shipped_run
 
@@ -39,7 +39,7 @@ def train_command() -> None:
     def job(node: DictConfig) -> None:
         def work() -> None:
             config = to_config(node)
-            check_installed(config.tracking.trackers)
+            check_installed(config)
             hydra_job = HydraConfig.get()
             if hydra_job.mode == RunMode.RUN and hydra_job.runtime.choices["hydra/launcher"] == "slurm":
                 raise ConfigError(
@@ -117,8 +117,8 @@ def evaluate_command() -> None:
         combinations = product_of(rest) if many else [rest]
         runs = [finished(Path(r)) for r in (words["run"].split(",") if many else [words["run"]])]
         wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
-        for configs in wanted.values():
-            check_installed(configs[0].tracking.trackers)
+        for config in itertools.chain(*wanted.values()):
+            check_installed(config)
         from ..evaluation.runner import evaluate
 
         for run, configs in wanted.items():
@@ -131,7 +131,7 @@ def evaluate_command() -> None:
     _plain_command(
         "python evaluate.py run=outputs/base ['guidance.scales=[1,2,3]' sampler=heun evaluation.samples=512 ...]\n"
         "python evaluate.py -m run=outputs/a,outputs/b guidance=cfg,interval sampler=euler,heun sampler.nfe=20,40\n"
-        "FID, CLIP score (and attribute accuracy) at every guidance scale, to RUN/sweep.csv, sweep.parquet, figures/ and\n"
+        "FID, CLIP score (and attribute accuracy) at every guidance scale, to RUN/sweep.csv, sweep.json, figures/ and\n"
         "report.html; with -m of every combination, and of several runs side by side.",
         {"run": ""},
         work,
@@ -238,7 +238,7 @@ def runs_command() -> None:
     _plain_command(
         "python -m lightning_diff [outputs=outputs] [open=NAME] [report=NAME,NAME]\n"
         "The runs with their best numbers; open= makes and opens a report, report= makes it, of several runs if several\n"
-        "are named (their numbers must have been measured alike), with their rows as one .csv and .parquet.",
+        "are named (their numbers must have been measured alike), with their rows as one .csv.",
         {"outputs": "outputs", "open": "", "report": ""},
         work,
     )
@@ -251,7 +251,7 @@ def doctor_command() -> None:
         from ..config.compose import compose_config
 
         config = compose_config(overrides)
-        check_installed(config.tracking.trackers)
+        check_installed(config)
         name = run_name(config, overrides)
         from ..doctor.report import doctor
 

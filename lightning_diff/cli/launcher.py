@@ -22,13 +22,13 @@ from ..cluster.slurm import ENDED, GONE, SlurmError
 from ..config.checks import check_values
 from ..config.compose import compose_config
 from ..config.errors import ConfigError
+from ..config.installed import check_installed
 from ..config.paths import PACKAGE_FOLDER
 from ..config.schema import Config, Slurm
 from ..pipeline.naming import group_name, run_name
 from ..pipeline.run import refuse_another
 from ..pipeline.runs import is_finished, runs_table
 from ..ranks import console, say
-from ..tracking.installed import check_installed
 
 FINISHED = "finished"
 
@@ -93,7 +93,7 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
                 "leave name= out, then each run is named after its overrides"
             )
         refuse_another(folder, config)
-        check_installed(config.tracking.trackers)
+        check_installed(config)
         group = [] if config.tracking.group else [f"tracking.group={group_name(config, overrides)}"]
         jobs[folder] = Job([*overrides, *group], config, folder)
     return list(jobs.values())

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
@@ -40,11 +40,17 @@ class Choice:
 
     kind: str = ""
     group: ClassVar[str] = ""
+    install: ClassVar[str] = ""  # what pip installs to have the packages that it needs
     plugin: ClassVar[str] = ""  # the hash of the plugin's file that it came with; empty for this project's own
 
     # Messages for what this choice is not allowed with. The parameters are named after the groups that it looks at:
     # `def conflicts(self, objective)`.
     conflicts: ClassVar[Callable[..., Iterator[str]]] = lambda self: iter(())
+
+    @property
+    def packages(self) -> Sequence[str]:
+        """The packages that it imports and that are no dependency of this project."""
+        return ()
 
 
 _known: dict[str, dict[str, type[Choice]]] = {}

@@ -54,7 +54,7 @@ def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
 
 def write_tables(place: Path, runs: Mapping[str, Sequence[Row]]) -> None:
     """Rows of runs as PLACE.csv, with the digests of the passports that PLACE.json holds, and as PLACE.parquet, with the
-    passports as columns."""
+    passports as columns, if pyarrow is installed."""
     every = [{"run": name, **row} for name, rows in runs.items() for row in rows]
     write_parquet(place.with_suffix(".parquet"), every)
     papers = {digest(row["passport"]): row["passport"] for row in every}

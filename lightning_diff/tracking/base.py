@@ -96,13 +96,7 @@ class Tracker(Choice):
     """A place where a run is mirrored. Its keys say where; `open` loads the packages that it needs and begins."""
 
     title: ClassVar[str] = ""  # its name in messages, if that is not the choice's
-    install: ClassVar[str] = ""  # what pip installs to have its packages
     remedy: ClassVar[str] = "leave it out"  # what to do when its server does not answer
-
-    @property
-    def packages(self) -> Sequence[str]:
-        """The packages that `open` imports."""
-        return ()
 
     @property
     def server(self) -> str:

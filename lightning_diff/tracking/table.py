@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import pyarrow
-from pyarrow import parquet
 
 from ..files import whole_file, write_text
 
@@ -27,7 +25,14 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def write_parquet(path: Path, rows: Sequence[Row]) -> None:
-    """Tables within a row become columns with dotted names, lists become text."""
+    """Tables within a row become columns with dotted names, lists become text. Without pyarrow (the extra `parquet`) no file
+    is written, and one of an earlier time, whose rows are others, is removed."""
+    if find_spec("pyarrow") is None:
+        path.unlink(missing_ok=True)
+        return
+    import pyarrow
+    from pyarrow import parquet
+
     flat = [_flat(row) for row in rows]
     names = list(dict.fromkeys(name for row in flat for name in row))
     with whole_file(path) as partial:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_utilities import apply_to_collection
 from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
-from torch.utils._pytree import tree_map_only
 
 from ..config.errors import ConfigError
 from ..files import whole_file
@@ -61,7 +61,7 @@ def copied(checkpoint: dict[str, Any]) -> dict[str, Any]:
             once[id(t)] = t.detach().to("cpu", copy=True)
         return once[id(t)]
 
-    found: dict[str, Any] = tree_map_only(Tensor, copy, checkpoint)
+    found: dict[str, Any] = apply_to_collection(checkpoint, Tensor, copy)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .sharding import local, part_of, whole_of
 
@@ -25,7 +26,7 @@ class Ema:
             self.live = [local(p) for p in live.values()]
             self.mean = {n: part_of(self.loaded[n], p) if self.loaded else local(p).clone() for n, p in live.items()}
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.mean.values()), self.live, 1 - decay)
+        get_ema_multi_avg_fn(decay)(list(self.mean.values()), self.live, step)
 
     def state(self) -> dict[str, Tensor]:
         """Whole, for the first rank; all ranks must ask."""

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from lightning_utilities import apply_to_collection
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 from .modules.base import Trained
 from .sharding import blocks
@@ -19,12 +19,18 @@ from .sharding import blocks
 
 def tensor_bytes(*trees: Any) -> int:
     """Of the storages of all tensors in there, each counted once."""
-    tensors = [t for t in tree_leaves(trees) if isinstance(t, Tensor)]
-    return sum({_storage(t): t.untyped_storage().nbytes() for t in tensors}.values())
+    return sum({_storage(t): t.untyped_storage().nbytes() for t in _tensors(trees)}.values())
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+    apply_to_collection(tree, Tensor, found.append)
+    return found
 
 
 def _storage(t: Tensor) -> int:
-    return int(t.untyped_storage()._cdata)
+    """The same number for all tensors of one storage, for as long as that lives."""
+    return id(t.untyped_storage())
 
 
 class Live(TorchDispatchMode):
@@ -38,8 +44,8 @@ class Live(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        for t in tree_leaves(out):
-            if isinstance(t, Tensor) and (key := _storage(t)) not in self.sizes:
+        for t in _tensors(out):
+            if (key := _storage(t)) not in self.sizes:
                 storage = t.untyped_storage()
                 self.sizes[key] = storage.nbytes()
                 self.now += storage.nbytes()
@@ -88,9 +94,8 @@ def checkpoint_bytes(module: Trained) -> int:
     if "adversary" in checkpoint:
         checkpoint["adversary"]["optimizer"] = _moments(module.adversary.net)  # type: ignore[arg-type, union-attr]
     tiny: dict[int, Tensor] = {}
-    hollow = tree_map(
-        lambda t: tiny.setdefault(_storage(t), torch.zeros(())).expand(t.shape) if isinstance(t, Tensor) else t,
-        checkpoint,
+    hollow = apply_to_collection(
+        checkpoint, Tensor, lambda t: tiny.setdefault(_storage(t), torch.zeros(())).expand(t.shape)
     )
     file = io.BytesIO()
     torch.save(hollow, file)

@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..models.averages import FOLDER, LENGTHS, gamma_of
 from ..nets.weights import save_weights
@@ -36,7 +37,7 @@ class PowerEma:
                 ]
         live = [p.detach() for p in self.live.values()]
         for gamma, mean in zip(self.gammas, self.means.values(), strict=True):
-            torch._foreach_lerp_(mean, live, 1 - (1 - 1 / step) ** (gamma + 1))
+            get_ema_multi_avg_fn((1 - 1 / step) ** (gamma + 1))(mean, live, step)
 
     def state(self) -> dict[str, Tensor]:
         if not self.means:

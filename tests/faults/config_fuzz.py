@@ -33,13 +33,13 @@ from lightning_diff.cluster.signals import STOP, Interrupted
 from lightning_diff.config.checks import keys
 from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.installed import check_installed
 from lightning_diff.config.paths import CONF
 from lightning_diff.config.schema import Config, Reader
 from lightning_diff.diffusion.samplers.base import Sampler
 from lightning_diff.pipeline import run as run_room
 from lightning_diff.pipeline.naming import run_name
 from lightning_diff.pipeline.stages import train
-from lightning_diff.tracking.installed import check_installed
 from lightning_diff.training import trainer as trainer_room
 from tests.conftest import draw_pictures
 from tests.faults.mutations import Mutation, mutation
@@ -69,7 +69,7 @@ def attempt(m: Mutation, root: Path, number: int) -> tuple[str, str]:
     begin = "composing"
     try:
         config = compose_config(m.words)
-        check_installed(config.tracking.trackers)
+        check_installed(config)
         begin = "running"
         folder = root / f"{number}" / run_name(config, m.words)
         with _limits(SECONDS * (5 if config.training.compile else 1)), _reads(config) as read, _warnings() as lost:

@@ -10,14 +10,15 @@ import mlflow
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lightning_diff.config import installed
 from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.installed import check_installed
 from lightning_diff.config.registry import choices, named
 from lightning_diff.config.schema import Config, Tracking
 from lightning_diff.pipeline import run as run_room
 from lightning_diff.pipeline.run import Run
 from lightning_diff.pipeline.tracked import tags
-from lightning_diff.tracking import installed
 from lightning_diff.tracking.mirrors import Mirrors
 from lightning_diff.tracking.record import Record
 from tests.tracking.sweeps import made_sweep, open_mirrors
@@ -212,13 +213,15 @@ def test_what_may_not_be_asked_for(words: list[str], error: str) -> None:
 
 def test_a_tracker_that_is_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installed, "find_spec", lambda name: None)
-    installed.check_installed([tracker("csv")])
-    with pytest.raises(
-        ConfigError, match=r"tracking by mlflow: mlflow, sqlalchemy, alembic not installed; pip install"
-    ):
-        installed.check_installed([tracker("csv"), tracker("mlflow")])
-    with pytest.raises(ConfigError, match=r"tracking by mlflow: mlflow not installed; pip install"):
-        installed.check_installed([tracker("mlflow", uri="http://here")])
+
+    def also(*trackers: Any) -> Config:
+        return Config(tracking=Tracking(wandb="disabled", also=list(trackers)))
+
+    check_installed(also(tracker("csv")))
+    with pytest.raises(ConfigError, match=r"tracker=mlflow: mlflow, sqlalchemy, alembic not installed; pip install -e"):
+        check_installed(also(tracker("csv"), tracker("mlflow")))
+    with pytest.raises(ConfigError, match=r"tracker=mlflow: mlflow not installed; pip install -e"):
+        check_installed(also(tracker("mlflow", uri="http://here")))
 
 
 def test_tags_are_what_a_run_is_filtered_by() -> None:

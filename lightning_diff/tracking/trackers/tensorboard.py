@@ -19,7 +19,7 @@ class TensorBoard(Tracker):
     """RUN/tensorboard: the training, a line for each guider and sampler of the sweep, and its grids."""
 
     title: ClassVar[str] = "TensorBoard"
-    install: ClassVar[str] = "tensorboard"
+    install: ClassVar[str] = "-e '.[tensorboard]'"
 
     @property
     def packages(self) -> list[str]:
