@@ -24,9 +24,10 @@ from torchmetrics.functional.image.lpips import _NoTrainLpips
 from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
 
 from lightning_diff.cli.hydra_targets import PLUGINS, guard_hydra
-from lightning_diff.config import ConfigError, Training
 from lightning_diff.config.compose import register_schema
+from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF
+from lightning_diff.config.schema import Training
 from lightning_diff.training.footprint import fake_step
 from lightning_diff.training.trainer import make_trainer
 from tests.test_dependencies import PROJECT, ROOT, pinned
