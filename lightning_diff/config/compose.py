@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .checks import keys
-from .convert import to_config
+from .convert import to_config, typed
 from .errors import ConfigError, nearest
 from .ignored import check_words
 from .messages import one_line, wrong_word
@@ -82,6 +82,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         return to_config(node)
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
+
+
+def stored_config(path: Path) -> Config:
+    """A run's stored config as it was, though what it names may be gone since. Raises ConfigError."""
+    node: Any = OmegaConf.create(upgraded(_plain(path)))
+    return typed(node)
 
 
 def _group(group: str, name: str) -> Any:

@@ -20,13 +20,20 @@ PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", 
 
 
 def to_config(node: DictConfig) -> Config:
+    """The config, with nothing left over, every value of its type, and nothing that is refused. Raises ConfigError."""
+    config = typed(node)
+    check(config)
+    return config
+
+
+def typed(node: DictConfig) -> Config:
     """The config, with nothing left over and every value of its type. Raises ConfigError."""
     node = copy.deepcopy(node)
+    OmegaConf.to_container(node, resolve=True)  # its error names the key, that of `resolve` does not
     OmegaConf.resolve(node)
     config = _object(Config, node, "")
     assert isinstance(config, Config)
     _at_home(config)
-    check(config)
     return config
 
 
@@ -42,6 +49,10 @@ def make_choice(group: str, node: Any, prefix: str) -> Choice:
     if not OmegaConf.is_dict(node):
         raise ConfigError(f"{prefix}={node}: must name a choice; {nearest(str(node), sorted(choices(group)))}")
     kind, composed = node.get("kind"), OmegaConf.get_type(node)
+    if kind is None:
+        raise ConfigError(
+            f"{prefix}.kind: say which choice of {group} it is, one of {', '.join(sorted(choices(group)))}"
+        )
     if composed not in (None, dict) and (usual := composed().kind) != kind:
         raise ConfigError(f"{prefix}.kind={kind}: this table is that of {usual}; choose with {prefix}={kind}")
     cls = named(group, kind)
@@ -51,7 +62,7 @@ def make_choice(group: str, node: Any, prefix: str) -> Choice:
             others = [f"{group}={name}" for name in owners(group, key)]
             hint = f"{' or '.join(others)} has it" if others else nearest(key, own)
             raise ConfigError(f"{prefix}.{key}: no key of {group}={kind}; {hint}")
-    return cls(**_values(cls, node, prefix + "."))
+    return _object(cls, node, prefix + ".")
 
 
 def _object(cls: type, node: DictConfig, prefix: str) -> Any:
@@ -65,13 +76,12 @@ def _object(cls: type, node: DictConfig, prefix: str) -> Any:
         if OmegaConf.is_missing(node, key):
             raise ConfigError(f"{name}=???: say what it is")
         f = known[key]
-        if group := f.metadata.get("group"):
-            many = f.metadata.get("many")
-            made[key] = (
-                [make_choice(group, part, f"{name}[{i}]") for i, part in enumerate(node[key])]
-                if many
-                else make_choice(group, node[key], name)
-            )
+        if (group := f.metadata.get("group")) and f.metadata.get("many"):
+            if not OmegaConf.is_list(node[key]):
+                raise ConfigError(f"{name}={node[key]}: must be a list of choices of {group}")
+            made[key] = [make_choice(group, part, f"{name}[{i}]") for i, part in enumerate(node[key])]
+        elif group:
+            made[key] = make_choice(group, node[key], name)
         elif is_dataclass(f.default_factory):
             made[key] = _object(f.default_factory, node[key], f"{name}.")  # type: ignore[arg-type]
     rest = [key for key in map(str, node) if key not in made]

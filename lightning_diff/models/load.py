@@ -14,7 +14,7 @@ from ..config.schema import EMA_GUIDE, Config
 from ..devices import device_of
 from ..nets.weights import load_into, read_passport
 from .averages import last_snapshot, reconstruct
-from .build import build, load_part, null_condition
+from .build import NET_PARTS, build, load_part, null_condition
 from .latent_diffusion import TextToImage, path_of
 
 
@@ -23,8 +23,8 @@ def _load_net(config: Config, folder: Path, source: str) -> Any:
     wanted = re.fullmatch(EMA_GUIDE, source)
     path = folder / WEIGHTS if wanted else Path(source)
     passport = read_passport(path)
-    if passport.get("part") != "unet":
-        raise ConfigError(f"{path}: its passport says {passport.get('part')!r}, not 'unet'")
+    if passport.get("part") not in NET_PARTS:
+        raise ConfigError(f"{path}: its passport says {passport.get('part')!r}, not 'net'")
     net: Any = build(passport)
     load_into(net, path)
     if wanted:

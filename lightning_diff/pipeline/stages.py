@@ -15,7 +15,7 @@ from ..data.dataset import Pictures, pictures
 from ..data.shards import identity
 from ..data.synthetic.registry import WORLDS, get_world
 from ..devices import device_of
-from ..models.build import autoencoder_net, build, load_part, start_from, tower_config
+from ..models.build import autoencoder_net, build, load_part, start_from
 from ..nets.attributes import AttributeClassifier
 from ..nets.perceptual import Lpips, TowerDistance
 from ..nets.text import Tower
@@ -98,5 +98,6 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], T
     if config.task == "attributes":
         net = {"heads": {name: len(values) for name, values in get_world(config.data.kind).attributes.items()}}
         return "attributes", net, AttributesModule(AttributeClassifier(**net), t, seed)
-    net = tower_config(config, [train_set.reader.read(i)[1] for i in range(len(train_set))])
+    captions = [train_set.reader.read(i)[1] for i in range(len(train_set))]
+    net = config.text.fitted(config.data.image_size, captions)
     return config.text.role, net, ContrastiveModule(Tower(net), t, seed)
