@@ -1,6 +1,6 @@
 """What is to be expected on 1, 8, 64 and 512 GPUs, computed from a config; and what two ranks do here, measured.
 
-python benchmarks/scaling.py experiment=base unet=ldm_tiny training.batch=256
+python benchmarks/scaling.py experiment=base net=ldm_tiny training.batch=256
 python benchmarks/scaling.py --page       # docs/scaling.md: the tables of the two nets in PAGE
 python benchmarks/scaling.py --measure    # images/s at 1 and 2 ranks of this machine; benchmarks/results/scaling.json
 
@@ -42,16 +42,17 @@ from lightning_diff.config.errors import ConfigError  # noqa: E402
 from lightning_diff.config.schema import Config  # noqa: E402
 from lightning_diff.doctor.costs import Costs  # noqa: E402
 from lightning_diff.doctor.findings import size  # noqa: E402
+from lightning_diff.models.text_encoders.open_clip import OpenClipTextEncoder  # noqa: E402
 from lightning_diff.nets.unet import Condition  # noqa: E402
 from lightning_diff.training.checkpoint import LARGE  # noqa: E402
 from lightning_diff.training.modules.diffusion import DiffusionModule  # noqa: E402
 
 GPUS = (1, 8, 64, 512)
 PAGE = (
-    ("The UNet of the main job", ["experiment=base", "unet=small"], None),
+    ("The UNet of the main job", ["experiment=base", "net=small"], None),
     (
         "Stable Diffusion 1.5's UNet at 512 pixels",
-        ["experiment=base", "unet=sd15", "autoencoder=sd", "data.image_size=512", "training.batch=16"],
+        ["experiment=base", "net=sd15", "autoencoder=sd", "data.image_size=512", "training.batch=16"],
         "ViT-L-14-quickgelu",
     ),
 )
@@ -162,7 +163,7 @@ def facts(costs: Costs, compute: float, m: Machine) -> list[str]:
         f"{parameters:,.1f} M trained parameters, gradients of {size(costs.gradients)}; {t.batch} pictures a GPU and step; "
         f"{costs.flops / 1e9:,.1f} GFLOP a picture, {costs.step.made:,} kernels: {1e3 * compute:.3g} ms a step.",
         f"Memory of a GPU under DDP: {size(sum(costs.memory.values()) + costs.gradients)} ({memory}, buckets of gradients "
-        f"{size(costs.gradients)}){', without the tower of --text' if costs.config.text.model else ''}.",
+        f"{size(costs.gradients)}){', without the tower of --text' if costs.config.text.kind == 'open_clip' else ''}.",
         f"last.ckpt: {size(costs.checkpoint)}, {copied}written and read back in {write:.2g} s{meanwhile}; every "
         f"{t.checkpoint_every} steps the training waits for {100 * held / (held + steps):.2g} % of the time. A sample in the "
         f"cache: {size(costs.sample)}.",
@@ -174,7 +175,7 @@ def costs_of(overrides: list[str], text: str | None) -> Costs:
     if config.task != "diffusion":
         raise ConfigError(f"task={config.task}: this is about the UNet's training")
     if text:
-        config = replace(config, text=replace(config.text, model=text))
+        config = replace(config, text=OpenClipTextEncoder(model=text, weights="none-is-read.safetensors"))
     ranks = config.training.devices * config.training.nodes
     if ranks > 1:
         raise ConfigError(f"training.devices x nodes = {ranks}: leave them out, the table has its own numbers of GPUs")

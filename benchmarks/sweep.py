@@ -31,7 +31,7 @@ BATCH = 32
 def prepare(steps: int) -> tuple[Path, Path, Path]:
     """(a run of latent diffusion's nets, its folder for diffusers, an Inception file), made once."""
     run, folder, inception = HOME / "ldm", HOME / "ldm-diffusers", HOME / "inception.pth"
-    words = "experiment=base unet=ldm_tiny autoencoder=ldm_tiny objective=v_zero sampler=ddim name=ldm data.test=512"
+    words = "experiment=base net=ldm_tiny autoencoder=ldm_tiny objective=v_zero sampler=ddim name=ldm data.test=512"
     if not (run / "weights.safetensors").is_file():
         more = [
             f"training.steps={steps}",

@@ -22,7 +22,7 @@ SHORT = [
     "training.checkpoint_every=2",
     "training.log_every=1",
     "tracking=disabled",
-    "unet=tiny",
+    "net=tiny",
     "part_steps=0.0001",
     "sampler.steps=2",
     "guidance.scales=[1,3]",
@@ -34,7 +34,7 @@ PARTS = ("autoencoder", "contrastive", "judge", "attributes")
 
 def short(experiment: str, *more: str) -> list[str]:
     """The words of an experiment, shortened by those of SHORT that it has a use for."""
-    apart = ("unet", "part_steps", "sampler", "guidance", "evaluation") if experiment in PARTS else ()
+    apart = ("net", "part_steps", "sampler", "guidance", "evaluation") if experiment in PARTS else ()
     if experiment == "folder":
         apart = ("data.",)
     return [f"experiment={experiment}", *(w for w in SHORT if not w.startswith(apart)), *more]

@@ -12,37 +12,51 @@ from lightning_diff.config import registry
 from lightning_diff.config.checks import check, keys, single_groups
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.config.paths import CONF, PACKAGE_FOLDER
+from lightning_diff.config.paths import CONF, PACKAGE_FOLDER, SHIPPED
 from lightning_diff.config.schema import Config
 from lightning_diff.files import sha256
 from lightning_diff.nets.weights import save_arrays
 
 FILES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
 GROUPS = [*FILES, *((group, name) for group in sorted(single_groups(Config())) for name in registry.choices(group))]
+GROUPS = [*FILES, *((group, name) for group in registry.GROUPS for name in registry.choices(group))]
+TOWER = "lightning_diff/weights/still_life/parts/text.safetensors"
 NEEDS = {  # what the user must say for the groups that cannot know it
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
-    ("text", "open_clip"): ["text.weights=lightning_diff/weights/still_life/parts/text.safetensors"],
+    ("text", "open_clip"): [f"text.weights={TOWER}"],
     ("text", "sdxl"): [
-        "text.weights=lightning_diff/weights/still_life/parts/text.safetensors",
-        "text.more=[{weights:lightning_diff/weights/still_life/parts/judge.safetensors}]",
+        "text.weights=FOLDER",
+        "text.more=[{kind:folder,weights:FOLDER,layer:2}]",
     ],
+    ("text", "folder"): ["text.weights=FOLDER"],
     ("text", "judge"): ["task=contrastive"],
     ("guidance", "auto"): ["guidance.guide=ema:0.05@500", "training.ema_every=500"],
     ("guidance", "cfgpp"): ["sampler=ddim"],
     ("sampler", "heun_karras"): ["objective=v"],
     ("evaluation", "inception"): ["evaluation.features_weights=train.py"],
-    ("evaluation", "dinov2"): ["evaluation.features_weights=lightning_diff/weights/still_life/parts/text.safetensors"],
+    ("evaluation", "dinov2"): [f"evaluation.features_weights={TOWER}"],
 }
 WRONG = [  # the command's words, and what the message must say
-    ("text.more=[{layer:2}]", "text.more[0].weights: "),
-    ("text.more=[{weights:nope.safetensors}]", "text.more=nope.safetensors: no such file"),
-    ("text.more=[{weights:train.py,layr:2}]", "layr: no such key; did you mean 'layer'?"),
-    ("text.more=[{weights:train.py,layer:0}]", "text.more[0].layer=0: must be at least 1"),
+    ("text.more=[{layer:2}]", "text.more[0].kind: say which choice of text it is, one of folder, open_clip, small"),
+    ("text.more=[{kind:small,layer:2}]", "text.more[0].weights: say which weights file it is"),
+    ("text.more=[{kind:small,weights:nope.safetensors}]", "text.more=nope.safetensors: no such file"),
+    (
+        "text.more=[{kind:small,weights:train.py,layr:2}]",
+        "text.more[0].layr: no key of text=small; did you mean 'layer'",
+    ),
+    ("text.more=[{kind:small,weights:train.py,layer:0}]", "text.more[0].layer=0: must be at least 1"),
+    (
+        f"text.more=[{{kind:small,weights:{TOWER},width:64}}]",
+        "text.more[0].width: would be ignored; it belongs to text",
+    ),
+    (f"text.more=[{{kind:small,weights:{TOWER},join:tokens}}]", "text.more[0].join: would be ignored"),
+    ("text.more=[{kind:open_clip}]", "text.more[0].model=ViT-B-32: its weights must be a local file"),
+    ("text.more=[small]", "text.more[0].weights: say which weights file it is"),
     ("text.more=5", "text.more"),
     ("text.join=tokens", "text.join: would be ignored; it belongs to text.more=[...]"),
     ("text.layer=3", "text.layer=3: the tower has text.layers=2 layers"),
-    ("task=autoencoder unet.heads=2", "unet.heads: would be ignored; it belongs to unet.kind=ldm"),
+    ("task=autoencoder net.heads=2", "net.heads: no such key; net=ldm has it"),
     ("task=autoencoder sampler=ddim", "sampler: would be ignored; it belongs to task=diffusion"),
     ("data=folder data.source=. data.train=9", "data.train: no such key; data=digits or still_life has it"),
     ("data.source=.", "data.source: no such key; data=folder or shards has it"),
@@ -58,7 +72,7 @@ WRONG = [  # the command's words, and what the message must say
     ("evaluation.ema=[]", "evaluation.ema=[]: name each length once"),
     ("guidance.scales=[[1]]", "guidance.scales"),
     ("tracking.also.more=[csv]", "tracking.also.more: no such key"),
-    ("unet.widths=[100000,8]", "unet.widths=[100000, 8]: must be at most 16384"),
+    ("net.widths=[100000,8]", "net.widths=[100000, 8]: must be at most 16384"),
     ("training.batch=1000000000", "training.batch=1000000000: must be at most"),
     ("outputs=train.py", "outputs=train.py: no folder can be there"),
     ("name=..", "name=..: a name of a folder"),
@@ -66,7 +80,13 @@ WRONG = [  # the command's words, and what the message must say
     ("tracking.also=[mlflow,{kind:csv,uri:x}]", "tracking.also[1].uri: no key of tracker=csv; tracker=mlflow has it"),
     ("tracker=csv", "tracker: no such key; did you mean 'tracking'?"),
     ("tracking.project=a/b", "tracking.project=a/b: W&B takes names"),
-    ("text.weights=tests", "text.weights=tests: not a diffusers folder"),
+    ("text=folder text.weights=tests", "text.weights=tests: not a diffusers folder"),
+    ("text.weights=FOLDER", "text.weights=FOLDER: a folder, which text=folder reads"),
+    ("text=open_clip text.weights=FOLDER", "text.weights=FOLDER: a folder, which text=folder reads"),
+    (f"text=folder text.weights={TOWER}", f"text.weights={TOWER}: no folder; text=folder reads"),
+    ("text=folder", "text.weights: say where its weights are"),
+    ("text=folder text.width=64", "text.width: no such key; text=small has it"),
+    ("text=open_clip text.role=judge", "text.role: no such key; text=small has it"),
     ("text.null=learnt", "text.null=learnt: must be one of empty, zeros, learned; did you mean 'learned'?"),
     ("text.layer=2 task=autoencoder", "task=autoencoder: text.more, layer"),
     ("training.stpes=5", "training.stpes: no such key; did you mean 'training.steps'?"),
@@ -82,7 +102,7 @@ WRONG = [  # the command's words, and what the message must say
     ("training.steps=1.5", "training.steps: Value '1.5'"),
     ("training.steps=null", "training.steps: "),
     ("training.compile=maybe", "training.compile: Value 'maybe'"),
-    ("unet.widths=64", "unet.widths: "),
+    ("net.widths=64", "net.widths: "),
     ("guidance.scales=[1,x]", "guidance.scales[1]: Value 'x'"),
     ("name=${nope}", "name: Interpolation key 'nope'"),
     ("training.steps=0", "training.steps=0: must be at least 1"),
@@ -100,12 +120,38 @@ WRONG = [  # the command's words, and what the message must say
     ("guidance.scales=[]", "guidance.scales=[]: "),
     ("guidance.scales=[1,-2]", "guidance.scales=[1.0, -2.0]: "),
     ("guidance.scales=[1,1.0]", "guidance.scales=[1.0, 1.0]: a scale is named twice"),
-    ("unet.widths=[64]", "unet.attention=[False, True]: "),
-    ("unet.widths=[60,128]", "unet.widths=[60, 128]: "),
-    ("unet.head_width=48", "unet.head_width=48: "),
-    ("data.image_size=16 unet.widths=[8,8,8,8] unet.attention=[no,no,no,no]", "unet.widths=[8, 8, 8, 8]: "),
+    ("net.widths=[64]", "net.attention=[False, True]: "),
+    ("net.widths=[60,128]", "net.widths=[60, 128]: "),
+    ("net.head_width=48", "net.head_width=48: "),
+    ("net=ldm net.groups=24", "net.widths=[64, 128]: widths must be positive multiples of 24"),
+    ("net=ldm net.heads=3", "net.heads=3: must divide the widths that attend, [128]"),
+    ("net=sd15 net.head_width=64", "net.head_width: would be ignored; it belongs to net.heads=0"),
+    ("net=ldm net.attention=[true,true]", "net.attention: no such key; net=small has it"),
+    ("net=ldm net.depth=[1]", "net.depth=[1]: needs one value for each"),
+    ("net=5", "net=5: net is a group"),
+    ("training.lora=4", "training.lora=4: adapters are trained on weights of net=ldm"),
+    ("autoencoder.groups=8", "autoencoder.groups: no such key; autoencoder=ldm has it"),
+    (
+        "autoencoder=ldm autoencoder.widths=[16,32]",
+        "autoencoder.widths=[16, 32]: widths must be positive multiples of 32",
+    ),
+    ("autoencoder.lpips_weights=train.py", "autoencoder.lpips_weights=train.py: not a safetensors file"),
+    (
+        f"autoencoder.lpips_weights={TOWER}",
+        "autoencoder.lpips_weights: would be ignored; it belongs to autoencoder.perc",
+    ),
+    ("autoencoder.adversarial_from=9", "autoencoder.adversarial_from: would be ignored"),
+    (f"task=autoencoder autoencoder.weights={TOWER}", "autoencoder.weights: would be ignored; it belongs to task=diff"),
+    (f"task=contrastive text.weights={TOWER}", "text.weights: would be ignored; it belongs to task=diffusion"),
+    (
+        f"task=contrastive text=open_clip text.weights={TOWER}",
+        "text=open_clip: would be ignored; it belongs to task=diff",
+    ),
+    (f"text.width=64 text.weights={TOWER}", "text.width: would be ignored; it belongs to text.weights=auto"),
+    ("data.image_size=16 net.widths=[8,8,8,8] net.attention=[no,no,no,no]", "net.widths=[8, 8, 8, 8]: "),
     ("text.patch_size=7", "text.patch_size=7: must divide data.image_size=64"),
-    ("text.model=ViT-B-32", "text.model=ViT-B-32: its weights must be a local file"),
+    ("text.model=RN50", "text.model: no such key; text=open_clip has it"),
+    ("text=open_clip", "text.model=ViT-B-32: its weights must be a local file"),
     ("evaluation=inception", "evaluation.features=inception: "),
     (
         "task=attributes data=folder data.source=.",
@@ -151,6 +197,13 @@ WRONG = [  # the command's words, and what the message must say
 ]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What a folder of diffusers is known by."""
+    (tmp_path / "config.json").write_text("{}")
+    return tmp_path
+
+
 def test_the_default_composes() -> None:
     config = compose_config([])
     assert config.task == "diffusion" and config.objective.prediction == "flow" and config.sampler.kind == "euler"
@@ -165,17 +218,22 @@ def test_every_experiment_composes(name: str) -> None:
 
 
 @pytest.mark.parametrize("group, name", GROUPS)
-def test_every_file_of_every_group_composes(group: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_file_of_every_group_composes(
+    group: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(PACKAGE_FOLDER)
-    compose_config([f"{group}={name}", *NEEDS.get((group, name), [])])
+    needs = [word.replace("FOLDER", str(folder)) for word in NEEDS.get((group, name), [])]
+    compose_config([f"{group}={name}", *needs])
 
 
 @pytest.mark.parametrize("words, says", WRONG)
-def test_what_is_wrong_is_one_line_that_names_the_key(words: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_is_one_line_that_names_the_key(
+    words: str, says: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(PACKAGE_FOLDER)
     with pytest.raises(ConfigError) as e:
-        compose_config(words.split())
-    assert str(e.value).startswith(says) and "\n" not in str(e.value)
+        compose_config(words.replace("FOLDER", str(folder)).split())
+    assert str(e.value).startswith(says.replace("FOLDER", str(folder))) and "\n" not in str(e.value)
 
 
 def test_every_number_can_be_set_by_its_key() -> None:
@@ -217,6 +275,29 @@ def test_an_old_stored_config_names_its_trackers_in_todays_words(tmp_path: Path)
     assert load_config(path).tracking == compose_config(["tracking.also=[csv]"]).tracking
     with pytest.raises(ConfigError, match=r"^tracking.also=csv: must be a list of choices"):
         load_config(path, ["tracking.also=csv"])
+
+
+def test_a_config_of_version_1_is_read_in_todays_words(folder: Path) -> None:
+    """One table of keys for all kinds of a group; `unet`; `text` without kinds; a kind that was not said."""
+    shipped = load_config(SHIPPED / "still_life" / "config.yaml")
+    assert [getattr(shipped, g).kind for g in ("net", "autoencoder", "text", "guidance")] == ["small"] * 3 + ["cfg"]
+    assert (shipped.net.widths, shipped.autoencoder.kl_weight, shipped.text.patch_size) == ([64, 128], 1e-4, 8)
+    tower = str(PACKAGE_FOLDER / TOWER)
+    sizes = {"width": 128, "role": "text", "layer": 1}
+    old = {
+        "unet": {"kind": "ldm", "widths": [32, 64], "attention": [], "depth": [0, 1], "groups": 8, "head_width": 32},
+        "autoencoder": {"kind": "small", "widths": [32, 96], "groups": 32},
+        "text": {"model": "ViT-B-32", "weights": tower, **sizes, "more": [{"model": None, "weights": tower, "layer": 2},
+                                                                          {"weights": str(folder), "final_norm": False}]},
+    }  # fmt: skip
+    path = folder / "old.yaml"
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(old)))
+    found = load_config(path)
+    assert (found.net.kind, found.net.depth, found.net.groups) == ("ldm", [0, 1], 8)
+    assert (found.autoencoder.kind, found.text.kind, found.text.model) == ("small", "open_clip", "ViT-B-32")
+    assert [(t.kind, t.layer, t.final_norm) for t in found.text.more] == [("small", 2, True), ("folder", 1, False)]
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create({"text": {"model": None, "weights": str(folder)}})))
+    assert load_config(path).text.kind == "folder"
 
 
 def test_the_schema_is_legal_by_itself() -> None:

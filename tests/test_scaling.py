@@ -18,7 +18,7 @@ def test_bytes_and_seconds_by_hand() -> None:
     assert scaling.reduce_seconds(1e9, 1, 2e9, m) == 0
     buckets = 39  # of 25 MiB in 1e9 bytes, rounded up
     assert scaling.reduce_seconds(1e9, 16, 2e9, m) == pytest.approx(2 * 15 / 16 + buckets * 2 * 4 * 1e-3)
-    costs = scaling.costs_of(["experiment=base", "unet=tiny", "training.batch=32"], None)
+    costs = scaling.costs_of(["experiment=base", "net=tiny", "training.batch=32"], None)
     parameters = sum(p.numel() for p in costs.make().parameters())
     compute, rows = scaling.rows(costs, m)
     assert compute == pytest.approx(costs.flops * 32 / 1e12)
@@ -48,7 +48,7 @@ def test_the_page_is_of_these_nets() -> None:
 
 def test_two_ranks_are_measured(tmp_path: Path) -> None:
     words = ["--measure", "--steps", "1", "--rounds", "1", "--to", tmp_path / "scaling.json"]
-    command = [sys.executable, "benchmarks/scaling.py", *words, "experiment=base", "unet=tiny", "training.batch=4"]
+    command = [sys.executable, "benchmarks/scaling.py", *words, "experiment=base", "net=tiny", "training.batch=4"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     found = json.loads((tmp_path / "scaling.json").read_text())
     assert found["passport"]["batch"] == 4 and found["passport"]["backend"] == "gloo"

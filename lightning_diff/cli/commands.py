@@ -180,7 +180,7 @@ def export_command() -> None:
 
     _plain_command(
         "python export.py run=outputs/NAME format=diffusers|single_file out=PATH [sampler=ddim ...]\n"
-        "A run of unet.kind=ldm as a folder for StableDiffusionPipeline.from_pretrained, or as a single-file checkpoint.",
+        "A run of net=ldm as a folder for StableDiffusionPipeline.from_pretrained, or as a single-file checkpoint.",
         {"run": "", "format": "diffusers", "out": ""},
         work,
     )

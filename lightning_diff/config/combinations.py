@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from .paths import places
@@ -13,8 +12,6 @@ def combinations(c: Config) -> Iterator[tuple[bool, str]]:
     """(whether it is wrong, its message)."""
     yield from _diffusion(c)
     yield from _training(c)
-    yield from _nets(c)
-    yield from _text(c)
     yield from _evaluation(c)
     yield from _tracking(c)
     yield from _strategy(c)
@@ -27,8 +24,8 @@ def _training(c: Config) -> Iterator[tuple[bool, str]]:
     yield t.batch % ranks != 0, f"training.batch={t.batch}: must be a multiple of devices x nodes = {ranks}"
     yield 0 < t.patience < 1, f"training.patience={t.patience}: seconds, at least 1; 0 waits for ever"
     yield (
-        t.lora > 0 and (c.unet.kind != "ldm" or c.init_from is None or c.task != "diffusion"),
-        f"training.lora={t.lora}: adapters are trained on weights of unet.kind=ldm that init_from= names",
+        t.lora > 0 and (not c.net.takes_lora or c.init_from is None or c.task != "diffusion"),
+        f"training.lora={t.lora}: adapters are trained on weights of net=ldm that init_from= names",
     )
 
 
@@ -61,82 +58,11 @@ def _strategy(c: Config) -> Iterator[tuple[bool, str]]:
     t, sharded = c.training, c.training.strategy == "fsdp"
     yield (
         sharded and (c.task != "diffusion" or t.devices * t.nodes == 1),
-        "training.strategy=fsdp: shards the UNet of task=diffusion over training.devices x training.nodes > 1; use ddp",
+        "training.strategy=fsdp: shards the net of task=diffusion over training.devices x training.nodes > 1; use ddp",
     )
     given = {"training.lora": t.lora > 0, "training.ema_every": t.ema_every > 0, "training.compile": t.compile}
     for name, asked in (given | {"evaluation.every": c.evaluation.every > 0}).items():
         yield sharded and asked, f"{name}: not with training.strategy=fsdp, which has the net in parts; use ddp"
-
-
-def _text(c: Config) -> Iterator[tuple[bool, str]]:
-    t = c.text
-    yield (
-        c.data.image_size % t.patch_size != 0,
-        f"text.patch_size={t.patch_size}: must divide data.image_size={c.data.image_size}",
-    )
-    yield (
-        t.width % 32 != 0 or t.vision_width % 32 != 0,
-        f"text.width={t.width}, text.vision_width={t.vision_width}: must be multiples of 32 (the head width)",
-    )
-    yield (
-        c.task == "diffusion" and t.role != "text",
-        f"text.role={t.role} on task=diffusion: the judge is never the player; leave text=small",
-    )
-    for name, tower in (("text", t), *((f"text.more[{i}]", more) for i, more in enumerate(t.more))):
-        given = tower.weights != "auto" or name != "text"
-        yield (
-            tower.model is not None and not given,
-            f"{name}.model={tower.model}: its weights must be a local file, {name}.weights=/path/to/model.safetensors",
-        )
-        yield (
-            tower.model is not None and given and os.path.isdir(tower.weights),
-            f"{name}.model={tower.model}: would be ignored; {name}.weights={tower.weights} is a folder that says what it is",
-        )
-    yield (
-        t.weights == "auto" and t.layer > t.layers,
-        f"text.layer={t.layer}: the tower has text.layers={t.layers} layers",
-    )
-    reads = t.more or t.layer != 1 or not t.final_norm or t.null != "empty"
-    yield (
-        c.task != "diffusion" and bool(reads),
-        f"task={c.task}: text.more, layer, final_norm and null would be ignored; they say how a UNet reads a tower",
-    )
-    yield (
-        t.null == "learned" and c.training.lora > 0,
-        "text.null=learned with training.lora: adapters alone are trained; use text.null=empty or zeros",
-    )
-
-
-def _nets(c: Config) -> Iterator[tuple[bool, str]]:
-    u, a = c.unet, c.autoencoder
-    levels = u.attention if u.kind == "small" else u.depth
-    key = "attention" if u.kind == "small" else "depth"
-    yield (
-        len(u.widths) != len(levels) or not u.widths,
-        f"unet.{key}={levels}: needs one value for each of unet.widths={u.widths}",
-    )
-    attending = [w for w, on in zip(u.widths, levels, strict=False) if on]
-    for name, widths, groups in (("unet", u.widths, u.groups), ("autoencoder", a.widths, a.groups)):
-        step = 8 if getattr(c, name).kind == "small" else groups
-        yield (
-            not widths or any(w < step or w % step for w in widths),
-            f"{name}.widths={widths}: widths must be positive multiples of {step}",
-        )
-    yield (
-        u.heads > 0 and any(w % u.heads for w in attending),
-        f"unet.heads={u.heads}: must divide the widths that attend, {attending}",
-    )
-    yield (
-        u.heads == 0 and any(w % u.head_width for w in attending),
-        f"unet.head_width={u.head_width}: must divide the widths that attend, {attending}",
-    )
-    latent = c.data.image_size // a.factor
-    shrink = 2 ** max(0, len(u.widths) - 1)
-    yield (
-        latent < 1 or latent % shrink != 0,
-        f"unet.widths={u.widths}: {len(u.widths)} resolutions do not fit a latent of {latent} x {latent}; "
-        "use fewer, or a larger data.image_size",
-    )
 
 
 def _diffusion(c: Config) -> Iterator[tuple[bool, str]]:

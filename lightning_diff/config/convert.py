@@ -32,6 +32,7 @@ def unchecked(node: DictConfig) -> Config:
     if plugins := [str(name) for name in node.get("plugins") or []]:
         check_plugins(plugins)  # first: without them the choices that they bring are unknown
     node = copy.deepcopy(node)
+    OmegaConf.to_container(node, resolve=True)  # its error names the key, that of `resolve` does not
     OmegaConf.resolve(node)
     config = _object(Config, node, "")
     assert isinstance(config, Config)
@@ -51,10 +52,12 @@ def make_choice(group: str, node: Any, prefix: str) -> Choice:
     if not OmegaConf.is_dict(node):
         raise ConfigError(f"{prefix}={node}: must name a choice; {nearest(str(node), sorted(choices(group)))}")
     kind, composed = node.get("kind"), OmegaConf.get_type(node)
+    if kind is None:
+        raise ConfigError(
+            f"{prefix}.kind: say which choice of {group} it is, one of {', '.join(sorted(choices(group)))}"
+        )
     if composed not in (None, dict) and (usual := composed().kind) != kind:
         raise ConfigError(f"{prefix}.kind={kind}: this table is that of {usual}; choose with {prefix}={kind}")
-    if kind is None:
-        raise ConfigError(f"{prefix}: say which one, kind=NAME; {nearest('', sorted(choices(group)))}")
     cls = named(group, kind)
     own = [f.name for f in fields(cls)]
     for key in map(str, node):
@@ -62,7 +65,7 @@ def make_choice(group: str, node: Any, prefix: str) -> Choice:
             others = [f"{group}={name}" for name in owners(group, key)]
             hint = f"{' or '.join(others)} has it" if others else nearest(key, own)
             raise ConfigError(f"{prefix}.{key}: no key of {group}={kind}; {hint}")
-    return cls(**_values(cls, node, prefix + "."))
+    return _object(cls, node, prefix + ".")
 
 
 def _object(cls: type, node: DictConfig, prefix: str) -> Any:

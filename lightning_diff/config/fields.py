@@ -13,8 +13,9 @@ def one_of(default: Any, *allowed: Any) -> Any:
     return field(default=default, metadata={"allowed": allowed})
 
 
-def at_least(default: Any, low: float) -> Any:
-    return field(default=default, metadata={"low": low})
+def at_least(default: Any, low: float, only: Only | None = None) -> Any:
+    """`only` as of `above`."""
+    return field(default=default, metadata={"low": low, **({} if only is None else {"only": only})})
 
 
 def above(default: Any, low: float, high: float | None = None, only: Only | None = None) -> Any:
@@ -48,6 +49,4 @@ def chosen_list(group: str, *names: str) -> Any:
     """A list of choices of a group, these unless asked for others."""
     from .registry import named
 
-    return field(
-        default_factory=lambda: [named(group, name)() for name in names], metadata={"group": group, "many": True}
-    )
+    return field(default_factory=lambda: [named(group, n)() for n in names], metadata={"group": group, "many": True})

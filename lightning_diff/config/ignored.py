@@ -10,24 +10,9 @@ from .schema import Config, Evaluation
 
 def ignored(c: Config) -> Iterator[tuple[str, str]]:
     """(key, what it belongs to) of keys that have another value than their default, without effect."""
-    o, a, u, t, e = c.objective, c.autoencoder, c.unet, c.text, c.evaluation
+    o, e = c.objective, c.evaluation
     edm = "edm" in (o.prediction, o.weight)
     for name, given, used, where in (
-        ("autoencoder.weights", a.weights != "auto", c.task == "diffusion", "task=diffusion; init_from= is where to start"),
-        ("autoencoder.lpips_weights", a.lpips_weights is not None, a.perceptual > 0, "autoencoder.perceptual > 0"),
-        ("autoencoder.adversarial_from", a.adversarial_from > 0, a.adversarial > 0, "autoencoder.adversarial > 0"),
-        ("autoencoder.groups", a.groups != 32, a.kind == "ldm", "autoencoder.kind=ldm"),
-        ("text.weights", t.weights != "auto", c.task == "diffusion", "task=diffusion; init_from= is where to start"),
-        ("text.model", t.model is not None, c.task == "diffusion", "task=diffusion"),
-        ("text.join", t.join != "channels", bool(t.more), "text.more=[...]"),
-        ("text.pooled", t.pooled != "all", bool(t.more), "text.more=[...]"),
-        ("unet.attention", bool(u.attention), u.kind == "small", "unet.kind=small; of ldm it is unet.depth"),
-        ("unet.depth", bool(u.depth), u.kind == "ldm", "unet.kind=ldm"),
-        ("unet.heads", u.heads != 0, u.kind == "ldm", "unet.kind=ldm"),
-        ("unet.pooled", u.pooled, u.kind == "ldm", "unet.kind=ldm"),
-        ("unet.masked", u.masked, u.kind == "ldm", "unet.kind=ldm"),
-        ("unet.groups", u.groups != 32, u.kind == "ldm", "unet.kind=ldm"),
-        ("unet.head_width", u.head_width != 32, not u.heads, "unet.heads=0"),
         ("objective.data_std", o.data_std != 1, edm, "objective.prediction=edm or weight=edm"),
         ("training.compile", c.training.compile, c.task == "diffusion", "task=diffusion"),
         ("training.checkpointing", c.training.checkpointing, c.task == "diffusion", "task=diffusion"),
@@ -46,14 +31,12 @@ def check_words(config: Config, words: Sequence[str]) -> None:
     use. What comes from a file of conf/ is not meant: a preset serves many commands."""
     c, diffusion = config, config.task == "diffusion"
     trains_autoencoder = not diffusion or c.autoencoder.weights == "auto"
-    sizes = ("embedding", "context_length", "width", "layers", "vision_width", "vision_layers", "patch_size")
     uses = (
-        (("unet", "objective", "sampler", "guidance", "evaluation", "part_steps"), diffusion, "task=diffusion"),
+        (("net", "objective", "sampler", "guidance", "evaluation", "part_steps"), diffusion, "task=diffusion"),
         (("autoencoder",), diffusion or c.task == "autoencoder", "task=diffusion or autoencoder"),
         (("text",), diffusion or c.task == "contrastive", "task=diffusion or contrastive"),
-        (tuple(f"autoencoder.{k}" for k in ("kl_weight", "perceptual", "lpips_weights", "adversarial", "adversarial_from")),
-         trains_autoencoder, "autoencoder.weights=auto"),
-        (tuple(f"text.{k}" for k in sizes), not diffusion or c.text.weights == "auto", "text.weights=auto"),
+        (tuple(f"autoencoder.{k}" for k in c.autoencoder.errors), trains_autoencoder, "autoencoder.weights=auto"),
+        (tuple(f"text.{k}" for k in c.text.sizes), not diffusion or c.text.weights == "auto", "text.weights=auto"),
     )  # fmt: skip
     for word in words:
         key = word.partition("=")[0].lstrip("+~").split("@")[0]

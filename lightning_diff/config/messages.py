@@ -12,7 +12,7 @@ from .checks import keys
 from .errors import ConfigError, nearest
 from .paths import CONF
 from .registry import GROUPS, choices, owners
-from .schema import Config, Reader, Slurm
+from .schema import Config, Slurm
 
 
 def one_line(error: BaseException, prefix: str = "") -> str:
@@ -46,19 +46,19 @@ def _hint(key: str) -> str:
     group, _, name = key.rpartition(".")
     if group in GROUPS and (having := owners(group, name)):
         return f"{group}={' or '.join(having)} has it"
-    return nearest(key, [*keys(Config()), *keys(Reader())])
+    return nearest(key, list(keys(Config())))
 
 
 def wrong_word(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
     """Hydra's ValueError for a group of conf/ that was given something that is no name, as training=5, or for a key within
     a list, as a ConfigError that says which; None for any other error."""
-    groups = {p.name for p in CONF.iterdir() if p.is_dir()}
+    groups = {p.name for p in CONF.iterdir() if p.is_dir()} | set(GROUPS)
     known = set(keys(Config()))
     for o in OverridesParser.create().parse_overrides([w for w in overrides if not w.startswith("-") and "=" in w]):
         key, above = o.key_or_group, o.key_or_group.rpartition(".")[0]
         if "Config group override" in str(error):
             if not isinstance(o.value(), str | list) and (key in groups or not key):
-                return ConfigError(f"{o.input_line}: {key} is a group; name one of its files in conf/")
+                return ConfigError(f"{o.input_line}: {key} is a group; name one of its choices")
         elif key not in known and above in known:
             return ConfigError(f"{key}: no such key; give all of {above}=[...]")
     return None

@@ -23,6 +23,9 @@ from .errors import ConfigError, nearest
 # The groups of choices, each with the folder of this project's own.
 GROUPS = {
     "data": "lightning_diff.data.sources",
+    "autoencoder": "lightning_diff.nets.autoencoders",
+    "text": "lightning_diff.models.text_encoders",
+    "net": "lightning_diff.nets.denoisers",
     "sampler": "lightning_diff.diffusion.samplers",
     "guidance": "lightning_diff.diffusion.guiders",
     "tracker": "lightning_diff.tracking.trackers",

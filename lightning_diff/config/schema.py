@@ -5,95 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING
-
 from .fields import above, at_least, between, chosen, chosen_list, listed, one_of, only
 from .registry import named
 
 SHORTEST, LONGEST = 0.01, 0.28  # lengths of post-hoc EMA that can be put together
 EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
-
-
-@dataclass
-class Autoencoder:
-    """The first stage: ours (small), or latent diffusion's (ldm). `weights`: auto (shipped, else trained for this data),
-    a safetensors file, or a diffusers folder. `groups` of its norms belong to ldm.
-
-    When it is trained: weights of the KL, of a perceptual distance (LPIPS where `lpips_weights` is a file of VGG-16, else
-    the hidden states of our tower), and of a discriminator from step `adversarial_from` on."""
-
-    kind: str = one_of("small", "small", "ldm")
-    weights: str = "auto"
-    widths: list[int] = listed(32, 96, low=1, high=16384)
-    latent_channels: int = between(4, 1, 1024)
-    blocks: int = between(2, 1, 64)
-    groups: int = at_least(32, 1)
-    kl_weight: float = at_least(1e-4, 0)
-    perceptual: float = at_least(0.0, 0)
-    lpips_weights: str | None = None
-    adversarial: float = at_least(0.0, 0)
-    adversarial_from: int = at_least(0, 0)
-
-    @property
-    def factor(self) -> int:
-        """Pixels to a latent's side."""
-        return 1 << (len(self.widths) - (self.kind == "ldm"))
-
-
-@dataclass
-class Reader:
-    """A tower that reads captions: `weights` is its file or its text_encoder folder of diffusers; with `model`, any name
-    that open_clip knows, it is a file of that. Tokens are read after the `layer`-th layer from the end, through the
-    final norm or not."""
-
-    weights: str = MISSING
-    model: str | None = None
-    layer: int = between(1, 1, 100)
-    final_norm: bool = True
-
-
-@dataclass
-class Text(Reader):
-    """The tower: ours, of this size, unless `weights` or `model` say another. `role`: `text` conditions, `judge` scores.
-    The judge is never the player.
-
-    `more` towers may read the same captions: `join` their tokens along the channels or one after the other; `pooled`
-    outputs of all or of the last. What stands for no caption is `null`: the empty one, zeros, or something learned.
-    """
-
-    weights: str = "auto"
-    role: str = one_of("text", "text", "judge")
-    more: list[Reader] = listed()
-    join: str = one_of("channels", "channels", "tokens")
-    pooled: str = one_of("all", "all", "last")
-    null: str = one_of("empty", "empty", "zeros", "learned")
-    embedding: int = between(128, 8, 16384)
-    context_length: int = between(32, 8, 77)
-    width: int = between(128, 32, 16384)
-    layers: int = between(2, 1, 100)
-    vision_width: int = between(128, 32, 16384)
-    vision_layers: int = between(4, 1, 100)
-    patch_size: int = at_least(8, 1)
-
-
-@dataclass
-class UNet:
-    """The denoising network: ours (small; `attention` says which resolutions attend), or Stable Diffusion's (ldm).
-
-    Of ldm: `depth` transformer layers at each resolution, `heads` of each (0: as many as `head_width` makes), `pooled`
-    (the pooled caption and the size are added to the time, as in XL), `masked` (padding is not attended to), `groups`.
-    """
-
-    kind: str = one_of("small", "small", "ldm")
-    widths: list[int] = listed(64, 128, low=1, high=16384)
-    blocks: int = between(1, 1, 64)
-    attention: list[bool] = listed(False, True)
-    head_width: int = at_least(32, 8)
-    depth: list[int] = listed(low=0, high=64)
-    heads: int = at_least(0, 0)
-    pooled: bool = False
-    masked: bool = False
-    groups: int = at_least(32, 1)
 
 
 @dataclass
@@ -135,13 +51,13 @@ class Objective:
 
 @dataclass
 class Training:
-    """Of any of the trainings; `batch` is the global batch, over all ranks. `strategy` ddp keeps all of the UNet on each rank,
+    """Of any of the trainings; `batch` is the global batch, over all ranks. `strategy` ddp keeps all of the net on each rank,
     fsdp a part of it; either goes on from the other's checkpoint. Every `ema_every` steps (0: never) two averages
     are written down, from which any length of EMA can be made afterwards. `compile` is torch.compile of the net, for the
     training and the sweep: minutes to begin with, then a tenth faster on a CPU, more on a GPU.
     `checkpointing` computes the net's blocks again
     in the backward pass instead of keeping them: less memory, a third more work. `lora` > 0 trains adapters of that rank
-    on the attention of unet.kind=ldm alone, from the weights of init_from. A step whose gradient is not finite changes
+    on the attention of net=ldm alone, from the weights of init_from. A step whose gradient is not finite changes
     nothing; more than `skip_at_most` in a row end the run. A rank that ends no step for `patience` seconds (0: waits for
     ever) says where it stands, and ends."""
 
@@ -239,9 +155,9 @@ class Config:
     plugins: list[str] = listed()
     part_steps: float = above(1.0, 0, high=1)
     data: Any = chosen("data", "still_life")
-    autoencoder: Autoencoder = field(default_factory=Autoencoder)
-    text: Text = field(default_factory=Text)
-    unet: UNet = field(default_factory=UNet)
+    autoencoder: Any = chosen("autoencoder", "small")
+    text: Any = chosen("text", "small")
+    net: Any = chosen("net", "small")
     objective: Objective = field(default_factory=Objective)
     sampler: Any = chosen("sampler", "euler")
     guidance: Any = chosen("guidance", "cfg")

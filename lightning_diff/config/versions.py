@@ -5,16 +5,24 @@ Version 1 (until November 2026) had one table of keys for all kinds of a group; 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from .registry import named
 
 VERSION = 2
-RENAMED: dict[str, dict[str, str]] = {  # in version 1 -> now
-    "data": {},
+GROUP = {"unet": "net"}  # in version 1 -> now
+RENAMED = {  # in version 1 -> now
     "sampler": {"name": "kind"},
     "guidance": {"apg_eta": "eta", "apg_norm": "norm", "apg_momentum": "momentum"},
+}
+USUAL = {  # the kind that was not said
+    "data": "still_life",
+    "sampler": "euler",
+    "guidance": "cfg",
+    "net": "small",
+    "autoencoder": "small",
 }
 
 
@@ -22,18 +30,21 @@ def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
     """A stored config in today's words; one of today's stays as it is."""
     if old.get("version", 1) >= VERSION:
         return dict(old)
-    return {"version": VERSION, **{key: _group(key, value) for key, value in old.items()}}
+    groups = {GROUP.get(key, key): value for key, value in old.items()}
+    return {"version": VERSION, **{group: _table(group, value) for group, value in groups.items()}}
 
 
-def _group(group: str, keys: Any) -> Any:
+def _table(group: str, keys: Any) -> Any:
     """A group's table in today's words, without the keys of other kinds."""
     if group == "tracking" and isinstance(keys, Mapping):
         return _tracking(keys)
-    if group not in RENAMED or not isinstance(keys, Mapping):
+    if group not in (*USUAL, "text") or not isinstance(keys, Mapping):
         return keys
-    now = {RENAMED[group].get(key, key): value for key, value in keys.items()}
-    if "kind" not in now:
-        return now
+    renamed: Mapping[str, str] = RENAMED.get(group, {})
+    now: dict[str, Any] = {renamed.get(key, key): value for key, value in keys.items()}
+    now.setdefault("kind", USUAL.get(group) or _text_encoder(now))
+    if more := now.get("more"):  # of a text encoder
+        now["more"] = [_table(group, part) for part in more]
     own = named(group, now["kind"]).__dataclass_fields__  # type: ignore[attr-defined]
     return {key: value for key, value in now.items() if key in own}
 
@@ -44,3 +55,10 @@ def _tracking(keys: Mapping[str, Any]) -> dict[str, Any]:
     if uri := keys.get("mlflow_uri"):
         now["also"] = [{"kind": "mlflow", "uri": uri} if name == "mlflow" else name for name in keys.get("also", [])]
     return now
+
+
+def _text_encoder(keys: Mapping[str, Any]) -> str:
+    """What `text`, which had no kinds, was of these keys: a model by name, a folder where its weights are one, or ours."""
+    if keys.get("model"):
+        return "open_clip"
+    return "folder" if os.path.isdir(keys.get("weights") or "") else "small"

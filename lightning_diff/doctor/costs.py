@@ -14,8 +14,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ..config.schema import Config
-from ..interop.text import tower_of_folder
-from ..models.build import autoencoder_net, build, tower_config, unet_net
+from ..models.build import autoencoder_net, build, denoising_net
 from ..nets.lora import add_lora
 from ..nets.unet import Condition
 from ..nets.weights import has_passport, read_passport
@@ -49,22 +48,17 @@ class Costs:
     def tower(self) -> dict[str, Any]:
         """The text encoder that conditions, as a passport describes it."""
         text = self.config.text
-        if text.weights == "auto" and text.model is None:
-            place = locate_part("text", self.config)
-            if place.path.is_file():
-                return dict(read_passport(place.path)["net"])
-            assert place.recipe is not None
-            return tower_config(place.recipe, [])
-        readers = [text, *text.more]
-        towers = [
-            {"open_clip": r.model}
-            if r.model
-            else tower_of_folder(Path(r.weights)).config
-            if Path(r.weights).is_dir()
-            else read_passport(Path(r.weights))["net"]
-            for r in readers
-        ]
+        towers = [self._first_tower(), *(other.described() for other in text.more)]
         return {"towers": towers, "join": text.join, "pooled": text.pooled} if text.more else towers[0]
+
+    def _first_tower(self) -> dict[str, Any]:
+        if self.config.text.weights != "auto":
+            return dict(self.config.text.described())
+        place = locate_part("text", self.config)
+        if place.path.is_file():
+            return dict(read_passport(place.path)["net"])
+        assert place.recipe is not None
+        return dict(place.recipe.text.fitted(place.recipe.data.image_size, []))
 
     @cached_property
     def null(self) -> Condition:
@@ -92,13 +86,14 @@ class Costs:
         """(The part, and its net) that is trained, as a passport describes it."""
         c = self.config
         if c.task == "diffusion":
-            return {"part": "unet", "net": unet_net(c, self.autoencoder, self.null)}
+            learned = c.text.null == "learned"
+            return {"part": "net", "net": denoising_net(c.net, self.autoencoder, self.null, learned, c.objective)}
         if c.task == "autoencoder":
             return {"part": "autoencoder", "net": autoencoder_net(c.autoencoder)}
         if c.task == "attributes":
             heads = {name: len(values) for name, values in c.data.attributes.items()}
             return {"part": "attributes", "net": {"heads": heads}}
-        return {"part": "text", "net": {**tower_config(c, []), "vocabulary": None}}
+        return {"part": "text", "net": {**c.text.arguments(c.data.image_size), "vocabulary": None}}
 
     def make(self) -> nn.Module:
         net = build(self.net)
@@ -160,11 +155,8 @@ class Costs:
     def _tower_bytes(self) -> int:
         """As float32, from the tables of its files."""
         text, total = self.config.text, 0
-        if text.weights == "auto":
-            place = locate_part("text", self.config)
-            files = [place.path] if place.path.is_file() else []
-        else:
-            files = [f for r in (text, *text.more) for f in _files(Path(r.weights))]
+        places = [locate_part("text", self.config).path, *(Path(other.weights) for other in text.more)]
+        files = [f for place in places for f in _files(place)]
         for file in files:
             with safe_open(file, framework="pt") as f:
                 total += sum(4 * math.prod(f.get_slice(name).get_shape()) for name in f.keys())  # noqa: SIM118
@@ -173,7 +165,7 @@ class Costs:
     @cached_property
     def flops(self) -> float:
         """Operations of a training step of one sample."""
-        return step_flops(self.net["net"], self.null, self.side)
+        return step_flops(self.net["net"], self.null, int(self.autoencoder.latent_channels), self.side)
 
     @cached_property
     def sample(self) -> int:

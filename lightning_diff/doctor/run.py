@@ -47,7 +47,7 @@ def memory(p: Patient) -> Finding:
             total += p.costs.checkpoint
             listed += f", once more {size(p.costs.checkpoint)} of a checkpoint that is being written"
     found = f"{size(total)} of {size(free)} free {where} (a rank, {p.costs.rank_batch} pictures a step: {listed})"
-    remedy = "smaller training.batch or more ranks, training.checkpointing=true, or a smaller unet"
+    remedy = "smaller training.batch or more ranks, training.checkpointing=true, or a smaller net"
     if total > free:
         return Finding("memory", WRONG, found, remedy)
     return Finding("memory", *((WARNING, found, remedy) if total > FULL * free else (OK, found)))

@@ -1,6 +1,6 @@
 """A run in the forms that others open: a folder for diffusers' StableDiffusionPipeline, or a single-file checkpoint.
 
-Both need the architecture of latent diffusion (unet.kind=ldm, autoencoder.kind=ldm) without a mask over the caption's
+Both need the architecture of latent diffusion (net=ldm, autoencoder=ldm) without a mask over the caption's
 padding, which that pipeline does not know. Nothing of diffusers is imported: the files are written as it writes them.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..config.errors import ConfigError
 from ..diffusion.samplers.base import Sampler
@@ -40,14 +40,14 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 TEXT_PREFIX = "cond_stage_model.transformer."
 
 
-def exportable_tower(net: nn.Module, autoencoder: nn.Module, tower: TextEncoder, null: str) -> Tower:
+def exportable_tower(net: object, autoencoder: object, tower: TextEncoder, null: str) -> Tower:
     """The one tower. Raises ConfigError for nets, towers and null conditions that StableDiffusionPipeline does not have."""
     if not isinstance(net, LatentDiffusionUNet) or not isinstance(autoencoder, LatentDiffusionAutoencoder):
-        raise ConfigError("export: only unet.kind=ldm with autoencoder.kind=ldm; train with unet=ldm_tiny, sd15, ...")
+        raise ConfigError("export: only net=ldm with autoencoder=ldm; train with both of them ldm_tiny, or sd15 and sd")
     if net.pooled:
-        raise ConfigError("export: unet.pooled=true; StableDiffusionPipeline adds no pooled caption; train without")
+        raise ConfigError("export: net.pooled=true; StableDiffusionPipeline adds no pooled caption; train without")
     if net.masked:
-        raise ConfigError("export: unet.masked=true; StableDiffusionPipeline attends to the padding; train without")
+        raise ConfigError("export: net.masked=true; StableDiffusionPipeline attends to the padding; train without")
     if not isinstance(tower, Tower) or not tower.final_norm:
         raise ConfigError(
             "export: StableDiffusionPipeline reads one tower, through its final norm; train with such a one"
@@ -93,7 +93,7 @@ def unet_config(net: LatentDiffusionUNet, token_width: int, side: int) -> dict[s
         "out_channels": net.conv_out.out_channels,
         "sample_size": side,
         "block_out_channels": widths,
-        "layers_per_block": net.blocks,
+        "layers_per_block": net.layers_per_block,
         "down_block_types": ["CrossAttnDownBlock2D" if c else "DownBlock2D" for c in cross],
         "up_block_types": ["CrossAttnUpBlock2D" if c else "UpBlock2D" for c in reversed(cross)],
         "mid_block_type": "UNetMidBlock2DCrossAttn" if any(cross) else "UNetMidBlock2D",
@@ -185,7 +185,9 @@ def export_single_file(out: Path, net: Any, autoencoder: Any, tower: Tower) -> N
         vae_table(len(autoencoder.encoder.down_blocks), autoencoder.blocks),
         VAE_BLOCK,
     )
-    unet = to_ldm(to_diffusers(net.state_dict(), convolutions=True), unet_table(net.blocks, net.depth), RESNET)
+    unet = to_ldm(
+        to_diffusers(net.state_dict(), convolutions=True), unet_table(net.layers_per_block, net.depth), RESNET
+    )
     state = {UNET_PREFIX + n: t for n, t in unet.items()}
     state |= {VAE_PREFIX + n: t[:, :, None, None] if ".attn_1." in n and t.ndim == 2 else t for n, t in vae.items()}
     state |= {TEXT_PREFIX + n: t for n, t in text_encoder(tower)[1].items()}

@@ -16,8 +16,9 @@ from ..diffusion.noise import start
 from ..diffusion.path import Path
 from ..diffusion.samplers.base import Sampler
 from ..nets.autoencoder import LatentSpace
+from ..nets.denoisers.base import Net
 from ..nets.text import TextEncoder
-from ..nets.unet import Condition, UNet, prepare
+from ..nets.unet import Condition
 
 
 def precision_of(s: Sampler, device: str) -> str:
@@ -31,7 +32,7 @@ class TextToImage:
     """All parts on one device, in evaluation mode. `null` is the condition of no caption, of one row; `worse` is
     autoguidance's other network."""
 
-    net: UNet
+    net: Net
     path: Path
     autoencoder: LatentSpace
     tower: TextEncoder
@@ -39,7 +40,7 @@ class TextToImage:
     sampler: Sampler
     guider: Guider
     image_size: int
-    worse: UNet | None = None
+    worse: Net | None = None
 
     @property
     def device(self) -> torch.device:
@@ -53,13 +54,13 @@ class TextToImage:
         enabled = precision_of(self.sampler, self.device.type) == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
-    def _run(self, net: UNet, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    def _run(self, net: Net, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         with self._bf16():
             return net(x, t, condition).float()
 
     def _prepare(self, condition: Condition) -> Condition:
         with self._bf16():
-            return prepare(self.net, condition)
+            return self.net.prepare(condition)
 
     def _network(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         return self._run(self.net, x, t, condition)

@@ -16,7 +16,7 @@ from ..diffusion.path import Path as DiffusionPath
 from ..diffusion.samplers.base import Sampler
 from ..nets.weights import load_into, read_passport
 from .averages import last_snapshot, reconstruct
-from .build import build, load_part, null_condition
+from .build import NET_PARTS, build, load_part, null_condition
 from .latent_diffusion import TextToImage
 
 
@@ -26,8 +26,8 @@ def load_net(folder: Path, source: str, device: str, compiled: bool = False) -> 
     wanted = re.fullmatch(EMA_GUIDE, source)
     path = folder / WEIGHTS if wanted else Path(source)
     passport = read_passport(path)
-    if passport.get("part") != "unet":
-        raise ConfigError(f"{path}: its passport says {passport.get('part')!r}, not 'unet'")
+    if passport.get("part") not in NET_PARTS:
+        raise ConfigError(f"{path}: its passport says {passport.get('part')!r}, not 'net'")
     net: Any = build(passport)
     load_into(net, path)
     if wanted:

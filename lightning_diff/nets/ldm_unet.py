@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .layers import ReadsCaption, attend, run, sinusoid
-from .unet import Condition, prepare
+from .unet import CaptionedUNet, Condition
 
 
 class ResnetBlock(nn.Module):
@@ -166,7 +166,7 @@ class Embedding(nn.Module):
         return self.linear_2(F.silu(self.linear_1(x)))
 
 
-class LatentDiffusionUNet(nn.Module):
+class LatentDiffusionUNet(CaptionedUNet):
     """x_t [B, C, H, W], t [B] in [0, 1], Condition -> [B, C, H, W].
 
     `widths` are the channels of each resolution, `blocks` the residual blocks of each on the way down (one more on the
@@ -175,7 +175,7 @@ class LatentDiffusionUNet(nn.Module):
     the picture's size to the time, as XL does; the size is said to be what the latent's is, uncropped.
 
     `time_offset` turns t into the number that the net is shown, 1000 t + time_offset: -1 for weights that were trained
-    on steps 0 to 999 (t = 1 is the last one). `checkpointing`, set afterwards, trades time for memory.
+    on steps 0 to 999 (t = 1 is the last one).
     """
 
     def __init__(
@@ -195,9 +195,9 @@ class LatentDiffusionUNet(nn.Module):
     ) -> None:
         super().__init__()
         self.time_offset, self.pixels = time_offset, pixels_per_latent
-        self.blocks, self.depth, self.token_width = blocks, list(depth), token_width
+        self.layers_per_block, self.depth, self.token_width = blocks, list(depth), token_width
         self.heads, self.head_width = heads, head_width
-        self.masked, self.checkpointing = masked, False
+        self.masked = masked
         first, last, e = widths[0], len(widths) - 1, 4 * widths[0]
         self.width = first
         many = [(heads or w // head_width) if d else 0 for w, d in zip(widths, depth, strict=True)]
@@ -253,7 +253,7 @@ class LatentDiffusionUNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         if condition.prepared is None:
-            condition = prepare(self, condition)
+            condition = self.prepare(condition)
         assert condition.prepared is not None
         captions = iter(condition.prepared)
         mask = condition.mask if self.masked else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,10 +48,33 @@ class Condition:
         )
 
 
-def prepare(net: nn.Module, condition: Condition) -> Condition:
-    """The condition with the keys and values of every attention of the net to it: they do not depend on x_t and t."""
-    layers = [m for m in net.modules() if isinstance(m, ReadsCaption)]
-    return replace(condition, prepared=[layer.keys_values(condition.tokens) for layer in layers])
+class CaptionedUNet(nn.Module):
+    """What a UNet has in common with the others: attention to the caption, whose keys and values are computed once, and lists
+    of blocks. `checkpointing`, set afterwards, trades time for memory."""
+
+    checkpointing = False
+
+    def _readers(self) -> list[ReadsCaption]:
+        return [m for m in self.modules() if isinstance(m, ReadsCaption)]
+
+    def prepare(self, condition: Condition) -> Condition:
+        """The condition with the keys and values of every attention to it: they do not depend on x_t and t."""
+        return replace(condition, prepared=[layer.keys_values(condition.tokens) for layer in self._readers()])
+
+    def blocks(self) -> Iterator[list[nn.Module]]:
+        """What makes keys and values of the caption is a block of its own: `prepare` asks all of it at once, before the
+        others. Then each block of the lists."""
+        if readers := [part for layer in self._readers() for part in layer.readers()]:
+            yield readers
+
+        def within(module: nn.Module) -> Iterator[list[nn.Module]]:
+            for child in module.children():
+                if isinstance(child, nn.ModuleList):  # it has no forward of its own
+                    yield from within(child)
+                elif isinstance(module, nn.ModuleList) and next(child.parameters(), None) is not None:
+                    yield [child]
+
+        yield from within(self)
 
 
 class NullCondition(nn.Module):
@@ -87,12 +110,11 @@ class Level(nn.Module):
         return x if self.transformer is None or caption is None else self.transformer(x, *caption, mask)
 
 
-class UNet(nn.Module):
+class UNet(CaptionedUNet):
     """x_t [B, C, H, W], t [B] in [0, 1], Condition -> [B, C, H, W].
 
     `widths` are the channels of each resolution, `blocks` how many residual blocks each has on the way down (one more
-    on the way up), `attention` which resolutions attend to themselves and to the caption. `checkpointing`, set
-    afterwards, trades time for memory.
+    on the way up), `attention` which resolutions attend to themselves and to the caption.
     """
 
     def __init__(
@@ -107,7 +129,6 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         e = 4 * widths[0]
-        self.checkpointing = False
         self.time_width = widths[0]
         self.time = nn.Sequential(nn.Linear(widths[0], e), nn.SiLU(), nn.Linear(e, e))
         self.pooled = nn.Linear(pooled_width, e)
@@ -145,7 +166,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         if condition.prepared is None:
-            condition = prepare(self, condition)
+            condition = self.prepare(condition)
         assert condition.prepared is not None
         captions, mask = iter(condition.prepared), condition.mask
         pooled = F.normalize(condition.pooled, dim=-1) * self.pooled_scale

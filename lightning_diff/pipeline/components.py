@@ -11,24 +11,16 @@ from typing import Any
 from ..config.compose import compose_config
 from ..config.errors import ConfigError
 from ..config.paths import PARTS, SHIPPED, WEIGHTS
-from ..config.schema import Autoencoder, Config
+from ..config.registry import named
+from ..config.schema import Config
 from ..data.shards import digest
 from ..files import whole_file
-from ..models.build import autoencoder_net, build, start_from, tower_net
-from ..models.text_encoders import reads_plainly, text_encoder
+from ..models.build import autoencoder_net, build, kind_of, start_from
 from ..nets.weights import has_passport, read_passport, save_weights
 from ..ranks import say
 
 HEAD_START = 0.2  # the share of its steps that an autoencoder still needs when it starts from one of other pictures
 EXPERIMENTS = {"autoencoder": "autoencoder", "text": "contrastive", "judge": "judge", "attributes": "attributes"}
-ERRORS = (
-    "kl_weight",
-    "perceptual",
-    "lpips_weights",
-    "adversarial",
-    "adversarial_from",
-)  # what an autoencoder learns from
-SIZES = ("embedding", "context_length", "width", "layers", "vision_width", "vision_layers", "patch_size")  # of a tower
 NAMES = {
     "autoencoder": "autoencoder",
     "text": "text tower",
@@ -84,9 +76,9 @@ def _same_net(part: str, config: Config, passport: dict[str, Any]) -> bool:
     """Whether it has the sizes that this config asks for."""
     net = passport["net"]
     if part == "autoencoder":
-        return bool(net == autoencoder_net(config.autoencoder))
+        return bool({**net, "kind": kind_of(net)} == autoencoder_net(config.autoencoder))
     if part == "text":
-        sizes = tower_net(config.text, config.data.image_size)
+        sizes = config.text.arguments(config.data.image_size)
         return all(net.get(name) == size for name, size in sizes.items())
     return True
 
@@ -96,8 +88,8 @@ def _same_recipe(part: str, config: Config, passport: dict[str, Any]) -> bool:
     not there yet."""
     if part != "autoencoder":
         return True
-    had = {**asdict(Autoencoder()), **passport["config"]["autoencoder"]}
-    return all(had[name] == getattr(config.autoencoder, name) for name in ERRORS)
+    had = {**asdict(named("autoencoder", kind_of(passport["net"]))()), **passport["config"]["autoencoder"]}
+    return all(had[name] == getattr(config.autoencoder, name) for name in config.autoencoder.errors)
 
 
 def part_config(part: str, config: Config) -> Config:
@@ -119,7 +111,9 @@ def part_config(part: str, config: Config) -> Config:
         data=config.data.others(recipe.data.seed, hold_out=part in ("autoencoder", "text")),
         init_from=str(relative) if fits else None,  # an autoencoder of other pictures is a good start
         autoencoder=config.autoencoder,
-        text=replace(recipe.text, **{k: getattr(config.text, k) for k in SIZES}) if part == "text" else recipe.text,
+        text=replace(recipe.text, **{k: getattr(config.text, k) for k in recipe.text.sizes})
+        if part == "text"
+        else recipe.text,
         training=training,
         outputs=config.outputs,
         cache=config.cache,
@@ -144,8 +138,8 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
     if placed.is_file():
         return placed
     source = find_part(part, config)
-    if part == "text" and not reads_plainly(config.text, source):
-        towers = text_encoder(config.text, source)
+    if part == "text" and not (config.text.has_passport and config.text.reads_plainly):
+        towers = config.text.encoder(source)
         save_weights(placed, towers.state_dict(), {"part": part, "net": towers.config, "data": source.name})
     elif part == "autoencoder" and (source.is_dir() or not has_passport(source)):
         passport = {"part": part, "net": autoencoder_net(config.autoencoder), "data": source.name}
@@ -155,8 +149,12 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
     else:
         check_part(part, source)
         if part == "autoencoder" and not _same_net(part, config, read_passport(source)):
-            shape = {"kind": "small", **read_passport(source)["net"]}
-            sizes = " ".join(f"autoencoder.{k}={v}" for k, v in shape.items()).replace(", ", ",")
+            shape = dict(read_passport(source)["net"])
+            words = [
+                f"autoencoder={kind_of(shape)}",
+                *(f"autoencoder.{k}={v}" for k, v in shape.items() if k != "kind"),
+            ]
+            sizes = " ".join(words).replace(", ", ",")
             raise ConfigError(f"autoencoder.weights={source}: they are of another shape than asked for; say {sizes}")
         with whole_file(placed) as partial:
             try:

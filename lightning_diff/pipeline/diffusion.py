@@ -1,4 +1,4 @@
-"""The main job: frozen parts, cached features, the UNet's training, its weights, its evaluation."""
+"""The main job: frozen parts, cached features, the net's training, its weights, its evaluation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
 from ..devices import device_of
-from ..models.build import build, null_condition, parameters, start_from, unet_net
+from ..models.build import build, denoising_net, null_condition, parameters, start_from
 from ..models.latent_diffusion import TextToImage
 from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.unet import Condition
@@ -45,10 +45,13 @@ def _train(run: Run) -> None:
     frozen = frozen_nets(config.data, Path(config.cache), folder / PARTS, device_of(config.training.accelerator))
     autoencoder, tower, features = frozen.autoencoder, frozen.tower, frozen.features
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
-    arguments = unet_net(config, autoencoder, null)
-    module = _module(config, folder, arguments, null)
-    module.flops = step_flops(arguments, null, config.data.image_size // autoencoder.factor)
-    say(f"UNet: {parameters(module.net):.2f} M parameters, {len(features)} captioned pictures, in {folder}")
+    net = denoising_net(config.net, autoencoder, null, config.text.null == "learned", config.objective)
+    module = _module(config, folder, net, null)
+    side = config.data.image_size // autoencoder.factor
+    module.flops = step_flops(net, null, autoencoder.latent_channels, side)
+    say(
+        f"net={config.net.kind}: {parameters(module.net):.2f} M parameters, {len(features)} captioned pictures, in {folder}"
+    )
 
     def quick() -> list[pl.Callback]:
         if not config.evaluation.every or not first_rank():
@@ -67,11 +70,11 @@ def _train(run: Run) -> None:
         wait_for(folder / WEIGHTS)
         return
     if config.training.strategy == "fsdp":  # this rank has parts; the checkpoint has all
-        module = _module(config, folder, arguments, null)
+        module = _module(config, folder, net, null)
         fit(module, features, config.training, config.seed, folder, run.record, console, mirror, title)
     passport = {
-        "part": "unet",
-        "net": arguments,
+        "part": "net",
+        "net": net,
         "data": config.data.identity,
         "config": asdict(config),
         "parts": frozen.hashes,
@@ -84,10 +87,10 @@ def _train(run: Run) -> None:
     run.record.write("weights", config.training.steps, path=WEIGHTS)
 
 
-def _module(config: Config, folder: Path, arguments: dict[str, Any], null: Condition) -> DiffusionModule:
+def _module(config: Config, folder: Path, described: dict[str, Any], null: Condition) -> DiffusionModule:
     """The net as it begins, for training."""
     torch.manual_seed(config.seed)
-    net: Any = build({"part": "unet", "net": arguments})
+    net: Any = build({"part": "net", "net": described})
     if learned := getattr(net, "null", None):
         learned.begin(null)
     net.checkpointing = config.training.checkpointing

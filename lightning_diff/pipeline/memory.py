@@ -10,7 +10,7 @@ import torch
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..devices import on_gpu
-from ..models.build import autoencoder_net, build, unet_net
+from ..models.build import autoencoder_net, build, denoising_net
 from ..nets.unet import Condition
 from ..ranks import rank_of
 
@@ -49,27 +49,28 @@ def least_memory(config: Config) -> float:
     t, size = config.training, config.data.image_size
     samples = t.batch / (t.devices * t.nodes)
     if config.task == "diffusion":
-        kept = config.unet.widths[0] * (size // config.autoencoder.factor) ** 2
-        return numbers_of("unet", config) * (4 if t.lora else TRAINED) + samples * kept * 2
+        kept = config.net.kept(size // config.autoencoder.factor)
+        return numbers_of("net", config) * (4 if t.lora else TRAINED) + samples * kept * 2
     picture = 3 * size**2
     if config.task == "autoencoder":
-        return (
-            numbers_of("autoencoder", config) * TRAINED
-            + samples * (picture + config.autoencoder.widths[0] * size**2) * 2
-        )
-    text = config.text
-    tower = 12 * (text.layers * text.width**2 + text.vision_layers * text.vision_width**2)
-    return (tower * TRAINED if config.task == "contrastive" else 0) + samples * picture * 4
+        kept = picture + config.autoencoder.kept(size)
+        return numbers_of("autoencoder", config) * TRAINED + samples * kept * 2
+    tower = 0
+    if config.task == "contrastive":
+        text = config.text
+        tower = 12 * (text.layers * text.width**2 + text.vision_layers * text.vision_width**2)
+    return tower * TRAINED + samples * picture * 4
 
 
 def numbers_of(part: str, config: Config) -> int:
-    """Parameters of the net, made without memory; of the UNet as if its captions came from a tower of text.width."""
+    """Parameters of the net, made without memory; of the denoising net for captions of the least shape that `text` has."""
     meta = torch.device("meta")
     net: dict[str, Any] = autoencoder_net(config.autoencoder)
-    if part == "unet":
-        text, a = config.text, config.autoencoder
-        token = torch.empty(1, text.context_length, text.width, device=meta)
-        null = Condition(token, token[..., 0] > 0, torch.empty(1, text.embedding, device=meta))
-        net = unet_net(config, a, null)
+    if part == "net":
+        long, wide, pooled = config.text.least_shape()
+        token = torch.empty(1, long, wide, device=meta)
+        null = Condition(token, token[..., 0] > 0, torch.empty(1, pooled, device=meta))
+        learned = config.text.null == "learned"
+        net = denoising_net(config.net, config.autoencoder, null, learned, config.objective)
     with meta:
         return sum(p.numel() for p in build({"part": part, "net": net}).parameters())

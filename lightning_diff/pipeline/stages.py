@@ -13,7 +13,7 @@ from ..config.paths import PARTS, SHIPPED, WEIGHTS
 from ..config.schema import Config
 from ..data.dataset import Pictures, pictures
 from ..devices import device_of
-from ..models.build import autoencoder_net, build, load_part, start_from, tower_config
+from ..models.build import autoencoder_net, build, load_part, start_from
 from ..nets.attributes import AttributeClassifier
 from ..nets.perceptual import Lpips, TowerDistance
 from ..nets.text import Tower
@@ -97,5 +97,6 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], T
     if config.task == "attributes":
         net = {"heads": {name: len(values) for name, values in config.data.attributes.items()}}
         return "attributes", net, AttributesModule(AttributeClassifier(**net), t, seed)
-    net = tower_config(config, [train_set.reader.read(i)[1] for i in range(len(train_set))])
+    captions = [train_set.reader.read(i)[1] for i in range(len(train_set))]
+    net = config.text.fitted(config.data.image_size, captions)
     return config.text.role, net, ContrastiveModule(Tower(net), t, seed)

@@ -14,7 +14,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .modules.base import Trained
-from .sharding import blocks
 
 
 def tensor_bytes(*trees: Any) -> int:
@@ -115,5 +114,6 @@ def held_bytes(module: Trained, ranks: int) -> dict[str, int]:
         found["discriminator"] = 4 * tensor_bytes(list(adversary.net.parameters()))  # its gradients and moments as well
     if module.training_config.strategy == "ddp":
         return found | ({"buckets of gradients": trained} if ranks > 1 else {})
-    largest = sorted(tensor_bytes([list(part.parameters()) for part in block]) for block in blocks(module.net))[-2:]
+    net: Any = module.net
+    largest = sorted(tensor_bytes([list(part.parameters()) for part in block]) for block in net.blocks())[-2:]
     return {name: count // ranks for name, count in found.items()} | {"blocks that are whole": 2 * sum(largest)}

@@ -3,37 +3,19 @@ whole, in the same form as without it, so that any number of ranks goes on from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from ..nets.layers import ReadsCaption
 
-
-def blocks(net: nn.Module) -> Iterator[list[nn.Module]]:
-    """What is whole at the same time. What makes keys and values of the caption is a block of its own: the net asks all of
-    it at once, before the others (`prepare`)."""
-    if readers := [part for layer in net.modules() if isinstance(layer, ReadsCaption) for part in layer.readers()]:
-        yield readers
-
-    def within(module: nn.Module) -> Iterator[list[nn.Module]]:
-        for child in module.children():
-            if isinstance(child, nn.ModuleList):  # it has no forward of its own
-                yield from within(child)
-            elif isinstance(module, nn.ModuleList) and next(child.parameters(), None) is not None:
-                yield [child]
-
-    yield from within(net)
-
-
-def shard(net: nn.Module, mesh: DeviceMesh) -> None:
-    """Block by block, then the rest."""
+def shard(net: Any, mesh: DeviceMesh) -> None:
+    """A Net, block by block, then the rest of it."""
     net.to(memory_format=torch.contiguous_format)  # it takes no channels_last
-    for block in blocks(net):
+    for block in net.blocks():
         fully_shard(block, mesh=mesh)
     fully_shard(net, mesh=mesh)
 

@@ -44,10 +44,8 @@ def peak_memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def step_flops(arguments: dict[str, Any], null: Condition, side: int) -> float:
-    """Operations of a training step of one sample of the UNet that the passport's arguments describe."""
+def step_flops(net: dict[str, Any], null: Condition, channels: int, side: int) -> float:
+    """Operations of a training step of one latent [channels, side, side] of the net that a passport describes so."""
     meta = torch.device("meta")
-    x = torch.empty(1, arguments["channels"], side, side, device=meta)
-    return training_flops(
-        lambda: build({"part": "unet", "net": arguments}), x, torch.empty(1, device=meta), null.to(meta)
-    )
+    x = torch.empty(1, channels, side, side, device=meta)
+    return training_flops(lambda: build({"part": "net", "net": net}), x, torch.empty(1, device=meta), null.to(meta))

@@ -318,7 +318,7 @@ def test_trackers_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     "words",
-    ["", "training.ema_every=1 text.null=learned objective.uncertainty=true", "unet=ldm_tiny training.compile=false"],
+    ["", "training.ema_every=1 text.null=learned objective.uncertainty=true", "net=ldm_tiny training.compile=false"],
 )
 def test_the_checkpoint_and_the_memory_are_as_large_as_was_said(words: str, tmp_path: Path) -> None:
     p = patient(tmp_path, "training.steps=2", *words.split())

@@ -121,8 +121,9 @@ OPTIONS = [  # every part of the mathematics that a config reaches, two or three
     "objective=flow sampler=unipc sampler.grid=shifted objective.times=cosine objective.stratified=true guidance=cfg_zero",
     "objective=flow sampler=midpoint objective.shift=3 guidance.threshold=[0.99,3] guidance.zero_above=9",
     "objective=v sampler=euler_ancestral objective.times=lognormal guidance=cfgpp training.checkpointing=true",
-    f"text.layer=2 text.more=[{{weights:{JUDGE},final_norm:false}}] text.join=tokens text.pooled=last text.null=learned",
-    f"unet=ldm_tiny unet.pooled=true text.more=[{{weights:{JUDGE}}}] text.null=zeros",
+    f"text.layer=2 text.more=[{{kind:small,weights:{JUDGE},final_norm:false}}] text.join=tokens text.pooled=last "
+    "text.null=learned",
+    f"net=ldm_tiny net.pooled=true text.more=[{{kind:small,weights:{JUDGE}}}] text.null=zeros",
 ]
 
 
@@ -165,7 +166,7 @@ def test_ema_lengths_and_a_worse_network(tmp_path: Path) -> None:
 
 
 def test_latent_diffusions_nets_from_training_to_export_to_adapters(tmp_path: Path) -> None:
-    nets = ["unet=ldm_tiny", "autoencoder=ldm_tiny", "objective=v_zero", "sampler=ddim", "sampler.steps=2"]
+    nets = ["net=ldm_tiny", "autoencoder=ldm_tiny", "objective=v_zero", "sampler=ddim", "sampler.steps=2"]
     folder = tmp_path / "ldm"
     train(compose_config(short("base", tmp_path, *nets)), folder)
     export(load_config(folder / "config.yaml"), folder, "diffusers", tmp_path / "peer")
@@ -178,7 +179,7 @@ def test_latent_diffusions_nets_from_training_to_export_to_adapters(tmp_path: Pa
     for source in ("peer", "peer.safetensors"):
         place = tmp_path / source
         tuned = [*nets, f"init_from={place}", f"autoencoder.weights={place}", "training.lora=2", "training.steps=2"]
-        tuned += [f"text.weights={place}/text_encoder"] if place.is_dir() else []
+        tuned += ["text=folder", f"text.weights={place}/text_encoder"] if place.is_dir() else []
         again = tmp_path / f"tuned-{place.suffix}"
         train(compose_config(short("base", tmp_path, *tuned, "evaluation.enabled=false")), again)
         assert (
@@ -201,9 +202,9 @@ def test_prepare_makes_shards_once(tmp_path: Path, pictures_folder: Path) -> Non
 
 def test_a_compiled_net_trains_and_draws(tmp_path: Path) -> None:
     small = [
-        "unet.widths=[8]",
-        "unet.attention=[true]",
-        "unet.head_width=8",
+        "net.widths=[8]",
+        "net.attention=[true]",
+        "net.head_width=8",
         "training.compile=true",
         "training.steps=2",
     ]

@@ -14,7 +14,7 @@ from lightning_diff.pipeline.memory import check_machine, least_memory, numbers_
     "words, says",
     [
         ("training.batch=10000000 data.image_size=512", "training.batch=10000000 of data.image_size=512"),
-        ("unet.widths=[16384,16384] unet.blocks=64", "training.batch=64"),
+        ("net.widths=[16384,16384] net.blocks=64", "training.batch=64"),
         ("task=contrastive text.width=16384 text.layers=100", "training.batch=64"),
         ("training.nodes=2", "training.nodes=2: start a process for each rank"),
     ],
@@ -35,5 +35,5 @@ def test_every_experiment_fits_a_laptop(name: str) -> None:
 
 
 def test_the_count_is_stable_diffusions() -> None:
-    words = "unet=sd15 autoencoder=sd text.width=768 text.embedding=768 objective=stable_diffusion data.image_size=512"
-    assert numbers_of("unet", compose_config([*words.split(), "sampler=ddim"])) == 859_520_964
+    words = "net=sd15 autoencoder=sd text.width=768 text.embedding=768 objective=stable_diffusion data.image_size=512"
+    assert numbers_of("net", compose_config([*words.split(), "sampler=ddim"])) == 859_520_964

@@ -17,7 +17,7 @@ from lightning_diff.tracking.record import Record
 
 SCRIPT = PACKAGE_FOLDER / "slurm" / "cluster"
 FREE_OF = ("SLURM", "SBATCH", "SRUN", "HYDRA")  # the environment of a test is not that of a job around it
-SMALLEST = ("debug=one_batch", "unet=tiny", "training.batch=2", "training.precision=32-true")
+SMALLEST = ("debug=one_batch", "net=tiny", "training.batch=2", "training.precision=32-true")
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
 
 

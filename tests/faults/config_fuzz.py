@@ -35,7 +35,8 @@ from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.installed import check_installed
 from lightning_diff.config.paths import CONF
-from lightning_diff.config.schema import Config, Reader
+from lightning_diff.config.registry import GROUPS
+from lightning_diff.config.schema import Config
 from lightning_diff.diffusion.samplers.base import Sampler
 from lightning_diff.pipeline import run as run_room
 from lightning_diff.pipeline.naming import run_name
@@ -46,7 +47,7 @@ from tests.faults.mutations import Mutation, mutation
 
 SECONDS = 60.0  # of one mutation, five times that to compile; a sweep may be cut short by it, the first step may not
 MEMORY = 16 << 30  # bytes of address space: what wants more than a laptop has is a defect, not the machine's end
-NAMES = {*keys(Config()), *keys(Reader()), *(p.name for p in CONF.iterdir() if p.is_dir())}
+NAMES = {*keys(Config()), *GROUPS, *(p.name for p in CONF.iterdir() if p.is_dir())}
 KEPT = (
     "name",
     "outputs",

@@ -10,15 +10,20 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any
 
-from lightning_diff.config import registry
 from lightning_diff.config.paths import CONF, SHIPPED
+from lightning_diff.config.registry import GROUPS as CHOICES
+from lightning_diff.config.registry import choices
 from lightning_diff.config.schema import Config
 from tests.conftest import short
 
 EXPERIMENTS = (*["base"] * 5, *["folder"] * 2, "digits", "autoencoder", "contrastive", "judge", "attributes")
 LARGE = ("sd", "sd15", "sd21", "sdxl")  # right, and minutes a step
-GROUPS = {p.name: sorted(f.stem for f in p.glob("*.yaml") if f.stem not in LARGE) for p in CONF.iterdir() if p.is_dir()}
-GROUPS |= {group: sorted({*GROUPS.get(group, ()), *registry.choices(group)}) for group in registry.GROUPS}
+GROUPS = {
+    group: sorted(
+        {*(f.stem for f in (CONF / group).glob("*.yaml")), *(choices(group) if group in CHOICES else ())} - {*LARGE}
+    )
+    for group in sorted({*CHOICES, *(p.name for p in CONF.iterdir() if p.is_dir())})
+}
 PARTS = SHIPPED / "still_life" / "parts"
 FILES = [*(str(PARTS / f"{p}.safetensors") for p in ("text", "judge", "autoencoder", "attributes")), str(CONF), "."]
 NOWHERE = [
@@ -37,9 +42,9 @@ SLIPS = ["nan", "inf", "-inf", "-1", "0", "1e30", "-1e30", str(10**12), str(10**
          "{}", "{a:1}", "true", "???", "${nope}", "''", "[null]", "[nan]", "[word]", "[[1]]", "1e-320"]  # fmt: skip
 NUMBERS = [0, 1, 2, 3, 4, 8, 10, 16, 32, 64, 96, 100]
 LISTS: dict[str, list[str]] = {  # what one might mean; each fits to some of the others
-    "unet.widths": ["[8]", "[8,8]", "[16,32]", "[8,16,32]", "[32,64]", "[100000]", "[8,8,8,8,8,8,8,8]", "[16,16.5]"],
-    "unet.attention": ["[true]", "[true,true]", "[false,false]", "[false,false,true]", "[1,0]", "[no,yes]"],
-    "unet.depth": ["[1]", "[0,1]", "[1,1]", "[0,0,1]", "[100000,1]", "[-1,1]"],
+    "net.widths": ["[8]", "[8,8]", "[16,32]", "[8,16,32]", "[32,64]", "[100000]", "[8,8,8,8,8,8,8,8]", "[16,16.5]"],
+    "net.attention": ["[true]", "[true,true]", "[false,false]", "[false,false,true]", "[1,0]", "[no,yes]"],
+    "net.depth": ["[1]", "[0,1]", "[1,1]", "[0,0,1]", "[100000,1]", "[-1,1]"],
     "autoencoder.widths": ["[8]", "[8,8]", "[16,32]", "[8,16,32]", "[1000000,8]", "[32,96]", "[32,32,32]"],
     "guidance.scales": ["[1]", "[0,1]", "[1,3]", "[1,1]", "[0.5]", "[-1]", "[1e30]", "[3,2,1,0,0.3]", "[1e-9,1]"],
     "guidance.interval": ["[0.3,5]", "[5,0.3]", "[0,1e9]", "[1]", "[1,2,3]", "[0,0]", "[1e-9,2e-9]"],
@@ -48,8 +53,10 @@ LISTS: dict[str, list[str]] = {  # what one might mean; each fits to some of the
     "tracking.tags": ["[a]", "[a,a]", f"[{'t' * 80}]", "['']", "[a,b,c]"],
     "tracking.also": ["[csv]", "[tensorboard]", "[csv,csv]", "[mlflow]", "[wandb]", "[csv,tensorboard]",
                       "[{kind:mlflow,uri:'sqlite:///ml.db'}]", "[{kind:mlflow,uri:'nonsense://x'}]", "[{kind:csv,uri:x}]"],
-    "text.more": [f"[{{weights:'{PARTS}/judge.safetensors'}}]", f"[{{weights:'{PARTS}/autoencoder.safetensors'}}]",
-                  "[{}]", "[{weights:nope}]", f"[{{weights:'{PARTS}/judge.safetensors',layer:9}}]", "[{layr:1}]"],
+    "text.more": [f"[{{kind:small,weights:'{PARTS}/judge.safetensors'}}]", f"[{{weights:'{PARTS}/judge.safetensors'}}]",
+                  f"[{{kind:small,weights:'{PARTS}/autoencoder.safetensors'}}]", "[{}]", "[small]",
+                  f"[{{kind:small,weights:'{PARTS}/judge.safetensors',layer:9}}]", "[{kind:small,layr:1}]",
+                  "[{kind:folder,weights:nope}]"],
 }  # fmt: skip
 WORDS: dict[str, list[str]] = {
     "name": ["run", "a/b", "../up", ".", "..", "'a b'", "'#1'", "x" * 300, "/abs"],
@@ -69,7 +76,7 @@ WORDS: dict[str, list[str]] = {
     "data.source": ["pictures", "'pictures/00.png'", "/no/where", "empty", "'~'", "pipe:ls", "'s3://x/{0..1}.tar'"],
     "data.kind": ["still_life", "digits", "folder", "shards", "still-life"],
     "text.patch_size": ["4", "8", "16", "5", "0", "128"],  # one of 1 is right, and minutes a step; so are many layers and blocks
-    "unet.blocks": ["1", "2", "3", "0", "65"],
+    "net.blocks": ["1", "2", "3", "0", "65"],
     "autoencoder.blocks": ["1", "2", "3", "0", "65"],
     "text.layers": ["1", "2", "3", "100000"],
     "text.vision_layers": ["1", "2", "3", "100000"],
@@ -102,12 +109,14 @@ class Mutation:
 
 
 def leaves(node: Any = Config, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
-    """(dotted key, its field, its type), of all choices of a group."""
+    """(dotted key, its field, its type); of a choice those of all its kinds."""
     hints = typing.get_type_hints(node)
     for f in fields(node):
-        if group := f.metadata.get("group"):
-            for made in registry.choices(group).values():
-                yield from leaves(made, f"{prefix}{f.name}.")
+        if (group := f.metadata.get("group")) and not f.metadata.get("many"):
+            of_all = {
+                key: (key, *of) for cls in choices(group).values() for key, *of in leaves(cls, f"{prefix}{f.name}.")
+            }
+            yield from of_all.values()
         elif is_dataclass(hints[f.name]):
             yield from leaves(hints[f.name], f"{prefix}{f.name}.")
         else:

@@ -23,7 +23,7 @@ from lightning_diff.interop.names import (
 )
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
-from lightning_diff.nets.unet import Condition, prepare
+from lightning_diff.nets.unet import Condition
 
 CROSS, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
 UNETS: dict[str, dict[str, Any]] = {  # the shapes of the three, with narrow levels
@@ -95,7 +95,7 @@ def both(name: str, peer: Any, ours: LatentDiffusionUNet, side: int = 16) -> tup
         theirs = peer(x, steps, tokens, **more).sample
         condition = Condition(tokens, torch.ones(2, 9, dtype=torch.bool), pooled)
         mine = ours.eval()(x, (steps + 1) / 1000, condition)
-        again = ours(x, (steps + 1) / 1000, prepare(ours, condition))
+        again = ours(x, (steps + 1) / 1000, ours.prepare(condition))
     assert torch.equal(mine, again)
     return mine, theirs
 

@@ -1,6 +1,5 @@
 """What is exported is opened by the peers, and draws the same pictures."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from lightning_diff.interop.export import export_pipeline, export_single_file, e
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
 from lightning_diff.nets.text import Tokenizer, Tower, Towers
-from lightning_diff.nets.unet import prepare
 
 CAPTIONS = ["a large green avocado, on a table", "two bananas"]
 SIZE = 64
@@ -52,9 +50,7 @@ def parts() -> tuple[LatentDiffusionUNet, LatentDiffusionAutoencoder, Tower]:
 
 def ours(parts: Any, path: DiffusionPath, sampler: str, steps: int, w: float, x: Tensor) -> Tensor:
     net, autoencoder, tower = parts
-    branches = WithoutCaption(
-        net, path, tower.condition(CAPTIONS), tower.condition([""]).expand(2), partial(prepare, net)
-    )
+    branches = WithoutCaption(net, path, tower.condition(CAPTIONS), tower.condition([""]).expand(2), net.prepare)
     denoise = CFG().guided(branches, path, w)
     z = named("sampler", sampler)().sample(denoise, path, x, torch.arange(2), time_grid(path, steps))
     with torch.no_grad():
@@ -119,12 +115,12 @@ def test_what_cannot_be_exported_is_one_clear_line(parts: Any, tmp_path: Path) -
     with pytest.raises(ConfigError, match=r"objective\.schedule=flow"):
         scheduler_config("flow", "flow", Euler())
     exportable_tower(net, autoencoder, tower, "empty")
-    with pytest.raises(ConfigError, match=r"only unet\.kind=ldm"):
+    with pytest.raises(ConfigError, match=r"only net=ldm"):
         exportable_tower(torch.nn.Linear(1, 1), autoencoder, tower, "empty")
     with pytest.raises(ConfigError, match="reads one tower"):
         exportable_tower(net, autoencoder, Towers([tower], "channels", "all"), "empty")
     with pytest.raises(ConfigError, match=r"text\.null=learned"):
         exportable_tower(net, autoencoder, tower, "learned")
     net.masked = True
-    with pytest.raises(ConfigError, match=r"unet\.masked"):
+    with pytest.raises(ConfigError, match=r"net\.masked"):
         exportable_tower(net, autoencoder, tower, "empty")

@@ -1,7 +1,6 @@
 """Text encoders of others: the same hidden states and pooled outputs, alone and in a whole pipeline with two of them."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionXLPipeline, U
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.config.schema import Reader, Text
 from lightning_diff.diffusion.denoiser import WithoutCaption
 from lightning_diff.diffusion.guiders.cfg import CFG
 from lightning_diff.diffusion.noise import start
@@ -20,11 +18,10 @@ from lightning_diff.diffusion.samplers.ancestral import DDIM
 from lightning_diff.interop.diffusers import read_config, unet_arguments
 from lightning_diff.interop.text import tower_of_folder, write_tokenizer
 from lightning_diff.models.build import null_condition, start_from
-from lightning_diff.models.text_encoders import text_encoder
+from lightning_diff.models.text_encoders.folder import FolderTextEncoder
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
 from lightning_diff.nets.text import END, Tower
-from lightning_diff.nets.unet import prepare
 
 CAPTIONS = ["a red apple", "two pears, one of them green, on a wooden table"]
 ENDS = "<|endoftext|>"
@@ -119,15 +116,15 @@ def test_an_xl_pipeline_opened_here_draws_the_same_pictures(tmp_path: Path) -> N
     pipe.set_progress_bar_config(disable=True)
     pipe.save_pretrained(tmp_path)
 
-    text = Text(
+    text = FolderTextEncoder(
         weights=str(tmp_path / "text_encoder"),
         layer=2,
         final_norm=False,
-        more=[Reader(weights=str(tmp_path / "text_encoder_2"), layer=2, final_norm=False)],
+        more=[FolderTextEncoder(weights=str(tmp_path / "text_encoder_2"), layer=2, final_norm=False)],
         pooled="last",
         null="zeros",
     )
-    tower = text_encoder(text, Path(text.weights))
+    tower = text.encoder(tmp_path / "text_encoder")
     net = LatentDiffusionUNet(**{**unet_arguments(read_config(tmp_path / "unet")), "pixels_per_latent": 2})
     autoencoder = LatentDiffusionAutoencoder((32, 32), 4, 1, 32)
     start_from(net, tmp_path)
@@ -138,7 +135,7 @@ def test_an_xl_pipeline_opened_here_draws_the_same_pictures(tmp_path: Path) -> N
         CAPTIONS, latents=x, guidance_scale=4.0, num_inference_steps=5, output_type="np", height=32, width=32
     ).images
     null = null_condition(text.null, tower).expand(2)
-    branches = WithoutCaption(net.eval(), path, tower.condition(CAPTIONS), null, partial(prepare, net))
+    branches = WithoutCaption(net.eval(), path, tower.condition(CAPTIONS), null, net.prepare)
     denoiser = CFG().guided(branches, path, 4.0)
     z = DDIM(steps=5).sample(denoiser, path, x, torch.arange(2))
     mine = (autoencoder.eval().decode(z) / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)

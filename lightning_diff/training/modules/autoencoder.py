@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...config.schema import Autoencoder as AutoencoderConfig
 from ...config.schema import Training
 from ...data.dataset import PictureBatch
 from ...data.decode import to_unit
 from ...diffusion import noise
 from ...nets.autoencoder import LatentSpace, kl_divergence, reconstruction_loss
+from ...nets.autoencoders.base import AutoencoderSpec
 from ..adversary import Adversary
 from .base import Trained
 
@@ -28,7 +28,7 @@ class AutoencoderModule(Trained):
         net: LatentSpace,
         training: Training,
         seed: int,
-        config: AutoencoderConfig,
+        config: AutoencoderSpec,
         perceptual: nn.Module | None = None,
     ) -> None:
         super().__init__(net, training, seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +12,7 @@ from ...diffusion import noise
 from ...diffusion.objective import loss_weight, times, training_noise, uniforms
 from ...diffusion.path import Path
 from ...nets.layers import sinusoid, zero_
-from ...nets.unet import Condition, UNet
+from ...nets.unet import Condition
 from .base import Trained
 
 
@@ -35,9 +37,9 @@ class DiffusionModule(Trained):
     sampling; unless the net has learned one.
     """
 
-    net: UNet
+    net: Any  # a Net
 
-    def __init__(self, net: UNet, training: Training, seed: int, objective: Objective, null: Condition) -> None:
+    def __init__(self, net: nn.Module, training: Training, seed: int, objective: Objective, null: Condition) -> None:
         super().__init__(net, training, seed)
         self.objective, self.null = objective, null
         self.path = Path(objective.schedule, objective.prediction, objective.data_std)

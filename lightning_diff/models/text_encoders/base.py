@@ -1,0 +1,99 @@
+"""The keys that all text encoders have: where their weights are, how they are read, and which others read beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...config.errors import ConfigError
+from ...config.fields import between, chosen_list, one_of
+from ...config.registry import Choice
+
+if TYPE_CHECKING:
+    from ...nets.text import TextEncoder, Tower
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextEncoderSpec(Choice):
+    """A tower that reads captions. `weights` is its local file or folder. Tokens are read after the `layer`-th layer from the
+    end, through the final norm or not.
+
+    `more` towers may read the same captions: `join` their tokens along the channels or one after the other; `pooled`
+    outputs of all or of the last. What stands for no caption is `null`: the empty one, zeros, or something learned.
+    """
+
+    weights: str | None = None
+    layer: int = between(1, 1, 100)
+    final_norm: bool = True
+    more: list[Any] = chosen_list("text")
+    join: str = one_of("channels", "channels", "tokens")
+    pooled: str = one_of("all", "all", "last")
+    null: str = one_of("empty", "empty", "zeros", "learned")
+
+    # The keys that say how large it is when it is trained here: only its training reads them.
+    sizes: ClassVar[tuple[str, ...]] = ()
+    # Whether its weights file has a passport, and so can be a run's part as it is.
+    has_passport: ClassVar[bool] = False
+    # The keys that are said once, of the first tower, and mean nothing of one of `more`.
+    of_the_first: ClassVar[tuple[str, ...]] = ("more", "join", "pooled", "null")
+
+    def open(self, path: Path) -> Tower:
+        """Its tower with the weights at that path. Raises ConfigError."""
+        raise NotImplementedError
+
+    def described(self) -> dict[str, Any]:
+        """Its tower, as a passport describes it, without building it. Raises ConfigError."""
+        raise NotImplementedError
+
+    def least_shape(self) -> tuple[int, int, int]:
+        """At least how many tokens a caption has, how wide they are, and how wide the pooled output is."""
+        return 8, 32, 8
+
+    @property
+    def reads_plainly(self) -> bool:
+        """Whether it is one tower that is read at its end."""
+        return not self.more and self.layer == 1 and self.final_norm
+
+    def tower(self, path: Path) -> Tower:
+        """Its tower with the weights at that path, read where the keys say. Raises ConfigError."""
+        tower = self.open(path)
+        layers = len(tower.model.transformer.resblocks)
+        if self.layer > layers:
+            raise ConfigError(f"text.layer={self.layer}: {path} has {layers} layers")
+        tower.read_at(self.layer, self.final_norm)
+        return tower
+
+    def encoder(self, path: Path) -> TextEncoder:
+        """The tower, or the towers, that read captions; `path` is where the first one's weights are. Raises ConfigError."""
+        from ...nets.text import Towers
+
+        towers = [self.tower(path), *(other.tower(Path(str(other.weights))) for other in self.more)]
+        return Towers(towers, self.join, self.pooled) if self.more else towers[0]
+
+    def conflicts(self, text: Any, task: Any, data: Any, training: Any) -> Iterator[str]:
+        if self is not text:  # the first one speaks for those of its `more`
+            return
+        yield from self.own_conflicts("text", task)
+        for i, other in enumerate(self.more):
+            for f in fields(other):
+                usual = f.default if f.default is not MISSING else []
+                if f.name in (*other.sizes, *other.of_the_first) and getattr(other, f.name) != usual:
+                    yield f"text.more[{i}].{f.name}: would be ignored; it belongs to text"
+            yield from other.own_conflicts(f"text.more[{i}]", task)
+        for name, usual in (("join", "channels"), ("pooled", "all")):
+            if getattr(self, name) != usual and not self.more:
+                yield f"text.{name}: would be ignored; it belongs to text.more=[...]"
+        if task != "diffusion" and not (self.reads_plainly and self.null == "empty"):
+            yield f"task={task}: text.more, layer, final_norm and null would be ignored; they say how a net reads a tower"
+        if self.null == "learned" and training.lora > 0:
+            yield "text.null=learned with training.lora: adapters alone are trained; use text.null=empty or zeros"
+
+    def own_conflicts(self, where: str, task: str) -> Iterator[str]:
+        """Messages for this tower, which stands at `where`: `text`, or text.more[0]. As it comes: it is not trained here, and
+        its weights must be given."""
+        if task != "diffusion":
+            yield f"{where}={self.kind}: would be ignored; it belongs to task=diffusion"
+        if self.weights is None:
+            yield f"{where}.weights: say where its weights are, {where}.weights=PATH"

@@ -1,0 +1,34 @@
+"""Text encoders as diffusers and transformers save them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...config.registry import choice
+from .base import TextEncoderSpec
+
+if TYPE_CHECKING:
+    from ...nets.text import Tower
+
+
+@choice("text", "folder")
+class FolderTextEncoder(TextEncoderSpec):
+    """CLIP's text encoder as transformers saves it: `weights` is the text_encoder folder of a diffusers pipeline."""
+
+    def open(self, path: Path) -> Tower:
+        from ...interop.text import tower_of_folder
+
+        return tower_of_folder(path)
+
+    def described(self) -> dict[str, Any]:
+        from ...interop.text import tower_of_folder
+
+        return tower_of_folder(Path(str(self.weights))).config
+
+    def own_conflicts(self, where: str, task: str) -> Iterator[str]:
+        yield from super().own_conflicts(where, task)
+        if self.weights is not None and not os.path.isdir(self.weights):
+            yield f"{where}.weights={self.weights}: no folder; {where}=folder reads a text_encoder folder of diffusers"

@@ -1,0 +1,106 @@
+"""This project's own tower: shipped, trained for a run's captions, or given as a weights file with a passport."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...config.errors import ConfigError
+from ...config.fields import at_least, between, one_of
+from ...config.registry import choice
+from .base import TextEncoderSpec
+
+if TYPE_CHECKING:
+    from ...nets.text import Tower
+
+HEAD = 32  # the width of a tower's heads
+
+
+@choice("text", "small")
+class SmallTextEncoder(TextEncoderSpec):
+    """This project's own tower, a small open_clip CLIP: `weights` auto (shipped, else trained for this data), or a weights
+    file with a passport. `role`: `text` conditions, `judge` scores; the judge is never the player. The other keys are its
+    sizes; it comes with 1.3 M parameters, and its vocabulary is that of the captions."""
+
+    weights: str = "auto"
+    role: str = one_of("text", "text", "judge")
+    embedding: int = between(128, 8, 16384)
+    context_length: int = between(32, 8, 77)
+    width: int = between(128, 32, 16384)
+    layers: int = between(2, 1, 100)
+    vision_width: int = between(128, 32, 16384)
+    vision_layers: int = between(4, 1, 100)
+    patch_size: int = at_least(8, 1)
+
+    sizes: ClassVar[tuple[str, ...]] = (
+        "embedding",
+        "context_length",
+        "width",
+        "layers",
+        "vision_width",
+        "vision_layers",
+        "patch_size",
+    )
+    has_passport: ClassVar[bool] = True
+    of_the_first: ClassVar[tuple[str, ...]] = (*TextEncoderSpec.of_the_first, "role")
+
+    def arguments(self, image_size: int) -> dict[str, Any]:
+        """Its tower as a passport describes it, but for its vocabulary."""
+        vision = {"layers": self.vision_layers, "width": self.vision_width, "head_width": HEAD}
+        words = {"context_length": self.context_length, "width": self.width, "heads": self.width // HEAD}
+        return {
+            "embedding": self.embedding,
+            "vision": {**vision, "patch_size": self.patch_size, "image_size": image_size},
+            "text": {**words, "layers": self.layers},
+        }
+
+    def fitted(self, image_size: int, captions: Sequence[str]) -> dict[str, Any]:
+        """Its tower with the vocabulary of these captions, as a passport describes it."""
+        from ...nets.text import Tokenizer
+
+        return {**self.arguments(image_size), "vocabulary": Tokenizer.words_of(captions)}
+
+    def open(self, path: Path) -> Tower:
+        from ...nets.text import Tower
+        from ..build import load_part
+
+        tower = load_part(path)
+        if not isinstance(tower, Tower):
+            raise ConfigError(f"{path}: not one tower; give the weights of one")
+        return tower
+
+    def described(self) -> dict[str, Any]:
+        from ...nets.weights import read_passport
+
+        return dict(read_passport(Path(self.weights))["net"])
+
+    def least_shape(self) -> tuple[int, int, int]:
+        return self.context_length, self.width, self.embedding
+
+    def conflicts(self, text: Any, task: Any, data: Any, training: Any) -> Iterator[str]:
+        if self is text:
+            yield from self._size_conflicts(data.image_size)
+            if task == "diffusion" and self.role != "text":
+                yield f"text.role={self.role} on task=diffusion: the judge is never the player; leave text=small"
+            if self.weights != "auto" and task != "diffusion":
+                yield "text.weights: would be ignored; it belongs to task=diffusion; init_from= is where to start"
+        yield from super().conflicts(text, task, data, training)
+
+    def _size_conflicts(self, image_size: int) -> Iterator[str]:
+        if image_size % self.patch_size:
+            yield f"text.patch_size={self.patch_size}: must divide data.image_size={image_size}"
+        if self.width % HEAD or self.vision_width % HEAD:
+            yield (
+                f"text.width={self.width}, text.vision_width={self.vision_width}: must be multiples of {HEAD} "
+                "(the head width)"
+            )
+        if self.weights == "auto" and self.layer > self.layers:
+            yield f"text.layer={self.layer}: the tower has text.layers={self.layers} layers"
+
+    def own_conflicts(self, where: str, task: str) -> Iterator[str]:
+        if where != "text" and self.weights == "auto":
+            yield f"{where}.weights: say which weights file it is; only the first tower is shipped or trained"
+        if os.path.isdir(self.weights):
+            yield f"{where}.weights={self.weights}: a folder, which text=folder reads; {where}=small reads a file"

@@ -1,0 +1,72 @@
+"""The keys that all first stages have: where their weights come from, their latents, and how they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...config.fields import at_least, between
+from ...config.registry import Choice
+
+if TYPE_CHECKING:
+    from ..autoencoder import LatentSpace
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderSpec(Choice):
+    """A first stage of `latent_channels`. `weights`: auto (shipped, else trained for this data), a safetensors file, or a
+    diffusers folder.
+
+    When it is trained: weights of the KL, of a perceptual distance (LPIPS where `lpips_weights` is a file of VGG-16, else
+    the hidden states of our tower), and of a discriminator from step `adversarial_from` on."""
+
+    weights: str = "auto"
+    latent_channels: int = between(4, 1, 1024)
+    kl_weight: float = at_least(1e-4, 0)
+    perceptual: float = at_least(0.0, 0)
+    lpips_weights: str | None = None
+    adversarial: float = at_least(0.0, 0)
+    adversarial_from: int = at_least(0, 0)
+
+    # The keys that say what it learns from: only its training reads them.
+    errors: ClassVar[tuple[str, ...]] = (
+        "kl_weight",
+        "perceptual",
+        "lpips_weights",
+        "adversarial",
+        "adversarial_from",
+    )
+
+    @property
+    def factor(self) -> int:
+        """Pixels to a latent's side."""
+        raise NotImplementedError
+
+    @staticmethod
+    def module() -> type[LatentSpace]:
+        """The class of the network."""
+        raise NotImplementedError
+
+    def arguments(self) -> dict[str, Any]:
+        """What its class is called with: plain values, which the passport of its weights holds."""
+        raise NotImplementedError
+
+    def kept(self, size: int) -> int:
+        """How many numbers its first layers keep for the backward pass, of one picture of size x size; 0 if not known."""
+        return 0
+
+    def conflicts(self, task: Any) -> Iterator[str]:
+        ignored = "autoencoder.{}: would be ignored; it belongs to {}"
+        if self.weights != "auto" and task != "diffusion":
+            yield ignored.format("weights", "task=diffusion; init_from= is where to start")
+        if self.lpips_weights is not None and not self.perceptual:
+            yield ignored.format("lpips_weights", "autoencoder.perceptual > 0")
+        if self.adversarial_from and not self.adversarial:
+            yield ignored.format("adversarial_from", "autoencoder.adversarial > 0")
+
+
+def width_conflicts(widths: list[int], step: int) -> Iterator[str]:
+    """Messages for widths that are none, or no multiples of `step`."""
+    if not widths or any(w < step or w % step for w in widths):
+        yield f"autoencoder.widths={widths}: widths must be positive multiples of {step}"
