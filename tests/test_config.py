@@ -16,10 +16,10 @@ from lightning_diff.config.paths import CONF, PACKAGE_FOLDER, SHIPPED
 from lightning_diff.config.schema import Config
 from lightning_diff.files import sha256
 from lightning_diff.nets.weights import save_arrays
+from lightning_diff.pipeline.run import refuse_another
 
 FILES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
 GROUPS = [*FILES, *((group, name) for group in sorted(single_groups(Config())) for name in registry.choices(group))]
-GROUPS = [*FILES, *((group, name) for group in registry.GROUPS for name in registry.choices(group))]
 TOWER = "lightning_diff/weights/still_life/parts/text.safetensors"
 NEEDS = {  # what the user must say for the groups that cannot know it
     ("data", "folder"): ["data.source=."],
@@ -66,6 +66,12 @@ WRONG = [  # the command's words, and what the message must say
         "data=shards data.source=. data.shard_size=9",
         "data.shard_size: no such key; data=digits or folder or still_life",
     ),
+    ("data.source.more=1", "data.source.more: no such key; give data.source itself"),
+    (
+        "experiment=judge data=shards data.source=. data.seed=1",
+        "data.seed: no such key; data=digits or still_life has it",
+    ),
+    ("data.trian=9", "data.trian: no key of data=still_life; did you mean 'train'?"),
     ("data=folders", "data=folders: no such choice; did you mean 'folder'?"),
     ("data.kind=folder", "data.kind=folder: this table is that of still_life; choose with data=folder"),
     ("evaluation.ema=[0.1]", "evaluation.ema=[0.1]: needs the averages that training.ema_every=STEPS"),
@@ -298,6 +304,34 @@ def test_a_config_of_version_1_is_read_in_todays_words(folder: Path) -> None:
     assert [(t.kind, t.layer, t.final_norm) for t in found.text.more] == [("small", 2, True), ("folder", 1, False)]
     path.write_text(OmegaConf.to_yaml(OmegaConf.create({"text": {"model": None, "weights": str(folder)}})))
     assert load_config(path).text.kind == "folder"
+
+
+def test_a_preset_says_nothing_to_a_source_without_its_keys() -> None:
+    """A judge of other pictures, and debug=, are for any source; `test` is a key of a folder too."""
+    made, mine = (
+        compose_config(["experiment=judge", *words]) for words in (["data=digits"], ["data=folder", "data.source=."])
+    )
+    assert made.data.seed == 1001 and mine.data.kind == "folder"
+    small = compose_config(["experiment=folder", "data.source=.", "debug=one_batch"]).data
+    assert (small.test, small.source, hasattr(small, "train")) == (64, ".", False)
+
+
+def test_an_old_run_of_a_folder_is_the_same_run(tmp_path: Path) -> None:
+    """Version 1 had one table of keys for all sources."""
+    config = compose_config(["experiment=folder", "data.source=."])
+    old = OmegaConf.to_container(OmegaConf.structured(config))
+    assert isinstance(old, dict)
+    old["data"] |= {"train": 16384, "seed": 0, "hold_out": True}
+    del old["version"]
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(old)))
+    assert load_config(tmp_path / "config.yaml") == config
+    refuse_another(tmp_path, config)
+    for words, says in (
+        (["experiment=folder", "data.source=.", "data.test=9"], r"^data\.test=9: .* holds a run with data\.test=0"),
+        (["experiment=base"], r"^data\.kind=still_life: .* holds a run with data\.kind=folder"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            refuse_another(tmp_path, compose_config(words))
 
 
 def test_the_schema_is_legal_by_itself() -> None:

@@ -23,7 +23,7 @@ from .ignored import check_words
 from .messages import one_line, wrong_word
 from .paths import CONF
 from .plugins import load_plugins
-from .registry import GROUPS, PLACES, choices, schema_of
+from .registry import GROUPS, PLACES, SHARED, choices, schema_of
 from .schema import Config, Slurm
 from .versions import upgraded
 
@@ -35,7 +35,8 @@ def register_schema() -> None:
     store.store(group="hydra/launcher", name="slurm", node=Slurm)
     for group in single_groups(Config()):
         for name, cls in choices(group).items():
-            store.store(group=PLACES.get(group, group), name=name, node=schema_of(cls))  # type: ignore[arg-type]
+            node = OmegaConf.structured(schema_of(cls), flags={"struct": False} if group in SHARED else None)  # type: ignore[arg-type]
+            store.store(group=PLACES.get(group, group), name=name, node=node)
 
 
 def compose_config(overrides: Sequence[str]) -> Config:

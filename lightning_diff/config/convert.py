@@ -14,7 +14,7 @@ from .checks import check, keys
 from .errors import ConfigError, nearest
 from .messages import one_line
 from .plugins import check_plugins
-from .registry import Choice, choices, named, owners, schema_of
+from .registry import SHARED, Choice, choices, named, owners, schema_of
 from .schema import Config
 
 PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", "features_weights", "guide")
@@ -51,21 +51,25 @@ def make_choice(group: str, node: Any, prefix: str) -> Choice:
         return named(group, node, prefix)()
     if not OmegaConf.is_dict(node):
         raise ConfigError(f"{prefix}={node}: must name a choice; {nearest(str(node), sorted(choices(group)))}")
-    kind, composed = node.get("kind"), OmegaConf.get_type(node)
+    kind = node.get("kind")
     if kind is None:
         raise ConfigError(
             f"{prefix}.kind: say which choice of {group} it is, one of {', '.join(sorted(choices(group)))}"
         )
-    if composed not in (None, dict) and (usual := composed().kind) != kind:
+    composed: Any = OmegaConf.get_type(node)
+    from_conf = composed not in (None, dict)  # not from a stored file: presets of conf/ may have been put on it
+    if from_conf and (usual := composed().kind) != kind:
         raise ConfigError(f"{prefix}.kind={kind}: this table is that of {usual}; choose with {prefix}={kind}")
     cls = named(group, kind)
-    own = [f.name for f in fields(cls)]
+    own, known = [f.name for f in fields(cls)], []
     for key in map(str, node):
-        if key not in own:
+        if key in own:
+            known.append(key)
+        elif not (from_conf and group in SHARED and owners(group, key)):
             others = [f"{group}={name}" for name in owners(group, key)]
             hint = f"{' or '.join(others)} has it" if others else nearest(key, own)
             raise ConfigError(f"{prefix}.{key}: no key of {group}={kind}; {hint}")
-    return _object(cls, node, prefix + ".")
+    return _object(cls, OmegaConf.masked_copy(node, known), prefix + ".")
 
 
 def _object(cls: type, node: DictConfig, prefix: str) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 from .errors import ConfigError
+from .registry import SHARED, owners
 from .schema import Config, Evaluation
 
 
@@ -40,6 +42,11 @@ def check_words(config: Config, words: Sequence[str]) -> None:
     )  # fmt: skip
     for word in words:
         key = word.partition("=")[0].lstrip("+~").split("@")[0]
+        group, _, name = key.partition(".")
+        if group in SHARED and name and name not in {f.name for f in fields(getattr(c, group))}:
+            having = owners(group, name)
+            hint = f"{group}={' or '.join(having)} has it" if having else f"give {key.rpartition('.')[0]} itself"
+            raise ConfigError(f"{key}: no such key; {hint}")
         for names, used, where in uses:
             if not used and any(key == name or key.startswith(f"{name}.") for name in names):
                 raise ConfigError(f"{key}: would be ignored; it belongs to {where}")

@@ -31,6 +31,10 @@ GROUPS = {
     "tracker": "lightning_diff.tracking.trackers",
 }
 
+# Groups of which presets (experiment=, debug=) set keys that not each choice has: for a choice without the key they say
+# nothing. In a command it is refused.
+SHARED = ("data",)
+
 # Where a group's choice stands in the config, if not under the group's own name.
 PLACES: dict[str, str] = {}
 
