@@ -33,7 +33,7 @@ FILES = {
 
 def test_there_is_one_of_each_group_of_thirty_lines_or_less() -> None:
     assert set(EXAMPLES) == set(GROUPS) == set(FILES) and len(CODE) == len(EXAMPLES)
-    long = {group: code.count("\n") for group, code in EXAMPLES.items() if code.count("\n") > 45}
+    long = {group: code.count("\n") for group, code in EXAMPLES.items() if code.count("\n") > 30}
     assert long == {}
 
 
