@@ -22,6 +22,7 @@ PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", 
 def to_config(node: DictConfig) -> Config:
     """The config, with nothing left over and every value of its type. Raises ConfigError."""
     node = copy.deepcopy(node)
+    OmegaConf.to_container(node, resolve=True)  # unlike resolve, its error names the key
     OmegaConf.resolve(node)
     config = _object(Config, node, "")
     assert isinstance(config, Config)
