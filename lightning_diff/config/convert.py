@@ -32,7 +32,7 @@ def unchecked(node: DictConfig) -> Config:
     if plugins := [str(name) for name in node.get("plugins") or []]:
         check_plugins(plugins)  # first: without them the choices that they bring are unknown
     node = copy.deepcopy(node)
-    OmegaConf.to_container(node, resolve=True)  # its error names the key, that of `resolve` does not
+    OmegaConf.to_container(node, resolve=True)  # unlike resolve, its error names the key
     OmegaConf.resolve(node)
     config = _object(Config, node, "")
     assert isinstance(config, Config)

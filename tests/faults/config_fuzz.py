@@ -164,7 +164,7 @@ def _reads(config: Config) -> Iterator[set[str]]:
     home, passed_by = str(package), [str(package / f"{name}.py") for name in ("checks", "combinations", "config")]
 
     def reading(self: Any, name: str) -> Any:
-        copied = "sampler." if isinstance(self, Sampler) else None  # its steps are put in; parts draw nothing
+        copied = "sampler." if issubclass(type(self), Sampler) else None  # its steps are put in; parts draw nothing
         if (prefix := owners.get(id(self), copied)) is not None:
             by = sys._getframe(1).f_code.co_filename
             if by.startswith(home) and by not in passed_by:
