@@ -23,7 +23,7 @@ from .ignored import check_words
 from .messages import one_line, wrong_word
 from .paths import CONF
 from .plugins import load_plugins
-from .registry import GROUPS, PLACES, SHARED, choices, schema_of
+from .registry import SHARED, choices, group_at, place_of, schema_of
 from .schema import Config, Slurm
 from .versions import upgraded
 
@@ -36,7 +36,7 @@ def register_schema() -> None:
     for group in single_groups(Config()):
         for name, cls in choices(group).items():
             node = OmegaConf.structured(schema_of(cls), flags={"struct": False} if group in SHARED else None)  # type: ignore[arg-type]
-            store.store(group=PLACES.get(group, group), name=name, node=node)
+            store.store(group=place_of(group), name=name, node=node)
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -78,7 +78,10 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
             if "/" in key or is_dataclass(getattr(Config(), key, None)):
                 if not isinstance(value, str):
                     raise ConfigError(f"{key}={value}: {key} is a group; name one of its choices")
-                OmegaConf.update(node, where, _group(key, value), merge=key not in GROUPS and "/" not in key)
+                said = _group(key, value)
+                OmegaConf.update(node, where, said, merge=group_at(key) is None)
+                for name in [n for n in said if group_at(f"{where}.{n}")]:  # a choice within takes the old one's place
+                    OmegaConf.update(node, f"{where}.{name}", said[name], merge=False)
             elif where not in known and not _in_choice(where, node):
                 raise ConfigError(f"{key}: no such key; {nearest(key, sorted(known))}")
             else:
@@ -96,7 +99,7 @@ def stored_config(path: Path) -> Config:
 def _group(group: str, name: str) -> Any:
     """What `group=name` says: all keys of a choice, or those of a file of conf/ for a group that is none."""
     file = CONF / group / f"{name}.yaml"
-    if group not in GROUPS and "/" not in group and file.is_file():
+    if group_at(group) is None and file.is_file():
         said = _plain(file)
         for entry in said.pop("defaults", []):
             for nested, choice in entry.items():

@@ -14,10 +14,10 @@ from .checks import check, keys
 from .errors import ConfigError, nearest
 from .messages import one_line
 from .plugins import check_plugins
-from .registry import SHARED, Choice, choices, named, owners, schema_of
+from .registry import SHARED, Choice, choices, named, owners, place_of, schema_of
 from .schema import Config
 
-PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", "features_weights", "guide")
+PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", "guide")
 
 
 def to_config(node: DictConfig) -> Config:
@@ -60,15 +60,15 @@ def make_choice(group: str, node: Any, prefix: str) -> Choice:
     from_conf = composed not in (None, dict)  # not from a stored file: presets of conf/ may have been put on it
     if from_conf and (usual := composed().kind) != kind:
         raise ConfigError(f"{prefix}.kind={kind}: this table is that of {usual}; choose with {prefix}={kind}")
-    cls = named(group, kind)
-    own, known = [f.name for f in fields(cls)], []
+    cls, known = named(group, kind, prefix), []
+    own = [f.name for f in fields(cls)]
     for key in map(str, node):
         if key in own:
             known.append(key)
         elif not (from_conf and group in SHARED and owners(group, key)):
-            others = [f"{group}={name}" for name in owners(group, key)]
+            others = [f"{place_of(group)}={name}" for name in owners(group, key)]
             hint = f"{' or '.join(others)} has it" if others else nearest(key, own)
-            raise ConfigError(f"{prefix}.{key}: no key of {group}={kind}; {hint}")
+            raise ConfigError(f"{prefix}.{key}: no key of {place_of(group)}={kind}; {hint}")
     return _object(cls, OmegaConf.masked_copy(node, known), prefix + ".")
 
 

@@ -16,6 +16,7 @@ GROUP = {"unet": "net"}  # in version 1 -> now
 RENAMED = {  # in version 1 -> now
     "sampler": {"name": "kind"},
     "guidance": {"apg_eta": "eta", "apg_norm": "norm", "apg_momentum": "momentum"},
+    "features": {"features_weights": "weights", "features_model": "model"},
 }
 USUAL = {  # the kind that was not said
     "data": "still_life",
@@ -24,6 +25,15 @@ USUAL = {  # the kind that was not said
     "net": "small",
     "autoencoder": "small",
 }
+METRICS = (
+    "fid",
+    "kid",
+    "cmmd",
+    "precision_recall",
+    "diversity",
+    "clip_score",
+    "attributes",
+)  # of every row of version 1
 
 
 def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,11 +44,23 @@ def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
     return {"version": VERSION, **{group: _table(group, value) for group, value in groups.items()}}
 
 
+def upgraded_passport(old: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row's passport in today's words; one that names its metrics is of today."""
+    if "metrics" in old:
+        return dict(old)
+    now = {**{key: _table(key, value) for key, value in old.items()}, "metrics": {name: {} for name in METRICS}}
+    if "guidance" in old:  # the convention is no key of a guider
+        now["guidance"]["convention"] = old["guidance"]["convention"]
+    return now
+
+
 def _table(group: str, keys: Any) -> Any:
     """A group's table in today's words, without the keys of other kinds."""
-    if group == "tracking" and isinstance(keys, Mapping):
-        return _tracking(keys)
-    if group not in (*USUAL, "text") or not isinstance(keys, Mapping):
+    if not isinstance(keys, Mapping):
+        return keys
+    if group in ("tracking", "evaluation"):
+        return _tracking(keys) if group == "tracking" else _evaluation(keys)
+    if group not in (*USUAL, "text", "features"):
         return keys
     renamed: Mapping[str, str] = RENAMED.get(group, {})
     now: dict[str, Any] = {renamed.get(key, key): value for key, value in keys.items()}
@@ -62,3 +84,12 @@ def _text_encoder(keys: Mapping[str, Any]) -> str:
     if keys.get("model"):
         return "open_clip"
     return "folder" if os.path.isdir(keys.get("weights") or "") else "small"
+
+
+def _evaluation(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """`features` was a name, beside the keys that are now its own."""
+    now = {key: value for key, value in keys.items() if key not in RENAMED["features"]}
+    if isinstance(keys.get("features"), str):
+        beside = {key: keys[key] for key in RENAMED["features"] if key in keys}
+        now["features"] = _table("features", {"kind": keys["features"], **beside})
+    return now

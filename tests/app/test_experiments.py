@@ -26,6 +26,7 @@ from lightning_diff.config.paths import CONF, SHIPPED
 from lightning_diff.evaluation.runner import evaluate
 from lightning_diff.pipeline.objects import model_of
 from lightning_diff.pipeline.stages import train
+from lightning_diff.pipeline.sweep import evaluate
 from lightning_diff.tracking.record import Record
 from tests import conftest
 
