@@ -53,7 +53,7 @@ def prepare(steps: int) -> tuple[Path, Path, Path]:
 
 def here(run: Path, inception: Path, n: int, *more: str) -> dict[float, dict[str, float]]:
     words = [f"run={run}", f"guidance.scales=[{','.join(map(str, SCALES))}]", f"evaluation.samples={n}"]
-    words += ["evaluation.features=inception", f"evaluation.features_weights={inception}", "evaluation.enabled=true"]
+    words += ["evaluation=inception", f"evaluation.features.weights={inception}"]
     for old in (run / "sweep", run / "sweep.csv", HOME / "cache" / "reference"):
         subprocess.run(["rm", "-rf", old], check=True)
     words += [f"cache={HOME / 'cache'}", "tracking=disabled", f"evaluation.batch={BATCH * len(SCALES)}", *more]

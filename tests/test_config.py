@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from lightning_diff.config import registry
-from lightning_diff.config.checks import check, keys
+from lightning_diff.config.checks import check, keys, single_groups
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF, PACKAGE_FOLDER
@@ -18,7 +18,8 @@ from lightning_diff.files import sha256
 from lightning_diff.nets.weights import save_arrays
 
 FILES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
-GROUPS = [*FILES, *((group, name) for group in registry.GROUPS for name in registry.choices(group))]
+CHOSEN = single_groups(Config())
+GROUPS = [*FILES, *((registry.place_of(group), name) for group in sorted(CHOSEN) for name in registry.choices(group))]
 NEEDS = {  # what the user must say for the groups that cannot know it
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
@@ -31,8 +32,12 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("guidance", "auto"): ["guidance.guide=ema:0.05@500", "training.ema_every=500"],
     ("guidance", "cfgpp"): ["sampler=ddim"],
     ("sampler", "heun_karras"): ["objective=v"],
-    ("evaluation", "inception"): ["evaluation.features_weights=train.py"],
-    ("evaluation", "dinov2"): ["evaluation.features_weights=lightning_diff/weights/still_life/parts/text.safetensors"],
+    ("evaluation", "inception"): ["evaluation.features.weights=train.py"],
+    ("evaluation/features", "inception"): ["evaluation.features.weights=train.py"],
+    ("evaluation/features", "dinov2"): [
+        "evaluation.features.weights=lightning_diff/weights/still_life/parts/text.safetensors"
+    ],
+    ("evaluation", "dinov2"): ["evaluation.features.weights=lightning_diff/weights/still_life/parts/text.safetensors"],
 }
 WRONG = [  # the command's words, and what the message must say
     ("text.more=[{layer:2}]", "text.more[0].weights: "),
@@ -95,7 +100,42 @@ WRONG = [  # the command's words, and what the message must say
     ("data.image_size=16 unet.widths=[8,8,8,8] unet.attention=[no,no,no,no]", "unet.widths=[8, 8, 8, 8]: "),
     ("text.patch_size=7", "text.patch_size=7: must divide data.image_size=64"),
     ("text.model=ViT-B-32", "text.model=ViT-B-32: its weights must be a local file"),
-    ("evaluation=inception", "evaluation.features=inception: "),
+    ("evaluation=inception", "evaluation.features=inception: its weights must be a local file"),
+    ("evaluation/features=dinov2", "evaluation.features=dinov2: its weights must be a local file"),
+    ("evaluation/features=dinvo2", "evaluation/features=dinvo2: no such choice; did you mean 'dinov2'?"),
+    ("evaluation=inception evaluation.features.weights=/no/file", "evaluation.features.weights=/no/file: no such file"),
+    (
+        "evaluation=dinov2 evaluation.features.weights=train.py",
+        "evaluation.features.weights=train.py: not a safetensors",
+    ),
+    (
+        "evaluation.features.weights=train.py",
+        "evaluation.features.weights: no such key; evaluation/features=dinov2 or inc",
+    ),
+    (
+        "evaluation=inception evaluation.features.model=x",
+        "evaluation.features.model: no such key; evaluation/features=dinov2",
+    ),
+    ("evaluation.metrics=[fid,clip_score,kidd]", "evaluation.metrics[2]=kidd: no such choice; did you mean 'kid'?"),
+    ("evaluation.metrics=[kid,clip_score]", "evaluation.metrics=['kid', 'clip_score']: none gives the column fid"),
+    (
+        "evaluation.metrics=[fid,torchmetrics_fid,clip_score]",
+        "evaluation.metrics=['fid', 'torchmetrics_fid', 'clip_score']: two",
+    ),
+    (
+        "evaluation.metrics=[fid,clip_score,{kind:kid,subsets:9}]",
+        "evaluation.metrics[2].subsets: no key of metric=kid",
+    ),
+    (
+        "evaluation.metrics=[fid,clip_score,{kind:torchmetrics_kid,subset_size:1}]",
+        "evaluation.metrics[2].subset_size=1: must be",
+    ),
+    (
+        "evaluation.metrics=[fid,clip_score,{kind:torchmetrics_kid,subset_size:999}]",
+        "evaluation.metrics: torchmetrics_kid draws",
+    ),
+    ("evaluation.metrics=[[fid]]", "evaluation.metrics[0]=['fid']: must name a choice"),
+    ("evaluation.metrics=fid", "evaluation.metrics: "),
     ("task=attributes data=folder data.source=.", "task=attributes on data.kind=folder"),
     ("data=folder", "data.kind=folder: say where the pictures are, data.source=PATH"),
     ("data=folder data.source=/no/where", "data.source=/no/where: no such folder"),
@@ -185,6 +225,23 @@ def test_a_stored_config_is_read_back(tmp_path: Path) -> None:
     path.write_text("training: {stpes: 5}")
     with pytest.raises(ConfigError, match=r"training\.stpes"):
         load_config(path)
+
+
+def test_a_config_of_version_1_is_read_in_the_words_of_today(tmp_path: Path) -> None:
+    """Its features were a name beside their keys; a nested choice takes the place of the stored one, with all its keys."""
+    path, weights = tmp_path / "config.yaml", tmp_path / "dinov2.safetensors"
+    save_arrays(weights, {"x": torch.zeros(1)})
+    features = f"features: dinov2, features_weights: {weights}, features_model: vit_small_patch14_dinov2"
+    path.write_text(
+        f"sampler: {{name: ddim, eta: 0.5}}\nguidance: {{scale: 2}}\nevaluation: {{samples: 99, {features}}}"
+    )
+    old = load_config(path)
+    assert (old.sampler.kind, old.sampler.eta, old.guidance.kind, old.guidance.scale) == ("ddim", 0.5, "cfg", 2)
+    assert (old.evaluation.samples, old.evaluation.features.kind) == (99, "dinov2")
+    assert old.evaluation.features.model == "vit_small_patch14_dinov2"
+    for words in ("evaluation=inception", "evaluation/features=inception"):
+        e = load_config(path, [words, f"evaluation.features.weights={weights}"]).evaluation
+        assert (e.samples, asdict(e.features)) == (99, {"kind": "inception", "weights": str(weights)})
 
 
 def test_the_schema_is_legal_by_itself() -> None:

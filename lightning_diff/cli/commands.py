@@ -117,7 +117,7 @@ def evaluate_command() -> None:
         wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
         for configs in wanted.values():
             check_installed(configs[0].tracking)
-        from ..evaluation.runner import evaluate
+        from ..pipeline.sweep import evaluate
 
         for run, configs in wanted.items():
             evaluate(configs, run)

@@ -26,6 +26,13 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
             yield from keys(value, f"{prefix}{f.name}.")
 
 
+def single_groups(node: Any) -> set[str]:
+    """The groups of which one choice stands in the config, and is chosen with group=name; of others a list stands there."""
+    found = {f.metadata["group"] for f in fields(node) if "group" in f.metadata and "many" not in f.metadata}
+    inner = [getattr(node, f.name) for f in fields(node)]
+    return found.union(*(single_groups(value) for value in inner if is_dataclass(value)))
+
+
 def check(config: Config) -> None:
     """Raises ConfigError for the first value that is out of range or for a combination that means nothing."""
     check_values(config)

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from .paths import places
 from .schema import SHORTEST, Config
 
+# Columns of every sweep, and whether higher is better: the best row, the Pareto front, figures and report are of them.
+RANKING = {"fid": False, "clip_score": True}
+
 
 def combinations(c: Config) -> Iterator[tuple[bool, str]]:
     """(whether it is wrong, its message)."""
@@ -54,10 +57,16 @@ def _data(c: Config) -> Iterator[tuple[bool, str]]:
 
 def _evaluation(c: Config) -> Iterator[tuple[bool, str]]:
     e = c.evaluation
-    yield (
-        e.features != "judge" and not e.features_weights,
-        f"evaluation.features={e.features}: its weights must be a local file, evaluation.features_weights=PATH",
-    )
+    names = [metric.kind for metric in e.metrics]
+    given = [column for metric in e.metrics for column in metric.columns.items()]
+    twice = next((column for column in dict(given) if [c for c, _ in given].count(column) > 1), None)
+    yield twice is not None, f"evaluation.metrics={names}: two of them give the column {twice}; leave one out"
+    for column, higher in RANKING.items():
+        yield (
+            (column, higher) not in given,
+            f"evaluation.metrics={names}: none gives the column {column} ({'higher' if higher else 'lower'} is better), "
+            "by which rows are compared",
+        )
     yield (
         e.every > 0 and (not e.enabled or c.task != "diffusion" or not c.guidance.without_caption),
         f"evaluation.every={e.every}: needs task=diffusion, evaluation.enabled=true and a guider of one network",

@@ -16,13 +16,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .checks import keys
-from .convert import to_config
+from .checks import keys, single_groups
+from .convert import to_config, unchecked
 from .errors import ConfigError, nearest
 from .ignored import check_words
 from .messages import one_line, wrong_word
 from .paths import CONF
-from .registry import GROUPS, PLACES, choices, schema_of
+from .registry import choices, group_at, place_of, schema_of
 from .schema import Config, Slurm
 from .versions import upgraded
 
@@ -32,9 +32,9 @@ def register_schema() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=schema_of(Config))
     store.store(group="hydra/launcher", name="slurm", node=Slurm)
-    for group in GROUPS:
+    for group in single_groups(Config()):
         for name, cls in choices(group).items():
-            store.store(group=PLACES.get(group, group), name=name, node=schema_of(cls))  # type: ignore[arg-type]
+            store.store(group=place_of(group), name=name, node=schema_of(cls))  # type: ignore[arg-type]
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
@@ -74,7 +74,10 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
             if "/" in key or is_dataclass(getattr(Config(), key, None)):
                 if not isinstance(value, str):
                     raise ConfigError(f"{key}={value}: {key} is a group; name one of its choices")
-                OmegaConf.update(node, where, _group(key, value), merge=key not in GROUPS and "/" not in key)
+                said = _group(key, value)
+                OmegaConf.update(node, where, said, merge=group_at(key) is None)
+                for name in [n for n in said if group_at(f"{where}.{n}")]:  # a choice within takes the old one's place
+                    OmegaConf.update(node, f"{where}.{name}", said[name], merge=False)
             elif where not in known and not _in_choice(where, node):
                 raise ConfigError(f"{key}: no such key; {nearest(key, sorted(known))}")
             else:
@@ -84,10 +87,15 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(one_line(e)) from e
 
 
+def stored_config(path: Path) -> Config:
+    """A run's stored config as it was, unchecked: what it names may be gone by now. Raises ConfigError."""
+    return unchecked(OmegaConf.create(upgraded(_plain(path))))  # type: ignore[arg-type]
+
+
 def _group(group: str, name: str) -> Any:
     """What `group=name` says: all keys of a choice, or those of a file of conf/ for a group that is none."""
     file = CONF / group / f"{name}.yaml"
-    if group not in GROUPS and "/" not in group and file.is_file():
+    if group_at(group) is None and file.is_file():
         said = _plain(file)
         for entry in said.pop("defaults", []):
             for nested, choice in entry.items():

@@ -13,20 +13,26 @@ from omegaconf.errors import OmegaConfBaseException
 from .checks import check, keys
 from .errors import ConfigError, nearest
 from .messages import one_line
-from .registry import Choice, choices, named, owners, schema_of
+from .registry import Choice, choices, named, owners, place_of, schema_of
 from .schema import Config
 
-PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", "features_weights", "guide")
+PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", "guide")
 
 
 def to_config(node: DictConfig) -> Config:
+    """The config, with nothing left over, every value of its type, and checked. Raises ConfigError."""
+    config = unchecked(node)
+    check(config)
+    return config
+
+
+def unchecked(node: DictConfig) -> Config:
     """The config, with nothing left over and every value of its type. Raises ConfigError."""
     node = copy.deepcopy(node)
     OmegaConf.resolve(node)
     config = _object(Config, node, "")
     assert isinstance(config, Config)
     _at_home(config)
-    check(config)
     return config
 
 
@@ -38,19 +44,19 @@ def plain(config: Any) -> dict[str, Any]:
 def make_choice(group: str, node: Any, prefix: str) -> Choice:
     """The choice that a table of its kind and keys describes, or its name alone. Raises ConfigError."""
     if isinstance(node, str):
-        return named(group, node)()
+        return named(group, node, prefix)()
     if not OmegaConf.is_dict(node):
         raise ConfigError(f"{prefix}={node}: must name a choice; {nearest(str(node), sorted(choices(group)))}")
     kind, composed = node.get("kind"), OmegaConf.get_type(node)
     if composed not in (None, dict) and (usual := composed().kind) != kind:
         raise ConfigError(f"{prefix}.kind={kind}: this table is that of {usual}; choose with {prefix}={kind}")
-    cls = named(group, kind)
+    cls = named(group, kind, prefix)
     own = [f.name for f in fields(cls)]
     for key in map(str, node):
         if key not in own:
-            others = [f"{group}={name}" for name in owners(group, key)]
+            others = [f"{place_of(group)}={name}" for name in owners(group, key)]
             hint = f"{' or '.join(others)} has it" if others else nearest(key, own)
-            raise ConfigError(f"{prefix}.{key}: no key of {group}={kind}; {hint}")
+            raise ConfigError(f"{prefix}.{key}: no key of {place_of(group)}={kind}; {hint}")
     return cls(**_values(cls, node, prefix + "."))
 
 

@@ -47,3 +47,12 @@ def chosen(group: str, name: str) -> Any:
     from .registry import named
 
     return field(default_factory=lambda: named(group, name)(), metadata={"group": group})
+
+
+def chosen_list(group: str, *names: str) -> Any:
+    """A list of choices of a group, these unless asked for others."""
+    from .registry import named
+
+    return field(
+        default_factory=lambda: [named(group, name)() for name in names], metadata={"group": group, "many": True}
+    )

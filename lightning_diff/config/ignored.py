@@ -35,10 +35,6 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
         ("objective.data_std", o.data_std != 1, edm, "objective.prediction=edm or weight=edm"),
         ("training.compile", c.training.compile, c.task == "diffusion", "task=diffusion"),
         ("training.checkpointing", c.training.checkpointing, c.task == "diffusion", "task=diffusion"),
-        ("evaluation.features_weights", e.features_weights is not None, e.features != "judge",
-         "evaluation.features=inception or dinov2"),
-        ("evaluation.features_model", e.features_model != Evaluation.features_model, e.features == "dinov2",
-         "evaluation.features=dinov2"),
         ("evaluation.quick", e.quick != Evaluation.quick, e.every > 0, "evaluation.every > 0"),
         ("tracking.mlflow_uri", c.tracking.mlflow_uri is not None, "mlflow" in c.tracking.also, "tracking.also=[mlflow]"),
     ):  # fmt: skip

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from .checks import keys
 from .errors import ConfigError, nearest
 from .paths import CONF
-from .registry import GROUPS, choices, owners
+from .registry import choices, group_at, owners, place_of
 from .schema import Config, Reader, Slurm
 
 
@@ -34,7 +34,8 @@ def one_line(error: BaseException, prefix: str = "") -> str:
         return f"{found.group(1)}: no such key; {_hint(found.group(1))}"
     if found := re.search(r"Could not find '([^']+)'", text):
         group, _, name = found.group(1).rpartition("/")
-        known = sorted({p.stem for p in (CONF / group).glob("*.yaml")} | set(choices(group) if group in GROUPS else ()))
+        registered = group_at(group)
+        known = sorted({p.stem for p in (CONF / group).glob("*.yaml")} | set(choices(registered) if registered else ()))
         return f"{group}={name}: no such choice; {nearest(name, known)}"
     if found := re.search(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'", text):
         return f"{found.group(1) or found.group(2)}: no such config"
@@ -43,9 +44,9 @@ def one_line(error: BaseException, prefix: str = "") -> str:
 
 def _hint(key: str) -> str:
     """Which choice of the group has the key, else the nearest key."""
-    group, _, name = key.rpartition(".")
-    if group in GROUPS and (having := owners(group, name)):
-        return f"{group}={' or '.join(having)} has it"
+    place, _, name = key.rpartition(".")
+    if (group := group_at(place)) and (having := owners(group, name)):
+        return f"{place_of(group)}={' or '.join(having)} has it"
     return nearest(key, [*keys(Config()), *keys(Reader())])
 
 

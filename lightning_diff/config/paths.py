@@ -27,7 +27,7 @@ def given_weights(c: Config) -> list[tuple[str, str]]:
         ("text.weights", c.text.weights),
         *(("text.more", more.weights) for more in c.text.more),
         ("autoencoder.lpips_weights", c.autoencoder.lpips_weights),
-        ("evaluation.features_weights", c.evaluation.features_weights),
+        ("evaluation.features.weights", getattr(c.evaluation.features, "weights", None)),
         ("init_from", c.init_from),
     ]
     return [(name, path) for name, path in said if path not in (None, "auto")]
@@ -67,7 +67,7 @@ def places(c: Config) -> Iterator[tuple[bool, str]]:
             yield not found, f"{name}={path}: not a diffusers folder (no config.json in it)"
             continue
         yield not os.path.isfile(path), f"{name}={path}: no such file"
-        if name != "evaluation.features_weights" or c.evaluation.features == "dinov2":
+        if name != "evaluation.features.weights" or c.evaluation.features.safetensors:
             yield not is_safetensors(Path(path)), f"{name}={path}: not a safetensors file"
     yield from pinned(c)
     source = c.data.source or ""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import cache
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
@@ -23,10 +23,12 @@ from .errors import ConfigError, nearest
 GROUPS = {
     "sampler": "lightning_diff.diffusion.samplers",
     "guidance": "lightning_diff.diffusion.guiders",
+    "features": "lightning_diff.evaluation.extractors",
+    "metric": "lightning_diff.evaluation.metrics",
 }
 
-# Where a group's choice stands in the config, if not under the group's own name.
-PLACES: dict[str, str] = {}
+# Hydra's path of a group whose choice does not stand under the group's own name in the config.
+PLACES = {"features": "evaluation/features"}
 
 C = TypeVar("C", bound="Choice")
 
@@ -81,12 +83,22 @@ def choices(group: str) -> dict[str, type[Choice]]:
     return _known[group]
 
 
-def named(group: str, name: Any) -> type[Choice]:
-    """The choice of that name. Raises ConfigError."""
+def named(group: str, name: Any, where: str = "") -> type[Choice]:
+    """The choice of that name, asked for at the key `where`. Raises ConfigError."""
     known = choices(group)
     if name not in known:
-        raise ConfigError(f"{group}={name}: no such choice; {nearest(str(name), sorted(known))}")
+        raise ConfigError(f"{where or place_of(group)}={name}: no such choice; {nearest(str(name), sorted(known))}")
     return known[name]
+
+
+def place_of(group: str) -> str:
+    """Hydra's path of a group: what a command's words call it."""
+    return PLACES.get(group, group)
+
+
+def group_at(place: str) -> str | None:
+    """The group of choices at that path of the config, with slashes or dots; None if there is none."""
+    return next((g for g in GROUPS if place_of(g) == place.replace(".", "/")), None)
 
 
 @cache
@@ -98,9 +110,13 @@ def schema_of(cls: Any) -> Any:
     for f in fields(cls):
         default: Any = field(default=f.default)
         if f.metadata.get("many"):
-            default = field(default_factory=list)
+            names = [made.kind for made in f.default_factory()]  # type: ignore[operator]
+            default = field(default_factory=names.copy)
         elif "group" in f.metadata:
             default = field(default=None)
+        elif is_dataclass(f.default_factory):
+            hints[f.name] = schema_of(f.default_factory)
+            default = field(default_factory=hints[f.name])
         elif f.default_factory is not MISSING:
             default = field(default_factory=f.default_factory)
         described.append((f.name, hints[f.name], default))
@@ -111,6 +127,12 @@ def conflicts(made: Choice, others: Any) -> Iterator[str]:
     """What a choice is not allowed with, among the attributes of `others` that its `conflicts` asks for by name."""
     asked = inspect.signature(made.conflicts).parameters
     yield from made.conflicts(**{name: getattr(others, name) for name in asked})
+
+
+def plugins_entry(made: Iterable[Choice]) -> dict[str, dict[str, str]]:
+    """A passport's entry {"plugins": {group=kind: the hash of the plugin's file}}; nothing if no choice came with one."""
+    found = {f"{one.group}={one.kind}": one.plugin for one in made if one.plugin}
+    return {"plugins": found} if found else {}
 
 
 def owners(group: str, key: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from .fields import above, any_of, at_least, between, chosen, listed, one_of, only
+from .fields import above, any_of, at_least, between, chosen, chosen_list, listed, one_of, only
 
 SHORTEST, LONGEST = 0.01, 0.28  # lengths of post-hoc EMA that can be put together
 EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
@@ -189,9 +189,8 @@ class Evaluation:
     """The sweep: `samples` pictures a scale, from the same prompts and the same noise; `extra` pictures more, in all, for
     the scales that these cannot tell from the best. `enabled` false only trains.
     `ema`: lengths of post-hoc EMA to sweep as well (0 is the training's own average). `features` are what FID, KID,
-    precision and recall are of: the judging tower's, torch-fidelity's Inception v3, or DINOv2 (`features_model` of timm),
-    the latter two from a local file, `features_weights`. Every `every` steps of training (0: never) `quick` pictures at
-    guidance.scale are measured, on a clock of their own."""
+    precision and recall are of. `metrics` are what is computed, in the order of the table's columns. Every `every` steps
+    of training (0: never) `quick` pictures at guidance.scale are measured, on a clock of their own."""
 
     enabled: bool = True
     samples: int = at_least(256, 4)
@@ -200,9 +199,10 @@ class Evaluation:
     seed: int = between(0, 0, 2**31 - 1)
     ema: list[float] = listed(0.0, low=0, high=0.28)
     grid: int = between(16, 1, 100)
-    features: str = one_of("judge", "judge", "inception", "dinov2")
-    features_weights: str | None = None
-    features_model: str = "vit_large_patch14_dinov2"
+    features: Any = chosen("features", "judge")
+    metrics: list[Any] = chosen_list(
+        "metric", "fid", "kid", "cmmd", "precision_recall", "diversity", "clip_score", "attributes"
+    )
     every: int = at_least(0, 0)
     quick: int = at_least(64, 8)
 

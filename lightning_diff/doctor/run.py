@@ -129,7 +129,7 @@ def weights(p: Patient) -> Finding:
             assert place.recipe is not None
             steps = place.recipe.training.steps
             said.append(f"{NAMES[part]}: will be trained first, {steps} steps, in {place.path.parent}")
-    others = {"init_from": c.init_from, "evaluation.features_weights": c.evaluation.features_weights}
+    others = {"init_from": c.init_from, "evaluation.features.weights": getattr(c.evaluation.features, "weights", None)}
     for name, file in {**others, "autoencoder.lpips_weights": c.autoencoder.lpips_weights}.items():
         if file and Path(file).is_file():
             said.append(f"{name}: given ({file_hash(Path(file))})")

@@ -48,7 +48,7 @@ def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[:n] - b[:n]
 
 
-def race(
+def allocate(
     cases: Sequence[str],
     first: int,
     most: int,
@@ -56,9 +56,10 @@ def race(
     chunk: int,
     look: Callable[[dict[str, int]], dict[str, np.ndarray]],
 ) -> dict[str, int]:
-    """Spend `extra` pictures where the curve is uncertain. All cases have `first`; in each round those that cannot be told
-    from the best, and it, get `chunk` more, until all is told apart, spent, or `most` prompts are reached. `look` draws
-    what is missing of {case: how many} and returns each picture's values. Returns how many each case has got."""
+    """Adaptive allocation: spend `extra` pictures where the curve is uncertain. All cases have `first`; in each round those
+    that cannot be told from the best, and it, get `chunk` more, until all is told apart, spent, or `most` prompts are
+    reached. `look` draws what is missing of {case: how many} and returns each picture's values. Returns how many each
+    case has got."""
     counts = dict.fromkeys(cases, first)
     while True:
         values = look(counts)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..config.errors import ConfigError
+from ..config.versions import upgraded_passport
 from ..data.shards import digest
 from ..files import write_text
 from ..nets.weights import read_arrays
@@ -18,7 +19,7 @@ from .setup import Passport, picture_key
 from .sweep import Row, against_the_best, front, unlike
 
 SEEN = "sweep"  # the run's folder of what was seen of each case
-STUDIED = ("weights", "guidance", "ema", "sampler", "drawn")  # what may differ between numbers on one axis (law 4)
+STUDIED = ("weights", "guidance", "ema", "sampler", "drawn", "plugins")  # what may differ on one axis (law 4)
 
 
 def values_path(folder: Path, passport: Passport) -> Path:
@@ -26,14 +27,25 @@ def values_path(folder: Path, passport: Passport) -> Path:
     return folder / SEEN / picture_key(passport) / f"{digest(passport)}.safetensors"
 
 
+def recorded(record: Record) -> list[tuple[Row, Passport]]:
+    """The rows of a run's record, oldest first, with their passports in today's words; and each passport as it is stored,
+    which names the row's files."""
+    found = []
+    for row in record.read("sweep"):
+        stored = row["passport"]
+        kept = {k: v for k, v in row.items() if k not in ("event", "time")}
+        found.append((kept | {"passport": upgraded_passport(stored)}, stored))
+    return found
+
+
 def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
     """The rows of a run's record that may stand beside its last one, in order, each with its distance to the best of
     them, and its first pictures by its passport's digest, uint8 [N, 3, H, W]. Of equal passports the last counts."""
     found: dict[str, tuple[Row, Path]] = {}
-    for row in Record(folder).read("sweep"):
-        place = values_path(folder, row["passport"])
+    for row, stored in recorded(Record(folder)):
+        place = values_path(folder, stored)
         if place.is_file():
-            found[digest(row["passport"])] = {k: v for k, v in row.items() if k not in ("event", "time")}, place
+            found[digest(row["passport"])] = row, place
     if not found:
         return [], {}
     last = list(found.values())[-1][0]

@@ -1,9 +1,8 @@
-"""evaluate.py, and the end of train.py: the guidance sweep of a run, in its folder and in its mirror."""
+"""The guidance sweep of a run: draws, sees and scores every case, and writes the tables and figures of its folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,26 +12,19 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ..config.paths import WEIGHTS
-from ..config.schema import Config
 from ..data.shards import digest
-from ..devices import device_of, take_own_gpu
-from ..files import file_hash
-from ..models.latent_diffusion import TextToImage, path_of, precision_of
-from ..models.load import load_model
+from ..models.latent_diffusion import TextToImage
 from ..nets.weights import save_arrays
-from ..pipeline.report import keep_for_report, make_report
-from ..pipeline.run import Run, refuse_another
 from ..ranks import console, first_rank, say, share_of
-from ..tracking.base import Sweep
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
-from .adaptive import race
-from .results import SEEN, quality, series_of, study_rows, values_path, verdict, write_tables
-from .setup import Exam, Passport, examine, picture_key
+from ..tracking.record import Record
+from .adaptive import allocate
+from .results import SEEN, quality, recorded, series_of, study_rows, values_path, verdict, write_tables
+from .setup import Combination, Passport, picture_key
 from .sweep import Case, Row, Store, best_row, blocks, deciding, draw, picture_values, score, see
 
 
-class Drawn(NamedTuple):
+class DrawnCase(NamedTuple):
     """A case that was drawn and seen: its passport, the key of its pictures, how many of it are means of."""
 
     case: Case
@@ -41,98 +33,90 @@ class Drawn(NamedTuple):
     drawn: int
 
 
-def evaluate(configs: Sequence[Config], folder: Path) -> None:
-    """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
-    for config in configs[1:]:
-        refuse_another(folder, config)
-    with Run(configs[0], folder, "evaluate") as run:
-        sweep_run(run, configs)
+class Swept(NamedTuple):
+    """A finished sweep: the rows that it asked for, with the first pictures of each, uint8 [N, 3, H, W]; the best of them and
+    what drew it; the best of all rows of the run that stand beside them; the figures."""
+
+    rows: list[Row]
+    pictures: list[np.ndarray]
+    best_asked: Row
+    made_by: Combination
+    best: Row
+    figures: list[Path]
 
 
-def sweep_run(run: Run, configs: Sequence[Config]) -> None:
-    """Pictures that were seen already, in this sweep or in another one of the run, are not drawn again."""
-    take_own_gpu()
-    asked: Any = None
-    made_by: dict[str, Config] = {}  # by the digests of the rows' passports
-    for given in configs:
-        config = _resolved(given)
-        guider, path = given.guidance, path_of(given.objective)
-        if asked != (config.data, config.evaluation):  # else the last one's judges and references serve
-            asked, exam = (config.data, config.evaluation), examine(config, run.folder)
-        drawn = _drawn(config, run.folder, exam)
+def run_sweep(combinations: Iterable[Combination], folder: Path, record: Record) -> Swept | None:
+    """Pictures that were seen already, in this sweep or in another one of the run, are not drawn again. Ranks but the first
+    draw, and return None."""
+    made_by: dict[str, Combination] = {}  # by the digests of the rows' passports
+    for one in combinations:
+        drawn = _drawn(one, folder, record)
         if not first_rank():
             continue
-        known = {digest(r["passport"]) for r in run.record.read("sweep")}
-        for one in drawn:
-            key = digest(one.passport)
-            made_by[key] = config
-            if key not in known or not values_path(run.folder, one.passport).is_file():
-                nfe = config.sampler.evaluations(guider, path, one.case.scale)
-                run.record.write(
-                    "sweep", **_row(one, exam, run.folder, config.evaluation.grid, nfe), passport=one.passport
-                )
-    if first_rank():
-        _publish(run, exam, made_by)
+        known = {digest(row["passport"]) for row, stored in recorded(record) if values_path(folder, stored).is_file()}
+        for case in drawn:
+            key = digest(case.passport)
+            made_by[key] = one
+            if key not in known:
+                nfe = one.sampler.evaluations(one.guider, one.path, case.case.scale)
+                record.write("sweep", **_row(case, one, folder, nfe), passport=case.passport)
+    return _publish(folder, record, made_by) if first_rank() else None
 
 
-def _resolved(config: Config) -> Config:
-    """With the steps and the precision that the sampler will have: what passports say."""
-    sampler = config.sampler.resolve_nfe(config.guidance, path_of(config.objective))
-    precision = precision_of(sampler, device_of(config.training))
-    return replace(config, sampler=replace(sampler, precision=precision))
-
-
-def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
-    """Draw and see all cases of a config, with the other ranks. Returns when all of it is there."""
-    e, scales, store = config.evaluation, config.guidance.scales, Store(folder / SEEN)
-    count = min(e.samples, len(exam.captions))
+def _drawn(one: Combination, folder: Path, record: Record) -> list[DrawnCase]:
+    """Draw and see all cases of a combination, with the other ranks. Returns when all of it is there."""
+    e, setup, scales, store = one.settings, one.setup, one.guider.scales, Store(folder / SEEN)
+    count = min(e.samples, len(setup.captions))
     if count < e.samples:
-        say(f"evaluation: {count} {exam.split} captions, fewer than evaluation.samples={e.samples}: all are used")
-    name, weights = config.guidance.name, file_hash(folder / WEIGHTS)
-    sampler = f"{config.sampler.kind}{config.sampler.steps}"
+        say(f"evaluation: {count} {setup.split} captions, fewer than evaluation.samples={e.samples}: all are used")
+    places: dict[str, str] = {}  # of the pictures of older rows, whose passports had other words
+    for row, stored in recorded(record):
+        places.setdefault(picture_key(row["passport"]), picture_key(stored))
+    sampler = f"{one.sampler.kind}{one.sampler.steps}"
     found = []
     for ema in e.ema:
-        cases = [Case(name, sampler, ema, scale) for scale in scales]
-        papers = {case: exam.passport(config, weights, count, case.scale, ema) for case in cases}
-        keys = {picture_key(papers[case]): case for case in cases}
+        cases = [Case(one.guider.name, sampler, ema, scale) for scale in scales]
+        passports = {case: one.passport(count, case.scale, ema) for case in cases}
+        wanted = {case: picture_key(passports[case]) for case in cases}
+        keys = {places.get(key, key): case for case, key in wanted.items()}
         size = max(1, e.batch // len(scales))
-        work = _Drawing(config, folder, exam, ema, keys, store, size)
+        work = _Drawing(one, ema, keys, store, size)
         work.until(dict.fromkeys(keys, count))
         counts = dict.fromkeys(keys, count)
         if e.extra and len(cases) > 1:
             chunk = min(size, max(1, e.extra // (2 * len(cases))))
-            counts = race(list(keys), count, len(exam.captions), e.extra, chunk, work.look)
-        found += [Drawn(case, papers[case] | {"drawn": counts[key]}, key, counts[key]) for key, case in keys.items()]
+            counts = allocate(list(keys), count, len(setup.captions), e.extra, chunk, work.look)
+        found += [
+            DrawnCase(case, passports[case] | {"drawn": counts[key]}, key, counts[key]) for key, case in keys.items()
+        ]
     return found
 
 
 class _Drawing:
     """The cases of one average, {key: case}, drawn block by block with the model that is loaded when it is needed."""
 
-    def __init__(
-        self, config: Config, folder: Path, exam: Exam, ema: float, cases: dict[str, Case], store: Store, size: int
-    ) -> None:
-        self.config, self.folder, self.exam, self.ema = config, folder, exam, ema
+    def __init__(self, one: Combination, ema: float, cases: dict[str, Case], store: Store, size: int) -> None:
+        self.one, self.setup, self.ema = one, one.setup, ema
         self.cases, self.store, self.size = cases, store, size
         self.counts = dict.fromkeys(cases, 0)
         self.model: TextToImage | None = None
 
     def generate(self, some: Sequence[Case], first: int, stop: int) -> Tensor:
         if self.model is None:
-            self.model = load_model(self.config, self.folder, self.ema)
+            self.model = self.one.load(self.ema)
         scales = [case.scale for case in some]
-        return self.model.generate(self.exam.captions[first:stop], self.exam.seeds(first, stop), *scales)
+        return self.model.generate(self.setup.captions[first:stop], self.setup.seeds(first, stop), *scales)
 
     def until(self, counts: dict[str, int]) -> None:
         """Draw what is missing of {key: how many}: cases that have got equally far side by side."""
-        e = self.config.evaluation
+        keep = self.one.settings.grid
         for first in sorted(set(self.counts.values())):
             some = {k: c for k, c in self.cases.items() if self.counts[k] == first and counts[k] > first}
             if not some:
                 continue
             every = blocks(first, max(counts[k] for k in some), self.size)
-            captions, labels = self.exam.captions, self.exam.asked.labels
-            work = draw(some, every, captions, labels, self.generate, self.exam.judges, self.store, e.grid, share_of())
+            captions, labels = self.setup.captions, self.setup.asked.labels
+            work = draw(some, every, captions, labels, self.generate, self.setup.judges, self.store, keep, share_of())
             title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
             shown = track(work, title, len(every), console=console, transient=True) if first_rank() else work
             for _ in shown:
@@ -142,60 +126,56 @@ class _Drawing:
     def look(self, counts: dict[str, int]) -> dict[str, np.ndarray]:
         """Each picture's values of {key: how many}. All ranks see all of them, and so go on alike."""
         self.until(counts)
-        seen = {key: self.store.read(key, n) for key, n in counts.items()}
-        return {key: deciding(picture_values(s, self.exam.labels(counts[key]))) for key, s in seen.items()}
+        seen, metrics = {key: self.store.read(key, n) for key, n in counts.items()}, self.setup.judges.metrics
+        return {key: deciding(picture_values(s, self.setup.labels(counts[key]), metrics)) for key, s in seen.items()}
 
 
-def _row(one: Drawn, exam: Exam, folder: Path, grid: int, nfe: int) -> Row:
+def _row(drawn: DrawnCase, one: Combination, folder: Path, nfe: int) -> Row:
     """The numbers of a case; each picture's values and the first pictures are kept for later comparisons."""
-    seen = Store(folder / SEEN).read(one.key, one.drawn)
-    row, values = score(seen, exam.labels(one.drawn), exam.judges, one.passport["prompts"]["n"])
+    seen, setup = Store(folder / SEEN).read(drawn.key, drawn.drawn), one.setup
+    row, values = score(seen, setup.labels(drawn.drawn), setup.judges, drawn.passport["prompts"]["n"])
     kept = {name: torch.from_numpy(v) for name, v in values.items()}
-    save_arrays(values_path(folder, one.passport), {**kept, "pictures": seen["pictures"][:grid]})
-    return {**one.case._asdict(), "nfe": nfe, **row}
+    save_arrays(values_path(folder, drawn.passport), {**kept, "pictures": seen["pictures"][: one.settings.grid]})
+    return {**drawn.case._asdict(), "nfe": nfe, **row}
 
 
-def quick_measure(config: Config, folder: Path, model: TextToImage) -> Callable[[Any], Row]:
+def periodic_measure(one: Combination, model: TextToImage) -> Callable[[Any], Row]:
     """What measures a net while it is trained: evaluation.quick pictures at guidance.scale, the rest being the model's."""
-    exam = examine(config, folder)
-    n, scale = min(config.evaluation.quick, len(exam.captions)), config.guidance.scale
-    captions, labels, seeds = exam.captions[:n], exam.labels(n), exam.seeds(0, n)
-    passport = exam.passport(_resolved(config), "the average at this step", n, scale, 0.0)
+    setup, scale = one.setup, one.guider.scale
+    n = min(one.settings.quick, len(setup.captions))
+    captions, labels, seeds = setup.captions[:n], setup.labels(n), setup.seeds(0, n)
+    passport = one.passport(n, scale, 0.0)
 
     def measure(net: Any) -> Row:
         model.net = net
-        images = model.batches(captions, seeds, scale, config.evaluation.batch)
-        row, _ = score(see(images, captions, labels, exam.judges), labels, exam.judges, n)
+        images = model.batches(captions, seeds, scale, one.settings.batch)
+        row, _ = score(see(images, captions, labels, setup.judges), labels, setup.judges, n)
         return {**row, "passport": passport}
 
     return measure
 
 
-def _publish(run: Run, exam: Exam, made_by: dict[str, Config]) -> None:
-    """Tables, figures, report and mirrors: of all rows of the run that may stand beside those of this command."""
-    folder, figures, captions = run.folder, run.folder / "figures", exam.captions
+def _publish(folder: Path, record: Record, made_by: dict[str, Combination]) -> Swept:
+    """Tables and figures: of all rows of the run that may stand beside those that were asked for."""
+    figures, captions = folder / "figures", next(reversed(made_by.values())).setup.captions
     rows, shown = study_rows(folder)
     best, mine = best_row(rows), [r for r in rows if digest(r["passport"]) in made_by]
     ours = best_row(mine)
-    model = load_model(made_by[digest(ours["passport"])], folder, ours["ema"])
-    keep_for_report(run, model, captions, float(ours["scale"]), exam.split)
     write_tables(folder / "sweep", {folder.name: rows})
     pictures = {Case(*(r[f] for f in Case._fields)).label: shown[digest(r["passport"])] for r in mine}
     few = {label: images[:8] for label, images in pictures.items()}
     made = [
         plot_sweep(rows, figures / "sweep.png", folder.name),
         plot_front(rows, quality(rows), figures / "front.png", folder.name),
-        plot_loss(run.record.curve(), figures / "loss.png"),
+        plot_loss(record.curve(), figures / "loss.png"),
         save_table(few, captions[: min(len(i) for i in few.values())], figures / "guidance.png"),
         *[save_grid(i, captions[: len(i)], figures / f"grid-{label}.png") for label, i in pictures.items()],
     ]
-    run.record.write("best", **{k: best[k] for k in (*Case._fields, "fid", "clip_score")})
+    record.write("best", **{k: best[k] for k in (*Case._fields, "fid", "clip_score")})
     _print(mine, best)
     say(verdict(rows, best))
-    report = make_report([folder], folder / "report.html")
     firsts = [shown[digest(r["passport"])] for r in mine]
-    run.mirror.sweep(Sweep(mine, best, exam.seed, firsts, captions, made, report))
-    say(f"table {folder / 'sweep.csv'}, figures {figures}, report {report}")
+    return Swept(mine, firsts, ours, made_by[digest(ours["passport"])], best, made)
 
 
 def _print(rows: list[Row], best: Row) -> None:

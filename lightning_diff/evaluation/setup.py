@@ -1,7 +1,8 @@
-"""What a model is measured with: captions to draw, pictures to compare with, judges, and the passport of all of it."""
+"""The evaluation setup: captions to draw, pictures to compare with, judges, metrics, and the passport of all of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,17 +11,19 @@ from typing import Any
 from torch import Tensor
 
 from ..config.errors import ConfigError
-from ..config.paths import PARTS
-from ..config.schema import Config
-from ..data.dataset import PictureBatch, pictures
+from ..config.schema import Evaluation
+from ..data.dataset import PictureBatch
 from ..data.shards import digest
-from ..data.synthetic.registry import WORLDS, get_world
-from ..devices import device_of
+from ..diffusion.guiders.base import Guider
+from ..diffusion.path import Path as DiffusionPath
+from ..diffusion.samplers.base import Sampler
 from ..files import file_hash
 from ..models.build import load_part
+from ..models.latent_diffusion import TextToImage
 from ..nets.weights import read_arrays, save_arrays
-from ..pipeline.components import place_part
-from .features import Extractor, dinov2_features, features_of, inception_features, judge_features
+from .extractors.base import FeatureExtractor
+from .features import Extractor, features_of, judge_features
+from .metrics.base import MetricChoice
 from .provenance import environment, tensor_hash, text_hash
 from .sweep import Judges
 
@@ -30,8 +33,9 @@ Passport = dict[str, Any]
 
 
 @dataclass
-class Exam:
-    """`asked` holds the split's captions and labels and the reference pictures; `judged_by` is the judges' passport."""
+class EvaluationSetup:
+    """`asked` holds the split's captions and labels and the reference pictures; `judged_by` is the judges' passport; `seed`
+    is that of the pictures' noise."""
 
     split: str
     asked: PictureBatch
@@ -55,70 +59,94 @@ class Exam:
     def seeds(self, first: int, stop: int) -> list[int]:
         return [self.seed * 2**32 + i for i in range(first, stop)]
 
-    def passport(self, config: Config, weights: str, count: int, scale: float, ema: float) -> Passport:
+
+@dataclass(frozen=True)
+class Combination:
+    """A guider with a sampler, on the weights of one run: what is drawn, and what it is measured with.
+
+    `sampler` has the steps and the precision that it will draw with; `load` gives the model with that length of post-hoc
+    EMA (0: the training's own average, of this `decay`); `plugins` is the passport's entry for what of it came with a plugin."""
+
+    guider: Guider
+    sampler: Sampler
+    path: DiffusionPath
+    load: Callable[[float], TextToImage]
+    weights: str
+    decay: float
+    plugins: Mapping[str, Any]
+    settings: Evaluation
+    setup: EvaluationSetup
+
+    def passport(self, count: int, scale: float, ema: float) -> Passport:
         """Of the first `count` pictures of a case."""
-        guidance = {k: v for k, v in asdict(config.guidance).items() if k not in ("scale", "scales")}
+        guidance = {k: v for k, v in asdict(self.guider).items() if k not in ("scale", "scales")}
         guide = guidance.get("guide")
         if guide and Path(guide).is_file():
             guidance["guide"] = file_hash(Path(guide))
-        asked = text_hash(self.captions[:count])
+        setup = self.setup
         return {
-            "weights": weights,
-            "judge": self.judged_by,
-            "resize": f"none, {config.data.image_size} px",
+            "weights": self.weights,
+            "judge": setup.judged_by,
+            "metrics": {m.kind: m.passport for m in setup.judges.metrics},
+            "resize": f"none, {setup.asked.images.shape[-1]} px",
             "rounding": "nearest",
-            "reference": self.reference,
-            "prompts": {"split": self.split, "n": count, "sha256": asked, "of": text_hash(self.captions)},
-            "seeds": {"first": self.seeds(0, 1)[0], "n": count},
-            "sampler": {k: v for k, v in asdict(config.sampler).items() if k != "nfe"},
+            "reference": setup.reference,
+            "prompts": {
+                "split": setup.split,
+                "n": count,
+                "sha256": text_hash(setup.captions[:count]),
+                "of": text_hash(setup.captions),
+            },
+            "seeds": {"first": setup.seeds(0, 1)[0], "n": count},
+            "sampler": {k: v for k, v in asdict(self.sampler).items() if k != "nfe"},
             "guidance": {"scale": scale, **guidance, "convention": "uncond + w (cond - uncond)"},
-            "ema": {"post_hoc": ema} if ema else {"decay": config.training.ema},
+            "ema": {"post_hoc": ema} if ema else {"decay": self.decay},
             "environment": environment(),
+            **self.plugins,
         }
 
 
 def picture_key(passport: Passport) -> str:
-    """Of all that makes a case's pictures and what is seen of each: not how many there are, nor the reference."""
-    rest = {k: v for k, v in passport.items() if k not in ("reference", "drawn")}
-    return digest({**rest, "prompts": passport["prompts"]["of"], "seeds": passport["seeds"]["first"]})
+    """Of all that makes a case's pictures and what is seen of each: not how many there are, nor the reference, nor what is
+    computed of them."""
+    rest = {k: v for k, v in passport.items() if k not in ("reference", "drawn", "metrics", "plugins")}
+    drawing = {k: v for k, v in passport.get("plugins", {}).items() if not k.startswith("metric=")}
+    return digest(
+        {
+            **rest,
+            "prompts": passport["prompts"]["of"],
+            "seeds": passport["seeds"]["first"],
+            **({"plugins": drawing} if drawing else {}),
+        }
+    )
 
 
-def examine(config: Config, folder: Path) -> Exam:
-    """Test captions and pictures, or those of the training set where nothing is kept for testing, and the judges, which
-    are trained first where there are none. Raises ConfigError."""
-    world = config.data.kind in WORLDS
-    heads = tuple(get_world(config.data.kind).attributes) if world else ()
-    for split in ("test", "train"):
-        found = pictures(config, split, heads)
-        if found is not None:
-            asked = found.range(0, min(len(found), MOST))
-            judges, judged_by = _judges(config, folder, asked.images)
-            return Exam(split, asked, judges, judged_by, config.evaluation.seed)
-    raise ConfigError("no pictures to compare with")
-
-
-def _judges(config: Config, folder: Path, reference: Tensor) -> tuple[Judges, dict[str, Any]]:
-    path = place_part("judge", config, folder)
-    if file_hash(path) == file_hash(folder / PARTS / "text.safetensors"):
-        raise ConfigError(f"{path}: the tower that conditions cannot be its own judge; give another tower")
-    device = device_of(config.training)
-    tower = load_part(path).to(device)
-    own = f"judge {file_hash(path)}"
-    embedding = _reference(reference, judge_features(tower), own, Path(config.cache))
-    extract, features, seen = None, own, embedding
-    if config.evaluation.features != "judge":
-        weights, name = Path(str(config.evaluation.features_weights)), config.evaluation.features_model
-        inception = config.evaluation.features == "inception"
-        where = tower.device
-        extract = inception_features(weights, where) if inception else dinov2_features(name, weights, where)
-        features = f"{'inception' if inception else name} {file_hash(weights)}"
-        seen = _reference(reference, extract, features, Path(config.cache))
-    classifier, papers = None, {"tower": file_hash(path), "fid_features": features, "clip_score": "100 cos"}
-    if config.data.kind in WORLDS:
-        attributes = place_part("attributes", config, folder)
+def make_judges(
+    tower: Path,
+    player: Path,
+    attributes: Path | None,
+    extractor: FeatureExtractor,
+    metrics: Sequence[MetricChoice],
+    reference: Tensor,
+    device: str,
+    cache: Path,
+) -> tuple[Judges, dict[str, Any]]:
+    """The judges of the weights in these files, with their passport; `player` is the text encoder that conditions. Raises
+    ConfigError."""
+    if file_hash(tower) == file_hash(player):
+        raise ConfigError(f"{tower}: the tower that conditions cannot be its own judge; give another tower")
+    judge = load_part(tower).to(device)
+    own = f"judge {file_hash(tower)}"
+    embedding = _reference(reference, judge_features(judge), own, cache)
+    extract, features, seen = extractor.build(judge.device), own, embedding
+    if extract is not None:
+        features = extractor.made_by
+        seen = _reference(reference, extract, features, cache)
+    classifier, judged_by = None, {"tower": file_hash(tower), "fid_features": features, "clip_score": "100 cos"}
+    if attributes is not None:
         classifier = load_part(attributes).to(device)
-        papers["attributes"] = file_hash(attributes)
-    return Judges(tower, extract, classifier, seen, embedding), papers
+        judged_by["attributes"] = file_hash(attributes)
+    return Judges(judge, extract, classifier, seen, embedding, metrics), judged_by
 
 
 def _reference(images: Tensor, extract: Extractor, name: str, cache: Path) -> Tensor:

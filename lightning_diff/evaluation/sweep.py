@@ -17,18 +17,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from ..files import shared
 from ..nets.attributes import AttributeClassifier
 from ..nets.text import Tower
 from ..nets.weights import read_arrays, save_arrays
-from .adaptive import compared, interval
+from .adaptive import compared
 from .component_metrics import correct_heads
 from .features import Extractor, features_of, judge_features
-from .metrics import Gaussian, clip_scores, cmmd, diversity, fid_infinity, kernel_distance, manifold
-
-SMALL = 512  # features up to here: the resampled FIDs take seconds
-FID_DRAWS = 100
+from .metrics.base import MetricChoice, PictureMetric
+from .metrics.captions import clip_scores
 
 
 class Case(NamedTuple):
@@ -57,17 +56,23 @@ Generate = Callable[
 
 @dataclass
 class Judges:
-    """What scores: the tower (never the one that conditions), the classifier, and what they see in the reference."""
+    """What scores: the tower (never the one that conditions), the classifier, what they see in the reference, the metrics."""
 
     tower: Tower
     extract: Extractor | None  # None: FID and its kin are of the tower's own embedding, which is there already
     classifier: AttributeClassifier | None
     reference: Tensor  # [R, F], by `extract`, or the embedding
     reference_embedding: Tensor  # [R, E], by the tower
+    metrics: Sequence[MetricChoice]
 
     @cached_property
-    def gaussian(self) -> Gaussian:
-        return Gaussian(self.reference)
+    def scores(self) -> list[tuple[MetricChoice, Metric]]:
+        """Each metric with the object that computes it, which has the reference. The first rank alone computes the rows."""
+        width = self.reference.shape[1]
+        made = [(choice, choice.build(width, keep_real=True, sync=False)) for choice in self.metrics]
+        for choice, metric in made:
+            choice.refer(metric, {"features": self.reference, "embedding": self.reference_embedding})
+        return made
 
 
 @torch.no_grad()
@@ -89,57 +94,18 @@ def see(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], j
 def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges, n: int) -> tuple[Row, dict[str, np.ndarray]]:
     """The numbers of a case, and the values of each picture that the means and their intervals are of. Statistics of a
     set, whose bias depends on its size, are of the first `n` pictures; means are of all that were `drawn`."""
-    made = seen.get("features", seen["embedding"])[:n]
-    row: Row = {"n": n, "drawn": len(seen["embedding"]), "fid": judges.gaussian.distance(made)}
-    if made.shape[1] <= SMALL:
-        row["fid_std"] = _fid_std(judges.gaussian, made)
-    row |= {
-        "fid_infinity": fid_infinity(judges.gaussian, made),
-        "kid": kernel_distance(judges.reference, made),
-        "cmmd": cmmd(judges.reference_embedding, seen["embedding"][:n]),
-        **manifold(judges.reference, made),
-        "diversity": diversity(seen["embedding"][:n]),
-    }
-    values = picture_values(seen, labels)
-    for name, each in values.items():
-        row[name] = float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
-        if name in ("clip_score", "accuracy", "single_object_accuracy"):
-            row[f"{name}_low"], row[f"{name}_high"] = interval(each)
-    return row, values
+    row: Row = {"n": n, "drawn": len(seen["embedding"])}
+    for choice, metric in judges.scores:
+        metric.reset()
+        choice.feed(metric, seen, labels, n)
+        row |= choice.row(metric)
+    return row, picture_values(seen, labels, judges.metrics)
 
 
-def picture_values(seen: Seen, labels: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def picture_values(seen: Seen, labels: Mapping[str, Tensor], metrics: Sequence[MetricChoice]) -> dict[str, np.ndarray]:
     """What is known of each picture, and the means of the table are of."""
-    return {"clip_score": seen["clip_score"].double().numpy(), **obeyed(seen, labels)}
-
-
-def obeyed(seen: Seen, labels: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """1 where what the caption states is there, 0 where not, nan where it states nothing: everything, the same of
-    captions of one object, each head, and of two objects both at once (both subjects: two objects; both colours:
-    binding)."""
-    heads = {name.removeprefix("right."): ok for name, ok in seen.items() if name.startswith("right.")}
-    if not heads:
-        return {}
-    everything = torch.stack(list(heads.values())).all(dim=0)
-    single = labels["count"] == 0
-    values = {"accuracy": everything.double(), "single_object_accuracy": _where(single, everything)}
-    for name, ok in heads.items():
-        values[f"accuracy_{name}"] = _where(labels[name] >= 0, ok)
-    for kind in [name.removeprefix("first_") for name in heads if name.startswith("first_")]:
-        pair = [f"first_{kind}", f"second_{kind}"]
-        said = torch.stack([labels[name] >= 0 for name in pair]).all(dim=0)
-        values[f"accuracy_both_{kind}"] = _where(said, torch.stack([heads[name] for name in pair]).all(dim=0))
-    return {name: v.numpy() for name, v in values.items()}
-
-
-def _where(said: Tensor, ok: Tensor) -> Tensor:
-    return torch.where(said, ok.double(), torch.nan)
-
-
-def _fid_std(real: Gaussian, made: Tensor) -> float:
-    """The spread of the FID over pictures drawn again from these ones."""
-    draws = np.random.default_rng(20202).integers(0, len(made), (FID_DRAWS, len(made)))
-    return float(np.std([real.distance(made[torch.from_numpy(d)]) for d in draws]))
+    found = [m.values(seen, labels) for m in metrics if isinstance(m, PictureMetric)]
+    return {name: values.numpy() for columns in found for name, values in columns.items()}
 
 
 class Store:

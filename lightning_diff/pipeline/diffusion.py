@@ -9,7 +9,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from ..config.checks import all_choices
 from ..config.paths import PARTS, WEIGHTS
+from ..config.registry import plugins_entry
 from ..config.schema import Config
 from ..data.shards import identity
 from ..models.build import build, null_condition, parameters, start_from, unet_net
@@ -20,7 +22,7 @@ from ..nets.weights import save_arrays, save_weights
 from ..ranks import console, first_rank, say, wait_for
 from ..training.features import frozen_nets
 from ..training.modules.diffusion import DiffusionModule
-from ..training.quick import Quick
+from ..training.periodic import PeriodicEvaluation
 from ..training.speed import step_flops
 from ..training.trainer import LAST, fit
 from .components import needed_parts, place_part
@@ -35,9 +37,9 @@ def train_diffusion(run: Run) -> None:
     if not (folder / WEIGHTS).is_file():
         _train(run)
     if config.evaluation.enabled:
-        from ..evaluation.runner import sweep_run
+        from .sweep import sweep_stage
 
-        sweep_run(run, [config])
+        sweep_stage(run, [config])
 
 
 def _train(run: Run) -> None:
@@ -50,19 +52,21 @@ def _train(run: Run) -> None:
     module.flops = step_flops(arguments, null, config.data.image_size // autoencoder.factor)
     say(f"UNet: {parameters(module.net):.2f} M parameters, {len(features)} captioned pictures, in {folder}")
 
-    def quick() -> list[pl.Callback]:
+    def periodic() -> list[pl.Callback]:
         if not config.evaluation.every or not first_rank():
             return []
-        from ..evaluation.runner import quick_measure
+        from ..evaluation.runner import periodic_measure
+        from .sweep import combination, evaluation_setup
 
         guider, on_device = config.guidance, null.to(autoencoder.shift.device)
         sampler, size = config.sampler.resolve_nfe(guider, module.path), config.data.image_size
         model = TextToImage(module.net, module.path, autoencoder, tower, on_device, sampler, guider, size)
-        measure = quick_measure(config, folder, model)
-        return [Quick(config.evaluation.every, measure, run.record, run.mirror.train)]
+        measured = combination(config, folder, evaluation_setup(config, folder), "the average at this step")
+        measure = periodic_measure(measured, model)
+        return [PeriodicEvaluation(config.evaluation.every, measure, run.record, run.mirror.train)]
 
     title, mirror = folder.name, run.mirror.train
-    fit(module, features, config, folder, run.record, console, mirror, title, quick)
+    fit(module, features, config, folder, run.record, console, mirror, title, periodic)
     if not first_rank():
         wait_for(folder / WEIGHTS)
         return
@@ -76,6 +80,7 @@ def _train(run: Run) -> None:
         "config": asdict(config),
         "parts": frozen.hashes,
         "torch": torch.__version__,
+        **plugins_entry(all_choices(config)),
     }
     state = merged_state(module.averaged())
     if config.training.lora:

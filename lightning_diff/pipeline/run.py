@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 from ..cluster.requeue import hand_back, job_id, set_alarm
 from ..cluster.signals import STOP, Interrupted
 from ..cluster.slurm import claim
+from ..config.compose import stored_config
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..files import Held, lock, write_text
@@ -84,8 +85,7 @@ def refuse_another(folder: Path, config: Config) -> None:
     """Raises ConfigError if the folder holds a run of another config."""
     path = folder / "config.yaml"
     if path.is_file():
-        old: Any = OmegaConf.to_object(OmegaConf.merge(Config(), OmegaConf.load(path)))
-        _compare(asdict(old), asdict(config), folder)
+        _compare(asdict(stored_config(path)), asdict(config), folder)
 
 
 def _compare(old: dict[str, Any], new: dict[str, Any], folder: Path, prefix: str = "") -> None:

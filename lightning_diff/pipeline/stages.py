@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
+from ..config.checks import all_choices
 from ..config.paths import PARTS, SHIPPED, WEIGHTS
+from ..config.registry import plugins_entry
 from ..config.schema import Config
 from ..data.dataset import Pictures, pictures
 from ..data.shards import identity
@@ -78,6 +80,7 @@ def train_part(run: Run) -> None:
         "config": asdict(config),
         "metrics": metrics,
         "torch": torch.__version__,
+        **plugins_entry(all_choices(config)),
     }
     save_weights(path, net.state_dict(), passport, half=True)
     run.record.write("weights", config.training.steps, **metrics)

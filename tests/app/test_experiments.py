@@ -23,9 +23,9 @@ from lightning_diff.cli.sample import sample
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF, SHIPPED
-from lightning_diff.evaluation.runner import evaluate
 from lightning_diff.models.load import load_model
 from lightning_diff.pipeline.stages import train
+from lightning_diff.pipeline.sweep import evaluate
 from lightning_diff.tracking.record import Record
 from tests import conftest
 

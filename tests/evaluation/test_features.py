@@ -11,7 +11,9 @@ from safetensors.torch import save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.evaluation.features import dinov2_features, features_of, inception_features
+from lightning_diff.evaluation.extractors.dinov2 import DINOv2
+from lightning_diff.evaluation.extractors.inception import Inception
+from lightning_diff.evaluation.features import features_of
 
 CPU = torch.device("cpu")
 
@@ -32,7 +34,7 @@ def test_inception_is_torch_fidelitys(tmp_path: Path) -> None:
     weights = random_inception(tmp_path / "inception.pth")
     images = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8)
     theirs = FeatureExtractorInceptionV3("fid", ["2048"], feature_extractor_weights_path=str(weights)).eval()
-    found = features_of(images, inception_features(weights, CPU), batch=2)
+    found = features_of(images, Inception(weights=str(weights)).build(CPU), batch=2)
     assert found.shape == (3, 2048) and found.std() > 0
     torch.testing.assert_close(found, theirs(images)[0], rtol=1e-4, atol=1e-4 * float(found.abs().max()))
 
@@ -42,7 +44,7 @@ def test_what_is_no_inception_is_one_line(tmp_path: Path) -> None:
     torch.save({"a": print}, tmp_path / "code.pth")
     for name in ("other", "code"):
         with pytest.raises(ConfigError, match="not torch-fidelity's Inception"):
-            inception_features(tmp_path / f"{name}.pth", CPU)
+            Inception(weights=str(tmp_path / f"{name}.pth")).build(CPU)
 
 
 def test_dinov2_is_timms(tmp_path: Path) -> None:
@@ -51,13 +53,14 @@ def test_dinov2_is_timms(tmp_path: Path) -> None:
         "vit_small_patch14_dinov2", pretrained=False, num_classes=0, dynamic_img_size=True
     ).eval()
     save_file(net.state_dict(), tmp_path / "small.safetensors")
-    extract = dinov2_features("vit_small_patch14_dinov2", tmp_path / "small.safetensors", CPU)
+    weights = str(tmp_path / "small.safetensors")
+    extract = DINOv2(weights=weights, model="vit_small_patch14_dinov2").build(CPU)
     grey = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)  # of one colour, whatever the resize
     mean, std = (torch.tensor(v)[None, :, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     with torch.no_grad():
         theirs = net((torch.full((1, 3, 224, 224), 128 / 255) - mean) / std)
         torch.testing.assert_close(extract(grey), theirs, rtol=1e-4, atol=1e-4)
     with pytest.raises(ConfigError, match="timm has no such model"):
-        dinov2_features("vit_smal_patch14_dinov2", tmp_path / "small.safetensors", CPU)
+        DINOv2(weights=weights, model="vit_smal_patch14_dinov2").build(CPU)
     with pytest.raises(ConfigError, match="not weights of this architecture"):
-        dinov2_features("vit_base_patch14_dinov2", tmp_path / "small.safetensors", CPU)
+        DINOv2(weights=weights, model="vit_base_patch14_dinov2").build(CPU)

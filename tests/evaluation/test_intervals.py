@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lightning_diff.evaluation.adaptive import compared, interval, leader, race, resamples
+from lightning_diff.evaluation.adaptive import allocate, compared, interval, leader, resamples
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:
@@ -51,8 +51,8 @@ def test_extra_pictures_go_where_the_curve_is_uncertain() -> None:
         asked.append(dict(counts))
         return {case: known[case][:n] for case, n in counts.items()}
 
-    counts = race(list(known), 100, 1000, 300, 50, look)
+    counts = allocate(list(known), 100, 1000, 300, 50, look)
     assert counts["c"] == 100 and counts["a"] == counts["b"] == 250 and asked[-1] == counts
-    assert race(list(known), 100, 120, 300, 50, look) == dict.fromkeys(known, 100)  # no more prompts
+    assert allocate(list(known), 100, 120, 300, 50, look) == dict.fromkeys(known, 100)  # no more prompts
     far = {"a": np.ones(100), "b": np.zeros(100)}
-    assert race(["a", "b"], 100, 1000, 300, 50, lambda counts: far) == {"a": 100, "b": 100}  # nothing to find out
+    assert allocate(["a", "b"], 100, 1000, 300, 50, lambda counts: far) == {"a": 100, "b": 100}  # nothing to find out

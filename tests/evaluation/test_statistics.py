@@ -11,18 +11,20 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from lightning_diff.evaluation.component_metrics import correct, correct_heads, psnr, recall_at_1
-from lightning_diff.evaluation.metrics import (
-    Gaussian,
-    clip_scores,
-    cmmd,
-    diversity,
-    fid_infinity,
-    frechet_distance,
-    kernel_distance,
-    manifold,
-)
-from lightning_diff.evaluation.sweep import best_row, obeyed
+from lightning_diff.evaluation.metrics.captions import clip_scores, obeyed
+from lightning_diff.evaluation.metrics.coverage import Diversity, PrecisionRecall
+from lightning_diff.evaluation.metrics.fid import Gaussian, fid_infinity
+from lightning_diff.evaluation.metrics.kernels import CMMD, KID
+from lightning_diff.evaluation.sweep import best_row
 from lightning_diff.nets.attributes import AttributeClassifier
+
+
+def frechet_distance(real: torch.Tensor, made: torch.Tensor) -> float:
+    return Gaussian(real).distance(made)
+
+
+def kernel_distance(real: torch.Tensor, made: torch.Tensor) -> float:
+    return KID().compare(real, made)["kid"]
 
 
 def gaussian(n: int, mean: float, std: torch.Tensor, seed: int) -> torch.Tensor:
@@ -74,7 +76,7 @@ def test_an_attribute_that_the_caption_does_not_state_cannot_be_wrong() -> None:
         silent = {**said, "colour": torch.full((6,), -1)}
         assert correct(net, images, silent).all()
         found = obeyed({f"right.{k}": v for k, v in correct_heads(net, images, wrong).items()}, wrong)
-    means = {k: float(np.nanmean(v)) for k, v in found.items() if np.isfinite(v).any()}
+    means = {k: float(v.nanmean()) for k, v in found.items() if v.isfinite().any()}
     assert means["accuracy"] == 0.0 and means["accuracy_count"] == 1.0 and means["accuracy_colour"] == 0.0
 
 
@@ -125,17 +127,19 @@ def test_kid_is_torch_fidelitys(sets: tuple[torch.Tensor, torch.Tensor]) -> None
 def test_precision_and_recall_are_torch_fidelitys(sets: tuple[torch.Tensor, torch.Tensor]) -> None:
     real, made = sets
     theirs = prc_features_to_metric(made, real, prc_neighborhood=3, prc_batch_size=100, verbose=False)
-    found = manifold(real, made)
+    found = PrecisionRecall().compare(real, made)
     assert abs(found["precision"] - theirs["precision"]) < 1e-6 and abs(found["recall"] - theirs["recall"]) < 1e-6
 
 
 def test_density_and_coverage_by_hand() -> None:
     """On a line of 7 points a radius of the fifth neighbour is 5 at the ends, 3 in the middle."""
     real = torch.arange(7.0)[:, None]
-    assert manifold(real, real)["coverage"] == 1.0
-    far = manifold(real, real + 100)
+    assert PrecisionRecall().compare(real, real)["coverage"] == 1.0
+    far = PrecisionRecall().compare(real, real + 100)
     assert far["density"] == far["coverage"] == far["precision"] == far["recall"] == 0.0
-    one = manifold(real, torch.full((7, 1), 3.0))  # every real point has the middle one within its radius
+    one = PrecisionRecall().compare(
+        real, torch.full((7, 1), 3.0)
+    )  # every real point has the middle one within its radius
     assert one["density"] == 7 / 5 and one["coverage"] == 1.0
 
 
@@ -145,7 +149,7 @@ def test_cmmd_is_its_formula(sets: tuple[torch.Tensor, torch.Tensor]) -> None:
     def mean(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.mean([[np.exp(-np.sum((u - v) ** 2) / (2 * 10**2)) for v in b] for u in a]))
 
-    assert abs(cmmd(*sets) - 1000 * (mean(x, x) + mean(y, y) - 2 * mean(x, y))) < 1e-9
+    assert abs(CMMD().compare(*sets)["cmmd"] - 1000 * (mean(x, x) + mean(y, y) - 2 * mean(x, y))) < 1e-9
 
 
 def test_fid_infinity_takes_the_bias_away() -> None:
@@ -156,6 +160,6 @@ def test_fid_infinity_takes_the_bias_away() -> None:
 
 
 def test_diversity_by_hand() -> None:
-    assert abs(diversity(torch.eye(5)) - 1) < 1e-12
-    assert abs(diversity(torch.ones(4, 3))) < 1e-12
-    assert abs(diversity(torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])) - 2 / 3) < 1e-12
+    some = (torch.eye(5), torch.ones(4, 3), torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]))
+    for made, expected in zip(some, (1, 0, 2 / 3), strict=True):
+        assert abs(Diversity().compare(made, made)["diversity"] - expected) < 1e-12

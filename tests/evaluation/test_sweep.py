@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_diff.config.schema import Evaluation
 from lightning_diff.evaluation.features import features_of, judge_features
 from lightning_diff.evaluation.sweep import Case, Judges, Store, against_the_best, blocks, draw, front, score, unlike
 from lightning_diff.nets.text import Tokenizer, Tower
@@ -42,7 +43,7 @@ def judges() -> Judges:
     tower = Tower({"embedding": 8, "vision": vision, "text": text, "vocabulary": words}).eval()
     pictures = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8)
     seen = features_of(pictures, judge_features(tower))
-    return Judges(tower, judge_features(tower), None, seen, seen)
+    return Judges(tower, judge_features(tower), None, seen, seen, Evaluation().metrics)
 
 
 def run(judges: Judges, folder: Path, size: int) -> tuple[list[dict[str, object]], Generator]:

@@ -119,6 +119,8 @@ def _judge(m: Mutation, config: Config, folder: Path, read: set[str], lost: list
 
 def _same(asked: Any, has: Any) -> bool:
     plain = OmegaConf.to_container(has) if OmegaConf.is_config(has) else has
+    if isinstance(plain, dict) and isinstance(asked, str):
+        plain = plain.get("kind")  # a choice is asked for by its name
     if isinstance(plain, list) and isinstance(asked, list):
         return len(plain) == len(asked) and all(isinstance(a, dict) or _same(a, p) for a, p in zip(asked, plain))
     if isinstance(plain, bool) and isinstance(asked, int):

@@ -43,6 +43,8 @@ LISTS: dict[str, list[str]] = {  # what one might mean; each fits to some of the
     "guidance.interval": ["[0.3,5]", "[5,0.3]", "[0,1e9]", "[1]", "[1,2,3]", "[0,0]", "[1e-9,2e-9]"],
     "guidance.threshold": ["[0.995,3]", "[1,1]", "[2,1]", "[0.5]", "[0,1]", "[1e-9,1e-9]"],
     "evaluation.ema": ["[0]", "[0,0.1]", "[0.1]", "[5]", "[-1]", "[0,0]", "[1e-9]", "[0.3]", "[]"],
+    "evaluation.metrics": ["[fid,clip_score]", "[clip_score,torchmetrics_fid]", "[kid]", "[fid,fid,clip_score]", "[fdi]",
+                           "[fid,clip_score,{kind:torchmetrics_kid,subset_size:4}]", "[fid,clip_score,{kind:kid,x:1}]"],
     "tracking.tags": ["[a]", "[a,a]", f"[{'t' * 80}]", "['']", "[a,b,c]"],
     "tracking.also": ["[csv]", "[tensorboard]", "[csv,csv]", "[mlflow]", "[wandb]", "[csv,tensorboard]"],
     "text.more": [f"[{{weights:'{PARTS}/judge.safetensors'}}]", f"[{{weights:'{PARTS}/autoencoder.safetensors'}}]",

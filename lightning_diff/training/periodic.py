@@ -1,4 +1,4 @@
-"""A few pictures now and then while a net is trained: its curve of FID and CLIP score, and its own clock."""
+"""Periodic evaluation: a few pictures now and then while a net is trained give its curve of FID and CLIP score."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .modules.base import Trained
 Measure = Callable[[nn.Module], Mapping[str, Any]]
 
 
-class Quick(pl.Callback):
+class PeriodicEvaluation(pl.Callback):
     """Every `every` steps the averaged net is measured, by the first rank. The seconds that it takes are recorded and
     do not count as training's. Nothing random is drawn, so the run ends with the same bits as without it."""
 

@@ -1,0 +1,38 @@
+"""Inception v3: the classic FID's features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ...config.errors import ConfigError
+from ...config.registry import choice
+from .base import FromFile
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..features import Extractor
+
+
+@choice("features", "inception")
+class Inception(FromFile):
+    """torch-fidelity's Inception v3, 2048 features, resized to 299 as TensorFlow 1 did (Heusel et al. 2017). `weights` is
+    torch-fidelity's file."""
+
+    safetensors: ClassVar[bool] = False
+
+    def build(self, device: torch.device) -> Extractor:
+        """Unpickles nothing but tensors."""
+        import torch
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        weights = str(self.weights)
+        try:
+            torch.load(weights, map_location="cpu", weights_only=True)  # torch-fidelity reads without this rule
+            net = FeatureExtractorInceptionV3("fid", ["2048"], feature_extractor_weights_path=weights)
+        except Exception as e:
+            raise ConfigError(
+                f"evaluation.features.weights={weights}: not torch-fidelity's Inception ({type(e).__name__})"
+            ) from e
+        net = net.to(device).eval()
+        return lambda images: net(images.to(device))[0].cpu()

@@ -1,0 +1,62 @@
+"""Whether a picture shows what its caption says: CLIP score, and attributes where the data knows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ...config.registry import choice
+from .base import Labels, PictureMetric, Seen
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def clip_scores(images: Tensor, texts: Tensor) -> Tensor:
+    """100 cos of unit features [N, E] of pictures and of their captions."""
+    return 100 * (images * texts).sum(dim=1)
+
+
+@choice("metric", "clip_score")
+class CLIPScore(PictureMetric):
+    """CLIP score (Hessel et al. 2021) without its floor: 100 cos of picture and caption, by the judging tower."""
+
+    columns: ClassVar = {"clip_score": True}
+    intervals: ClassVar[tuple[str, ...]] = ("clip_score",)
+
+    def values(self, seen: Seen, labels: Labels) -> dict[str, Tensor]:
+        return {"clip_score": seen["clip_score"].double()}
+
+
+@choice("metric", "attributes")
+class Attributes(PictureMetric):
+    """The share of captions whose attributes the classifier reads off the picture; of data without labels there is none."""
+
+    intervals: ClassVar[tuple[str, ...]] = ("accuracy", "single_object_accuracy")
+
+    def values(self, seen: Seen, labels: Labels) -> dict[str, Tensor]:
+        return obeyed(seen, labels)
+
+
+def obeyed(seen: Seen, labels: Labels) -> dict[str, Tensor]:
+    """1 where what the caption states is there, 0 where not, nan where it states nothing: everything, the same of
+    captions of one object, each head, and of two objects both at once (both subjects: two objects; both colours:
+    binding)."""
+    import torch
+
+    heads = {name.removeprefix("right."): ok for name, ok in seen.items() if name.startswith("right.")}
+    if not heads:
+        return {}
+
+    def where(said: Tensor, ok: Tensor) -> Tensor:
+        return torch.where(said, ok.double(), torch.nan)
+
+    everything = torch.stack(list(heads.values())).all(dim=0)
+    single = labels["count"] == 0
+    values = {"accuracy": everything.double(), "single_object_accuracy": where(single, everything)}
+    for name, ok in heads.items():
+        values[f"accuracy_{name}"] = where(labels[name] >= 0, ok)
+    for kind in [name.removeprefix("first_") for name in heads if name.startswith("first_")]:
+        pair = [f"first_{kind}", f"second_{kind}"]
+        said = torch.stack([labels[name] >= 0 for name in pair]).all(dim=0)
+        values[f"accuracy_both_{kind}"] = where(said, torch.stack([heads[name] for name in pair]).all(dim=0))
+    return values

@@ -1,0 +1,54 @@
+"""Precision, recall, density, coverage and diversity: whether made pictures look real, and how much of what is real is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from ...config.registry import choice
+from .base import SetMetric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NEIGHBOURS = 3  # of precision and recall (Kynkaanniemi et al. 2019)
+WIDE = 5  # of density and coverage (Naeem et al. 2020)
+
+
+@choice("metric", "precision_recall")
+class PrecisionRecall(SetMetric):
+    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020): a picture is near a set if
+    it lies no farther from one of it than that one's k-th neighbour does."""
+
+    columns: ClassVar = {"precision": True, "recall": True, "density": True, "coverage": True}
+
+    def compare(self, real: Tensor, made: Tensor) -> dict[str, float]:
+        import torch
+
+        x, y = real.double(), made.double()
+        across = torch.cdist(x, y)
+
+        def radii(a: Tensor, k: int) -> Tensor:
+            return torch.cdist(a, a).kthvalue(min(k + 1, len(a)), dim=1).values  # the nearest is itself
+
+        narrow, wide = radii(x, NEIGHBOURS)[:, None], radii(x, WIDE)[:, None]
+        return {
+            "precision": float((across <= narrow).any(dim=0).double().mean()),
+            "recall": float((across <= radii(y, NEIGHBOURS)[None]).any(dim=1).double().mean()),
+            "density": float((across <= wide).double().sum(dim=0).mean() / WIDE),
+            "coverage": float((across.min(dim=1).values <= wide[:, 0]).double().mean()),
+        }
+
+
+@choice("metric", "diversity")
+class Diversity(SetMetric):
+    """The mean of 1 - cos of the judging tower's embeddings over all pairs of the made pictures; it needs no real ones."""
+
+    columns: ClassVar = {"diversity": True}
+    embedded: ClassVar[bool] = True
+
+    def compare(self, real: Tensor, made: Tensor) -> dict[str, float]:
+        import torch
+
+        unit = torch.nn.functional.normalize(made.double(), dim=1)
+        n = len(unit)
+        return {"diversity": float(1 - (unit.sum(dim=0).square().sum() - n) / (n * (n - 1)))}

@@ -1,0 +1,99 @@
+"""The sweep of a run: its config becomes the objects that evaluation takes; then come the report and the mirrors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from ..config.checks import all_choices
+from ..config.errors import ConfigError
+from ..config.paths import PARTS, WEIGHTS
+from ..config.registry import plugins_entry
+from ..config.schema import Config, Tracking
+from ..data.dataset import pictures
+from ..data.synthetic.registry import WORLDS, get_world
+from ..devices import device_of, take_own_gpu
+from ..evaluation.runner import run_sweep
+from ..evaluation.setup import MOST, Combination, EvaluationSetup, make_judges
+from ..files import file_hash
+from ..models.latent_diffusion import path_of, precision_of
+from ..models.load import load_model
+from ..ranks import say
+from ..tracking.base import Sweep
+from .components import place_part
+from .report import keep_for_report, make_report
+from .run import Run, refuse_another
+
+
+def evaluate(configs: Sequence[Config], folder: Path) -> None:
+    """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
+    for config in configs[1:]:
+        refuse_another(folder, config)
+    with Run(configs[0], folder, "evaluate") as run:
+        sweep_stage(run, configs)
+
+
+def sweep_stage(run: Run, configs: Sequence[Config]) -> None:
+    """Measure the run, then make its report and tell the mirrors."""
+    take_own_gpu()
+    folder = run.folder
+    swept = run_sweep(_combinations(configs, folder), folder, run.record)
+    if swept is None:
+        return
+    setup, best = swept.made_by.setup, swept.best_asked
+    model = swept.made_by.load(best["ema"])
+    keep_for_report(run, model, setup.captions, float(best["scale"]), setup.split)
+    report = make_report([folder], folder / "report.html")
+    run.mirror.sweep(Sweep(swept.rows, swept.best, setup.seed, swept.pictures, setup.captions, swept.figures, report))
+    say(f"table {folder / 'sweep.csv'}, figures {folder / 'figures'}, report {report}")
+
+
+def _combinations(configs: Sequence[Config], folder: Path) -> Iterator[Combination]:
+    """Of each config, when it is its turn: neighbours that are measured alike share their judges."""
+    last: tuple[Config, EvaluationSetup] | None = None
+    for config in configs:
+        if last is None or (config.data, config.evaluation) != (last[0].data, last[0].evaluation):
+            last = config, evaluation_setup(config, folder)
+        yield combination(config, folder, last[1], file_hash(folder / WEIGHTS))
+
+
+def combination(config: Config, folder: Path, setup: EvaluationSetup, weights: str) -> Combination:
+    """What a config asks to draw. `weights` is what passports call those of the net."""
+    path = path_of(config.objective)
+    sampler = config.sampler.resolve_nfe(config.guidance, path)
+    return Combination(
+        guider=config.guidance,
+        sampler=replace(sampler, precision=precision_of(sampler, device_of(config.training))),
+        path=path,
+        load=partial(load_model, config, folder),
+        weights=weights,
+        decay=config.training.ema,
+        plugins=plugins_entry(all_choices(replace(config, tracking=Tracking()))),  # trackers draw and score nothing
+        settings=config.evaluation,
+        setup=setup,
+    )
+
+
+def evaluation_setup(config: Config, folder: Path) -> EvaluationSetup:
+    """Test captions and pictures, or those of the training set where nothing is kept for testing, and the judges, which
+    are trained first where there are none. Raises ConfigError."""
+    world, e = config.data.kind in WORLDS, config.evaluation
+    heads = tuple(get_world(config.data.kind).attributes) if world else ()
+    for split in ("test", "train"):
+        found = pictures(config, split, heads)
+        if found is not None:
+            asked = found.range(0, min(len(found), MOST))
+            judges, judged_by = make_judges(
+                place_part("judge", config, folder),
+                folder / PARTS / "text.safetensors",
+                place_part("attributes", config, folder) if world else None,
+                e.features,
+                e.metrics,
+                asked.images,
+                device_of(config.training),
+                Path(config.cache),
+            )
+            return EvaluationSetup(split, asked, judges, judged_by, e.seed)
+    raise ConfigError("no pictures to compare with")
