@@ -231,7 +231,8 @@ class Training:
 @dataclass
 class Evaluation:
     """The sweep: `samples` pictures a scale, from the same prompts and the same noise; `extra` pictures more, in all, for
-    the scales that these cannot tell from the best. `enabled` false only trains.
+    the scales that these cannot tell from the best. `batch` pictures make a block: what is drawn side by side, what
+    processes share, what a kill costs. `enabled` false only trains.
     `ema`: lengths of post-hoc EMA to sweep as well (0 is the training's own average). `features` are what FID, KID,
     precision and recall are of: the judging tower's, torch-fidelity's Inception v3, or DINOv2 (`features_model` of timm),
     the latter two from a local file, `features_weights`. Every `every` steps of training (0: never) `quick` pictures at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,21 @@ from ..config import Config, Guidance
 from ..data.shards import digest
 from ..devices import device_of
 from ..evaluation.intervals import race
-from ..evaluation.sweep import Case, Row, Store, best_row, blocks, deciding, draw, picture_values, score, see
+from ..evaluation.sweep import (
+    ROWS,
+    Case,
+    Row,
+    Seen,
+    Store,
+    best_row,
+    blocks,
+    deciding,
+    draw,
+    joined,
+    look,
+    picture_values,
+    score,
+)
 from ..files import file_hash
 from ..generation.text_to_image import TextToImage, evaluations, guider_of, path_of, precision_of, within
 from ..nets.weights import save_arrays
@@ -96,7 +111,7 @@ def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
         cases = [Case(name, sampler, ema, scale) for scale in scales]
         papers = {case: exam.passport(config, weights, count, case.scale, ema) for case in cases}
         keys = {picture_key(papers[case]): case for case in cases}
-        size = max(1, e.batch // len(scales))
+        size = _whole(e.batch // len(scales), _rows(config))
         work = _Drawing(config, folder, exam, ema, keys, store, size)
         work.until(dict.fromkeys(keys, count))
         counts = dict.fromkeys(keys, count)
@@ -105,6 +120,22 @@ def _drawn(config: Config, folder: Path, exam: Exam) -> list[Drawn]:
             counts = race(list(keys), count, len(exam.captions), e.extra, chunk, work.look)
         found += [Drawn(case, papers[case] | {"drawn": counts[key]}, key, counts[key]) for key, case in keys.items()]
     return found
+
+
+def _rows(config: Config) -> int | None:
+    """The rows of a net's call: on a CPU always as many, on a GPU as many as there are in a block."""
+    return ROWS if device_of(config.training) == "cpu" else None
+
+
+def _pictures(model: TextToImage, exam: Exam, rows: int | None, cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
+    """uint8 [cases, B, 3, H, W] of B prompts, by their numbers."""
+    captions, scales = [exam.captions[i] for i in prompts], [case.scale for case in cases]
+    return replace(model, apart=rows is not None).generate(captions, exam.seeds(prompts), *scales)
+
+
+def _whole(size: int, rows: int | None) -> int:
+    """A block of about so many prompts, of whole calls."""
+    return max(1, size) if rows is None else max(rows, size // rows * rows)
 
 
 def _guider_name(g: Guidance) -> str:
@@ -120,15 +151,14 @@ class _Drawing:
         self, config: Config, folder: Path, exam: Exam, ema: float, cases: dict[str, Case], store: Store, size: int
     ) -> None:
         self.config, self.folder, self.exam, self.ema = config, folder, exam, ema
-        self.cases, self.store, self.size = cases, store, size
+        self.cases, self.store, self.size, self.rows = cases, store, size, _rows(config)
         self.counts = dict.fromkeys(cases, 0)
         self.model: TextToImage | None = None
 
-    def generate(self, some: Sequence[Case], first: int, stop: int) -> Tensor:
+    def generate(self, some: Sequence[Case], prompts: Sequence[int]) -> Tensor:
         if self.model is None:
             self.model = load_model(self.config, self.folder, self.ema)
-        scales = [case.scale for case in some]
-        return self.model.generate(self.exam.captions[first:stop], self.exam.seeds(first, stop), *scales)
+        return _pictures(self.model, self.exam, self.rows, some, prompts)
 
     def until(self, counts: dict[str, int]) -> None:
         """Draw what is missing of {key: how many}: cases that have got equally far side by side."""
@@ -139,7 +169,10 @@ class _Drawing:
                 continue
             every = blocks(first, max(counts[k] for k in some), self.size)
             captions, labels = self.exam.captions, self.exam.asked.labels
-            work = draw(some, every, captions, labels, self.generate, self.exam.judges, self.store, e.grid, share_of())
+            judges = self.exam.judges
+            work = draw(
+                some, every, captions, labels, self.generate, judges, self.store, e.grid, self.rows, share_of()
+            )
             title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
             shown = track(work, title, len(every), console=console, transient=True) if first_rank() else work
             for _ in shown:
@@ -166,13 +199,16 @@ def quick_measure(config: Config, folder: Path, model: TextToImage) -> Callable[
     """What measures a net while it is trained: evaluation.quick pictures at guidance.scale, the rest being the model's."""
     exam = examine(config, folder)
     n, scale = min(config.evaluation.quick, len(exam.captions)), config.guidance.scale
-    captions, labels, seeds = exam.captions[:n], exam.labels(n), exam.seeds(0, n)
     passport = exam.passport(_resolved(config), "the average at this step", n, scale, 0.0)
+    case, rows = Case(_guider_name(config.guidance), config.sampler.name, 0.0, scale), _rows(config)
+    draw_some = partial(_pictures, model, exam, rows)
 
     def measure(net: Any) -> Row:
         model.net = net
-        images = model.batches(captions, seeds, scale, config.evaluation.batch)
-        row, _ = score(see(images, captions, labels, exam.judges), labels, exam.judges, n)
+        seen: list[Seen] = []
+        for block in blocks(0, n, _whole(config.evaluation.batch, rows)):
+            seen += look([case], block, exam.captions, exam.asked.labels, draw_some, exam.judges, rows)
+        row, _ = score(joined(seen), exam.labels(n), exam.judges, n)
         return {**row, "passport": passport}
 
     return measure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,8 +52,9 @@ class Exam:
         """Of the first `count` captions."""
         return {name: column[:count] for name, column in self.asked.labels.items()}
 
-    def seeds(self, first: int, stop: int) -> list[int]:
-        return [self.seed * 2**32 + i for i in range(first, stop)]
+    def seeds(self, prompts: Sequence[int]) -> list[int]:
+        """The seeds of the noise of prompts, by their numbers."""
+        return [self.seed * 2**32 + i for i in prompts]
 
     def passport(self, config: Config, weights: str, count: int, scale: float, ema: float) -> Passport:
         """Of the first `count` pictures of a case."""
@@ -68,7 +70,7 @@ class Exam:
             "rounding": "nearest",
             "reference": self.reference,
             "prompts": {"split": self.split, "n": count, "sha256": asked, "of": text_hash(self.captions)},
-            "seeds": {"first": self.seeds(0, 1)[0], "n": count},
+            "seeds": {"first": self.seeds([0])[0], "n": count},
             "sampler": {k: v for k, v in asdict(config.sampler).items() if k != "nfe"},
             "guidance": {"scale": scale, **guidance, "convention": "uncond + w (cond - uncond)"},
             "ema": {"post_hoc": ema} if ema else {"decay": config.training.ema},
