@@ -88,7 +88,8 @@ class Training:
 @dataclass
 class Evaluation:
     """The sweep: `samples` pictures a scale, from the same prompts and the same noise; `extra` pictures more, in all, for
-    the scales that these cannot tell from the best. `enabled` false only trains.
+    the scales that these cannot tell from the best. `batch` pictures make a block: what is drawn side by side, what
+    processes share, what a kill costs. `enabled` false only trains.
     `ema`: lengths of post-hoc EMA to sweep as well (0 is the training's own average). `features` are what FID, KID,
     precision and recall are of. `metrics` are what is computed, in the order of the table's columns. Every `every` steps
     of training (0: never) `quick` pictures at guidance.scale are measured, on a clock of their own."""

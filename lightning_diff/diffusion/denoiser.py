@@ -35,16 +35,23 @@ def _split(p: Prediction, count: int) -> list[Prediction]:
 @dataclass
 class WithoutCaption:
     """The branches of classifier-free guidance: the same network without the caption. All that is asked for at a moment is
-    one batch. `prepare` does, once for each make-up of a batch, what does not depend on x_t and t."""
+    one batch, or, `apart`, a batch for each x_t. `prepare` does, once for each make-up of a batch, what does not depend on
+    x_t and t."""
 
     network: Network
     path: Path
     cond: Any
     uncond: Any
     prepare: Callable[[Any], Any] = lambda condition: condition
+    apart: bool = False
     _prepared: dict[tuple[int, int], Any] = field(default_factory=dict)
 
     def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
+        if not self.apart:
+            return self._ask(good, bad, m)
+        return [self._ask([x], [], m)[0][0] for x in good], [self._ask([], [x], m)[1][0] for x in bad]
+
+    def _ask(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
         made = len(good), len(bad)
         if made not in self._prepared:
             parts = [self.cond] * made[0] + [self.uncond] * made[1]
@@ -57,12 +64,13 @@ class WithoutCaption:
 
 @dataclass
 class WorseNetwork:
-    """The branches of autoguidance (Karras et al. 2024): a worse network with the same caption."""
+    """The branches of autoguidance (Karras et al. 2024): a worse network with the same caption; `apart` as above."""
 
     network: Network
     worse: Network
     path: Path
     cond: Any
+    apart: bool = False
 
     def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
         return self._ask(self.network, good, m), self._ask(self.worse, bad, m)
@@ -70,5 +78,7 @@ class WorseNetwork:
     def _ask(self, network: Network, x: Sequence[Tensor], m: Moment) -> list[Prediction]:
         if not x:
             return []
+        if self.apart:
+            return [ask(network, self.path, one, m, self.cond) for one in x]
         condition = self.cond if len(x) == 1 else type(self.cond).cat(*[self.cond] * len(x))
         return _split(ask(network, self.path, torch.cat(list(x)), m, condition), len(x))

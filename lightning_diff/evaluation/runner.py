@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +22,8 @@ from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, sav
 from ..tracking.record import Record
 from .adaptive import allocate
 from .results import SEEN, quality, recorded, series_of, study_rows, values_path, verdict, write_tables
-from .setup import Combination, Passport, picture_key
-from .sweep import Case, Row, Store, best_row, blocks, deciding, draw, picture_values, score, see
+from .setup import Combination, EvaluationSetup, Passport, picture_key
+from .sweep import Case, Row, Seen, Store, best_row, blocks, deciding, draw, joined, look, picture_values, score
 
 
 class DrawnCase(NamedTuple):
@@ -79,7 +81,7 @@ def _drawn(one: Combination, folder: Path, record: Record) -> list[DrawnCase]:
         passports = {case: one.passport(count, case.scale, ema) for case in cases}
         wanted = {case: picture_key(passports[case]) for case in cases}
         keys = {places.get(key, key): case for case, key in wanted.items()}
-        size = max(1, e.batch // len(scales))
+        size = _block(e.batch // len(scales), setup.rows)
         work = _Drawing(one, ema, keys, store, size)
         work.until(dict.fromkeys(keys, count))
         counts = dict.fromkeys(keys, count)
@@ -92,6 +94,17 @@ def _drawn(one: Combination, folder: Path, record: Record) -> list[DrawnCase]:
     return found
 
 
+def _block(size: int, rows: int | None) -> int:
+    """A block of about so many prompts, of whole calls."""
+    return max(1, size) if rows is None else max(rows, size // rows * rows)
+
+
+def _pictures(model: TextToImage, setup: EvaluationSetup, cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
+    """uint8 [cases, B, 3, H, W] of B prompts, by their numbers."""
+    captions, scales = [setup.captions[i] for i in prompts], [case.scale for case in cases]
+    return replace(model, apart=setup.rows is not None).generate(captions, setup.seeds(prompts), *scales)
+
+
 class _Drawing:
     """The cases of one average, {key: case}, drawn block by block with the model that is loaded when it is needed."""
 
@@ -101,11 +114,10 @@ class _Drawing:
         self.counts = dict.fromkeys(cases, 0)
         self.model: TextToImage | None = None
 
-    def generate(self, some: Sequence[Case], first: int, stop: int) -> Tensor:
+    def generate(self, some: Sequence[Case], prompts: Sequence[int]) -> Tensor:
         if self.model is None:
             self.model = self.one.load(self.ema)
-        scales = [case.scale for case in some]
-        return self.model.generate(self.setup.captions[first:stop], self.setup.seeds(first, stop), *scales)
+        return _pictures(self.model, self.setup, some, prompts)
 
     def until(self, counts: dict[str, int]) -> None:
         """Draw what is missing of {key: how many}: cases that have got equally far side by side."""
@@ -116,7 +128,8 @@ class _Drawing:
                 continue
             every = blocks(first, max(counts[k] for k in some), self.size)
             captions, labels = self.setup.captions, self.setup.asked.labels
-            work = draw(some, every, captions, labels, self.generate, self.setup.judges, self.store, keep, share_of())
+            judges, rows = self.setup.judges, self.setup.rows
+            work = draw(some, every, captions, labels, self.generate, judges, self.store, keep, rows, share_of())
             title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
             shown = track(work, title, len(every), console=console, transient=True) if first_rank() else work
             for _ in shown:
@@ -143,13 +156,15 @@ def periodic_measure(one: Combination, model: TextToImage) -> Callable[[Any], Ro
     """What measures a net while it is trained: evaluation.quick pictures at guidance.scale, the rest being the model's."""
     setup, scale = one.setup, one.guider.scale
     n = min(one.settings.quick, len(setup.captions))
-    captions, labels, seeds = setup.captions[:n], setup.labels(n), setup.seeds(0, n)
-    passport = one.passport(n, scale, 0.0)
+    passport, case = one.passport(n, scale, 0.0), Case(one.guider.name, one.sampler.kind, 0.0, scale)
+    draw_some = partial(_pictures, model, setup)
 
     def measure(net: Any) -> Row:
         model.net = net
-        images = model.batches(captions, seeds, scale, one.settings.batch)
-        row, _ = score(see(images, captions, labels, setup.judges), labels, setup.judges, n)
+        seen: list[Seen] = []
+        for block in blocks(0, n, _block(one.settings.batch, setup.rows)):
+            seen += look([case], block, setup.captions, setup.asked.labels, draw_some, setup.judges, setup.rows)
+        row, _ = score(joined(seen), setup.labels(n), setup.judges, n)
         return {**row, "passport": passport}
 
     return measure

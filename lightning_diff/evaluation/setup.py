@@ -25,7 +25,7 @@ from .extractors.base import FeatureExtractor
 from .features import Extractor, features_of, judge_features
 from .metrics.base import MetricChoice
 from .provenance import environment, tensor_hash, text_hash
-from .sweep import Judges
+from .sweep import ROWS, Judges
 
 MOST = 4096  # captions and reference pictures
 
@@ -56,8 +56,14 @@ class EvaluationSetup:
         """Of the first `count` captions."""
         return {name: column[:count] for name, column in self.asked.labels.items()}
 
-    def seeds(self, first: int, stop: int) -> list[int]:
-        return [self.seed * 2**32 + i for i in range(first, stop)]
+    def seeds(self, prompts: Sequence[int]) -> list[int]:
+        """The seeds of the noise of prompts, by their numbers."""
+        return [self.seed * 2**32 + i for i in prompts]
+
+    @property
+    def rows(self) -> int | None:
+        """The rows of a net's call: always as many on a CPU; None: as many as there are in a block, on a GPU."""
+        return ROWS if self.judges.tower.device.type == "cpu" else None
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class Combination:
                 "sha256": text_hash(setup.captions[:count]),
                 "of": text_hash(setup.captions),
             },
-            "seeds": {"first": setup.seeds(0, 1)[0], "n": count},
+            "seeds": {"first": setup.seeds([0])[0], "n": count},
             "sampler": {k: v for k, v in asdict(self.sampler).items() if k != "nfe"},
             "guidance": {"scale": scale, **guidance, "convention": "uncond + w (cond - uncond)"},
             "ema": {"post_hoc": ema} if ema else {"decay": self.decay},

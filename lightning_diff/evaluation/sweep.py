@@ -3,6 +3,9 @@
 The pictures are drawn in blocks of prompts, all cases of a block at once, and are seen once; what was seen of a block
 is a file. So a killed sweep goes on at its next block, processes share the blocks through the file system, and the numbers
 do not depend on how many there were.
+
+On a CPU a matrix product of other rows may round otherwise. So there every net is called with ROWS prompts, a prompt always
+in the same row of the same call: the bits of a picture, and of what is seen of it, are those of any other block.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from .features import Extractor, features_of, judge_features
 from .metrics.base import MetricChoice, PictureMetric
 from .metrics.captions import clip_scores
 
+ROWS = 16  # as fast as larger calls, on two cores
+
 
 class Case(NamedTuple):
     """One row of a sweep: how it is guided, the sampler with its steps, how the weights were averaged (0: as in
@@ -49,9 +54,7 @@ class Case(NamedTuple):
 Row = dict[str, Any]
 Seen = dict[str, Tensor]  # of each picture: features, embedding, clip_score, right.HEAD; and the first pictures
 Block = tuple[int, int]
-Generate = Callable[
-    [Sequence[Case], int, int], Tensor
-]  # cases, first prompt, one past the last -> uint8 [cases, B, ...]
+Generate = Callable[[Sequence[Case], Sequence[int]], Tensor]  # cases, numbers of B prompts -> uint8 [cases, B, 3, H, W]
 
 
 @dataclass
@@ -73,6 +76,41 @@ class Judges:
         for choice, metric in made:
             choice.refer(metric, {"features": self.reference, "embedding": self.reference_embedding})
         return made
+
+
+def joined(parts: Sequence[Seen]) -> Seen:
+    """What was seen of blocks that follow each other, as of one; of what not all have, as much as there is."""
+    return {name: torch.cat([p[name] for p in parts if name in p]) for name in parts[0]}
+
+
+def calls(first: int, stop: int, rows: int | None) -> list[range]:
+    """The prompts of each call for a block, of `rows` in each, from a multiple of `rows` on, so that some may be outside
+    of the block; with None all of the block at once."""
+    if rows is None:
+        return [range(first, stop)]
+    return [range(at, at + rows) for at in range(first // rows * rows, stop, rows)]
+
+
+def look(
+    cases: Sequence[Case],
+    block: Block,
+    captions: Sequence[str],
+    labels: Mapping[str, Tensor],
+    generate: Generate,
+    judges: Judges,
+    rows: int | None,
+) -> list[Seen]:
+    """Draw a block of prompts and see it: of each case what was seen, and its `pictures`."""
+    first, stop = block
+    found: list[list[Seen]] = [[] for _ in cases]
+    for call in calls(first, stop, rows):
+        asked = [min(i, len(captions) - 1) for i in call]  # beyond the end the last one, again
+        said = {name: column[asked] for name, column in labels.items()}
+        within = slice(max(first - call.start, 0), stop - call.start)
+        for parts, images in zip(found, generate(cases, asked), strict=True):
+            seen = see(images, [captions[i] for i in asked], said, judges) | {"pictures": images}
+            parts.append({name: values[within] for name, values in seen.items()})
+    return [joined(parts) for parts in found]
 
 
 @torch.no_grad()
@@ -124,7 +162,7 @@ class Store:
         found = [read_arrays(path) for path in self._chain(key, count)]
         if not found:
             raise FileNotFoundError(f"{self.folder / key}: what was seen of the first {count} prompts is not all there")
-        return {name: torch.cat([b[name] for b in found if name in b]) for name in found[0]}
+        return joined(found)
 
     def _chain(self, key: str, count: int) -> list[Path]:
         """Blocks that follow each other from 0 to `count`, of several such the ones of the longest blocks; [] if none."""
@@ -161,6 +199,7 @@ def draw(
     judges: Judges,
     store: Store,
     keep: int,
+    rows: int | None,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[int]:
     """Draw and see the blocks of {key: case} that are not there yet, with whoever else is at it; yields the numbers of those
@@ -174,14 +213,12 @@ def draw(
         store.folder / f"{min(cases)}.lock", len(every), lambda i: not missing(i), len(every) * share[0] // share[1]
     )
     for i in work:
-        first, stop = every[i]
-        left = missing(i)
-        drawn = generate([cases[key] for key in left], first, stop)
-        said = {name: column[first:stop] for name, column in labels.items()}
-        for key, images in zip(left, drawn, strict=True):
-            seen = see(images, captions[first:stop], said, judges)
+        left, first = missing(i), every[i][0]
+        found = look([cases[key] for key in left], every[i], captions, labels, generate, judges, rows)
+        for key, seen in zip(left, found, strict=True):
+            pictures = seen.pop("pictures")
             if first < keep:
-                seen["pictures"] = images[: keep - first]
+                seen["pictures"] = pictures[: keep - first]
             save_arrays(store.path(key, every[i]), seen)
         yield i
 

@@ -30,7 +30,8 @@ def precision_of(s: Sampler, device: str) -> str:
 @dataclass
 class TextToImage:
     """All parts on one device, in evaluation mode. `null` is the condition of no caption, of one row; `worse` is
-    autoguidance's other network."""
+    autoguidance's other network. `apart`: each scale, with the caption and without, is a call of the net of its own, so
+    that the bits of a picture do not depend on the scales beside it."""
 
     net: Net
     path: Path
@@ -41,6 +42,7 @@ class TextToImage:
     guider: Guider
     image_size: int
     worse: Net | None = None
+    apart: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -76,10 +78,10 @@ class TextToImage:
         branches: Branches
         if self.worse is not None:
             worse = self.worse
-            branches = WorseNetwork(self._network, lambda *a: self._run(worse, *a), self.path, condition)
+            branches = WorseNetwork(self._network, lambda *a: self._run(worse, *a), self.path, condition, self.apart)
         else:
             null = self.null.expand(len(prompts))
-            branches = WithoutCaption(self._network, self.path, condition, null, self._prepare)
+            branches = WithoutCaption(self._network, self.path, condition, null, self._prepare, self.apart)
         return self.guider.guided(branches, self.path, *scales)
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from diffusers import StableDiffusionPipeline
 from pyarrow import parquet
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
 
 from lightning_diff.cli.commands import evaluate_command
 from lightning_diff.cli.export import export
@@ -23,6 +24,7 @@ from lightning_diff.cli.sample import sample
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF, SHIPPED
+from lightning_diff.evaluation.sweep import Store
 from lightning_diff.pipeline.objects import model_of
 from lightning_diff.pipeline.stages import train
 from lightning_diff.pipeline.sweep import evaluate
@@ -256,22 +258,31 @@ def test_a_study_at_equal_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (runs[0] / "sweep.csv").read_text().count("\n") == 9
 
 
-def test_the_table_does_not_depend_on_ranks_batch_or_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the digits that it prints."""
+def test_no_bit_depends_on_ranks_batch_other_scales_or_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the table, and of what was seen of each picture."""
     trained = tmp_path / "trained"
     train(compose_config(short("base", tmp_path, "evaluation.enabled=false")), trained)
-    tables = {}
-    for name, batch, ranks in (("one", 16, 1), ("two", 16, 2), ("small", 4, 1)):
+
+    def swept(name: str, batch: int, ranks: int = 1, scales: str = "[1,3]") -> tuple[str, dict[str, dict[str, Tensor]]]:
         folder = tmp_path / name
-        shutil.copytree(trained, folder)
-        config = load_config(folder / "config.yaml", ["evaluation.enabled=true", f"evaluation.batch={batch}"])
+        if not folder.is_dir():
+            shutil.copytree(trained, folder)
+        more = ["evaluation.enabled=true", "evaluation.samples=40", f"evaluation.batch={batch}"]
+        config = load_config(folder / "config.yaml", [*more, f"guidance.scales={scales}"])
         for rank in reversed(range(ranks)):
             monkeypatch.setenv("RANK", str(rank))
             monkeypatch.setenv("WORLD_SIZE", str(ranks))
             evaluate([config], folder)
-        tables[name] = (folder / "sweep.csv").read_text()
-    assert tables["one"] == tables["two"] == tables["small"]
-    for block in list((tmp_path / "small" / "sweep").rglob("*.safetensors"))[::2]:  # as a kill leaves it
+        store = Store(folder / "sweep")
+        seen = {case.name: store.read(case.name, 40) for case in store.folder.iterdir() if case.is_dir()}
+        return (folder / "sweep.csv").read_text(), seen
+
+    table, seen = swept("one", 128)
+    alike = [swept("two ranks", 32, ranks=2), swept("small", 4)]
+    for block in list((tmp_path / "small" / "sweep").rglob("*-*.safetensors"))[::2]:  # as a kill leaves it
         block.unlink()
-    evaluate([config], folder)
-    assert (folder / "sweep.csv").read_text() == tables["one"]
+    alike.append(swept("small", 64))
+    assert [text for text, _ in alike] == [table] * 3
+    for _, other in (*alike, swept("more scales", 96, scales="[3,2,1]")):
+        assert seen.keys() <= other.keys() and len(seen) == 2
+        assert all(torch.equal(t, other[case][name]) for case, s in seen.items() for name, t in s.items())

@@ -23,11 +23,11 @@ class Generator:
     def __init__(self) -> None:
         self.asked: list[tuple[int, int, int]] = []
 
-    def __call__(self, cases: Sequence[Case], first: int, stop: int) -> Tensor:
-        self.asked.append((len(cases), first, stop))
+    def __call__(self, cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
+        self.asked.append((len(cases), prompts[0], prompts[-1] + 1))
         rows = []
         for case in cases:
-            draws = [torch.Generator().manual_seed(int(100 * case.scale) + i) for i in range(first, stop)]
+            draws = [torch.Generator().manual_seed(int(100 * case.scale) + i) for i in prompts]
             rows.append(
                 torch.stack([torch.randint(0, 256, (3, 16, 16), generator=g, dtype=torch.uint8) for g in draws])
             )
@@ -46,9 +46,9 @@ def judges() -> Judges:
     return Judges(tower, judge_features(tower), None, seen, seen, Evaluation().metrics)
 
 
-def run(judges: Judges, folder: Path, size: int) -> tuple[list[dict[str, object]], Generator]:
+def run(judges: Judges, folder: Path, size: int, rows: int | None = None) -> tuple[list[dict[str, object]], Generator]:
     generator, store = Generator(), Store(folder)
-    for _ in draw(CASES, blocks(0, N, size), CAPTIONS, {}, generator, judges, store, 4):
+    for _ in draw(CASES, blocks(0, N, size), CAPTIONS, {}, generator, judges, store, 4, rows):
         pass
     seen = [store.read(key, N) for key in CASES]
     assert all(s["pictures"].shape == (4, 3, 16, 16) for s in seen)
@@ -65,9 +65,17 @@ def test_rows_do_not_depend_on_the_block(judges: Judges, tmp_path: Path) -> None
         assert a == pytest.approx(b, rel=1e-4, abs=1e-5)
 
 
+def test_with_as_many_prompts_in_each_call_the_bits_do_not_depend_on_the_block(judges: Judges, tmp_path: Path) -> None:
+    """Whatever the processor makes of other sizes: blocks that begin anywhere, and the last one, which is not full."""
+    whole, generator = run(judges, tmp_path / "a", N, rows=8)
+    assert {stop - first for _, first, stop in generator.asked} == {8, 4}  # of 24, four are the last prompt again
+    for size in (1, 3, 8, 13):
+        assert run(judges, tmp_path / f"{size}", size, rows=8)[0] == whole
+
+
 def test_a_killed_sweep_draws_what_is_missing_alone(judges: Judges, tmp_path: Path) -> None:
     whole, _ = run(judges, tmp_path / "a", 8)
-    interrupted = draw(CASES, blocks(0, N, 8), CAPTIONS, {}, Generator(), judges, Store(tmp_path / "b"), 4)
+    interrupted = draw(CASES, blocks(0, N, 8), CAPTIONS, {}, Generator(), judges, Store(tmp_path / "b"), 4, None)
     next(interrupted)
     Store(tmp_path / "b").path("k2", (0, 8)).unlink()
     again, generator = run(judges, tmp_path / "b", 8)
