@@ -17,8 +17,9 @@ from lightning_diff.data.decode import to_pixels, to_unit
 from lightning_diff.evaluation.component_metrics import correct, distinct, psnr, recall_at_1
 from lightning_diff.models.build import load_part
 from lightning_diff.nets.weights import read_passport
-from lightning_diff.pipeline.components import EXPERIMENTS, find_part
+from lightning_diff.pipeline.components import EXPERIMENTS
 from lightning_diff.pipeline.objects import model_of
+from lightning_diff.pipeline.stages import train_missing
 
 PARTS_FOLDER = SHIPPED / "still_life" / PARTS
 
@@ -38,7 +39,7 @@ def held_out(config: Config) -> PictureBatch:
 
 def test_every_part_is_found_for_the_default_data_and_for_no_other(config: Config) -> None:
     for part in EXPERIMENTS:
-        path = find_part(part, config)
+        path = train_missing(part, config)
         assert path.parent == PARTS_FOLDER
         passport = read_passport(path)
         assert passport["part"] == part and passport["data"] == config.data.identity and passport["metrics"]

@@ -119,7 +119,7 @@ def evaluate_command() -> None:
         wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
         for config in itertools.chain(*wanted.values()):
             check_installed(config)
-        from ..pipeline.sweep import evaluate
+        from ..pipeline.stages import evaluate
 
         for run, configs in wanted.items():
             evaluate(configs, run)

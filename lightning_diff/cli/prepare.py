@@ -11,7 +11,8 @@ from ..config.paths import PARTS
 from ..config.schema import Config
 from ..data.index import build_index
 from ..devices import device_of
-from ..pipeline.components import find_part, needed_parts, place_part
+from ..pipeline.components import needed_parts
+from ..pipeline.stages import place_components, train_missing
 from ..ranks import console, say
 from ..training.features import frozen_nets
 
@@ -40,10 +41,9 @@ def prepare_experiment(config: Config) -> None:
     prepare_data(config)
     if config.task != "diffusion":
         return
-    paths = {part: find_part(part, config) for part in needed_parts(config)}
+    paths = {part: train_missing(part, config) for part in needed_parts(config, config.evaluation.enabled)}
     with TemporaryDirectory() as scratch:
-        for part in ("autoencoder", "text"):
-            place_part(part, config, Path(scratch))
+        place_components(("autoencoder", "text"), config, Path(scratch))
         features = frozen_nets(
             config.data, Path(config.cache), Path(scratch) / PARTS, device_of(config.training.accelerator)
         ).features

@@ -121,7 +121,7 @@ def weights(p: Patient) -> Finding:
     """Where each frozen part comes from, and what the run starts from."""
     c, what = p.config, "weights"
     said: list[str] = []
-    for part in needed_parts(c) if c.task == "diffusion" else ():
+    for part in needed_parts(c, c.evaluation.enabled) if c.task == "diffusion" else ():
         place = locate_part(part, c)
         if place.path.is_dir():
             said.append(f"{NAMES[part]}: {place.path}")

@@ -1,4 +1,5 @@
-"""The frozen parts of a run (autoencoder, tower, judge, attribute classifier): shipped, given, or trained first."""
+"""The frozen components of a run (autoencoder, text tower, judging tower, attribute classifier): which weights they have, and
+the run's own copy of them. Looking one up trains nothing: stages.py does that first."""
 
 from __future__ import annotations
 
@@ -17,7 +18,6 @@ from ..data.shards import digest
 from ..files import whole_file
 from ..models.build import autoencoder_net, build, kind_of, start_from
 from ..nets.weights import has_passport, read_passport, save_weights
-from ..ranks import say
 
 HEAD_START = 0.2  # the share of its steps that an autoencoder still needs when it starts from one of other pictures
 EXPERIMENTS = {"autoencoder": "autoencoder", "text": "contrastive", "judge": "judge", "attributes": "attributes"}
@@ -58,18 +58,6 @@ def locate_part(part: str, config: Config) -> Place:
     key = digest(made_by)
     folder = Path(config.outputs) / "parts" / f"{part}-{config.data.kind}-{key}"
     return Place(folder / WEIGHTS, "trained for these pictures", recipe)
-
-
-def find_part(part: str, config: Config) -> Path:
-    """The weights of a part, trained now if they have to be. Raises ConfigError when a given file is not that part."""
-    place = locate_part(part, config)
-    if place.recipe is not None and not place.path.is_file():
-        from .stages import train
-
-        folder = place.path.parent
-        say(f"no {NAMES[part]} for these pictures ({config.data.identity}): training it first, in {folder}")
-        train(place.recipe, folder, wait=True)
-    return place.path
 
 
 def _same_net(part: str, config: Config, passport: dict[str, Any]) -> bool:
@@ -133,11 +121,11 @@ def check_part(part: str, path: Path) -> None:
 def place_part(part: str, config: Config, folder: Path) -> Path:
     """The run's own copy of a part (a link where the file system allows), so that the run folder is enough to sample
     from it. Weights of an open_clip model and of other autoencoders are given a passport. Raises ConfigError when the
-    file is not that part."""
+    file is not that part; what has to be trained is there already."""
     placed = folder / PARTS / f"{part}.safetensors"
     if placed.is_file():
         return placed
-    source = find_part(part, config)
+    source = locate_part(part, config).path
     if part == "text" and not (config.text.has_passport and config.text.reads_plainly):
         towers = config.text.encoder(source)
         save_weights(placed, towers.state_dict(), {"part": part, "net": towers.config, "data": source.name})
@@ -164,9 +152,9 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
     return placed
 
 
-def needed_parts(config: Config) -> tuple[str, ...]:
-    """The frozen parts that training and, if asked for, evaluation use."""
+def needed_parts(config: Config, measured: bool) -> tuple[str, ...]:
+    """The frozen components that training uses and, where the run is `measured`, evaluation."""
     judges: tuple[str, ...] = ()
-    if config.evaluation.enabled:
+    if measured:
         judges = ("judge", "attributes") if config.data.attributes else ("judge",)
     return ("autoencoder", "text", *judges)

@@ -1,105 +1,58 @@
-"""train.py: data, frozen parts, training, weights with a passport, evaluation."""
+"""The stages of a run, in their order: the frozen components that it needs, its training, its sweep with the report."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from ..config.checks import all_choices
-from ..config.paths import PARTS, SHIPPED, WEIGHTS
-from ..config.registry import plugins_entry
+from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
-from ..data.dataset import Pictures, pictures
-from ..devices import device_of
-from ..models.build import autoencoder_net, build, load_part, start_from
-from ..nets.attributes import AttributeClassifier
-from ..nets.perceptual import Lpips, TowerDistance
-from ..nets.text import Tower
-from ..nets.weights import save_weights
-from ..ranks import console, first_rank, say, wait_for
-from ..training.modules.attributes import AttributesModule
-from ..training.modules.autoencoder import AutoencoderModule
-from ..training.modules.base import Trained
-from ..training.modules.contrastive import ContrastiveModule
-from ..training.trainer import LAST, fit
+from ..ranks import say
+from .component_training import train_component
+from .components import NAMES, locate_part, needed_parts, place_part
 from .memory import check_machine
-from .run import Run
-
-SEEING = SHIPPED / "still_life" / PARTS / "text.safetensors"  # whose picture half is the perceptual distance's net
+from .net_training import train_net
+from .run import Run, refuse_another
+from .sweep import sweep_stage
 
 
 def train(config: Config, folder: Path, wait: bool = False) -> None:
-    """Train (or go on with) the run of this folder, then evaluate it if the config says so. If another process is at it:
-    `wait` for it, or raise ConfigError."""
+    """Train (or go on with) the run of this folder, then evaluate it if the config says so; what is done already is passed
+    over. If another process is at it: `wait` for it, or raise ConfigError."""
     check_machine(config)
     with Run(config, folder, wait=wait) as run:
-        if config.task == "diffusion":
-            from .diffusion import train_diffusion
-
-            train_diffusion(run)
-        else:
-            train_part(run)
-
-
-def train_part(run: Run) -> None:
-    """Train one of the frozen parts and write its weights with their passport."""
-    config = run.config
-    path = run.folder / WEIGHTS
-    if path.is_file():
-        say(f"{run.folder}: finished; its weights are {path}")
-        return
-    source, cache = config.data, Path(config.cache)
-    heads = tuple(source.attributes)
-    train_set = pictures(source, cache, "train", heads)
-    assert train_set is not None
-    torch.manual_seed(config.seed)
-    part, description, module = _module(config, train_set)
-    size = sum(p.numel() for p in module.net.parameters())
-    say(f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {len(train_set)} pictures, in {run.folder}")
-    if config.init_from and not (run.folder / LAST).is_file():
-        start_from(module.net, Path(config.init_from))
-    title = str(config.name or config.task)
-    fit(module, train_set, config.training, config.seed, run.folder, run.record, console, run.mirror.train, title)
-    if not first_rank():
-        wait_for(path)
-        return
-    net = module.averaged().to(device_of(config.training.accelerator))
-    from ..evaluation.component_metrics import measure
-
-    held_out = pictures(source, cache, "test", heads) or train_set
-    metrics = measure(net, train_set, held_out, source.unsaid)
-    passport = {
-        "part": part,
-        "net": description,
-        "data": source.identity,
-        "config": asdict(config),
-        "metrics": metrics,
-        "torch": torch.__version__,
-        **plugins_entry(all_choices(config)),
-    }
-    save_weights(path, net.state_dict(), passport, half=True)
-    run.record.write("weights", config.training.steps, **metrics)
-    say(f"{part}: {json.dumps(metrics)}; weights in {path}")
+        if config.task != "diffusion":
+            return train_component(run)
+        place_components(needed_parts(config, config.evaluation.enabled), config, folder)
+        if not (folder / WEIGHTS).is_file():
+            train_net(run)
+        if config.evaluation.enabled:
+            sweep_stage(run, [config])
 
 
-def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], Trained]:
-    """(the part's name, what builds its net again, its LightningModule)."""
-    t, seed = config.training, config.seed
-    if config.task == "autoencoder":
-        net = autoencoder_net(config.autoencoder)
-        built = build({"part": "autoencoder", "net": net})
-        a = config.autoencoder
-        perceptual: Any = None
-        if a.perceptual:
-            perceptual = Lpips(Path(a.lpips_weights)) if a.lpips_weights else TowerDistance(load_part(SEEING))
-        return "autoencoder", net, AutoencoderModule(built, t, seed, a, perceptual)  # type: ignore[arg-type]
-    if config.task == "attributes":
-        net = {"heads": {name: len(values) for name, values in config.data.attributes.items()}}
-        return "attributes", net, AttributesModule(AttributeClassifier(**net), t, seed)
-    captions = [train_set.reader.read(i)[1] for i in range(len(train_set))]
-    net = config.text.fitted(config.data.image_size, captions)
-    return config.text.role, net, ContrastiveModule(Tower(net), t, seed)
+def evaluate(configs: Sequence[Config], folder: Path) -> None:
+    """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
+    for config in configs[1:]:
+        refuse_another(folder, config)
+    with Run(configs[0], folder, "evaluate") as run:
+        place_components(needed_parts(configs[0], measured=True), configs[0], folder)
+        sweep_stage(run, configs)
+
+
+def train_missing(part: str, config: Config) -> Path:
+    """The weights of a component, trained now if they have to be. Raises ConfigError when a given file is not that
+    component."""
+    place = locate_part(part, config)
+    if place.recipe is not None and not place.path.is_file():
+        folder = place.path.parent
+        say(f"no {NAMES[part]} for these pictures ({config.data.identity}): training it first, in {folder}")
+        train(place.recipe, folder, wait=True)
+    return place.path
+
+
+def place_components(parts: Iterable[str], config: Config, folder: Path) -> None:
+    """The run's own copies of its frozen components, each trained first if it has to be."""
+    for part in parts:
+        if not (folder / PARTS / f"{part}.safetensors").is_file():
+            train_missing(part, config)
+        place_part(part, config, folder)

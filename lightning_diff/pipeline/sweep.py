@@ -23,15 +23,7 @@ from ..tracking.base import Sweep
 from .components import place_part
 from .objects import model_of, path_of
 from .report import keep_for_report, make_report
-from .run import Run, refuse_another
-
-
-def evaluate(configs: Sequence[Config], folder: Path) -> None:
-    """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
-    for config in configs[1:]:
-        refuse_another(folder, config)
-    with Run(configs[0], folder, "evaluate") as run:
-        sweep_stage(run, configs)
+from .run import Run
 
 
 def sweep_stage(run: Run, configs: Sequence[Config]) -> None:

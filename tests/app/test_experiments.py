@@ -26,8 +26,7 @@ from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF, SHIPPED
 from lightning_diff.evaluation.sweep import Store
 from lightning_diff.pipeline.objects import model_of
-from lightning_diff.pipeline.stages import train
-from lightning_diff.pipeline.sweep import evaluate
+from lightning_diff.pipeline.stages import evaluate, train
 from lightning_diff.tracking.record import Record
 from tests import conftest
 

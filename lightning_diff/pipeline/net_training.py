@@ -1,4 +1,4 @@
-"""The main job: frozen parts, cached features, the net's training, its weights, its evaluation."""
+"""Training of the denoising net: cached features, the net, its weights with a passport."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..config.paths import PARTS, WEIGHTS
 from ..config.registry import plugins_entry
 from ..config.schema import Config
 from ..devices import device_of
+from ..evaluation.runner import periodic_measure
 from ..models.build import build, denoising_net, null_condition, parameters, start_from
 from ..models.latent_diffusion import TextToImage
 from ..nets.lora import adapters, add_lora, merged_state
@@ -25,24 +26,13 @@ from ..training.modules.diffusion import DiffusionModule
 from ..training.periodic import PeriodicEvaluation
 from ..training.speed import step_flops
 from ..training.trainer import LAST, fit
-from .components import needed_parts, place_part
 from .run import Run
+from .sweep import combination, evaluation_setup
 
 
-def train_diffusion(run: Run) -> None:
-    """From whatever is there to weights and a sweep; every step that is done already is passed over."""
-    config, folder = run.config, run.folder
-    for part in needed_parts(config):
-        place_part(part, config, folder)
-    if not (folder / WEIGHTS).is_file():
-        _train(run)
-    if config.evaluation.enabled:
-        from .sweep import sweep_stage
-
-        sweep_stage(run, [config])
-
-
-def _train(run: Run) -> None:
+def train_net(run: Run) -> None:
+    """Train the denoising net on the features of the frozen components, or go on with it, and write its weights with their
+    passport."""
     config, folder = run.config, run.folder
     frozen = frozen_nets(config.data, Path(config.cache), folder / PARTS, device_of(config.training.accelerator))
     autoencoder, tower, features = frozen.autoencoder, frozen.tower, frozen.features
@@ -58,9 +48,6 @@ def _train(run: Run) -> None:
     def periodic() -> list[pl.Callback]:
         if not config.evaluation.every or not first_rank():
             return []
-        from ..evaluation.runner import periodic_measure
-        from .sweep import combination, evaluation_setup
-
         guider, on_device = config.guidance, null.to(autoencoder.shift.device)
         sampler, size = config.sampler.resolve_nfe(guider, module.path), config.data.image_size
         model = TextToImage(module.net, module.path, autoencoder, tower, on_device, sampler, guider, size)

@@ -1,0 +1,90 @@
+"""Training of a frozen component: an autoencoder, a text tower, a judging tower, an attribute classifier."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config.checks import all_choices
+from ..config.paths import PARTS, SHIPPED, WEIGHTS
+from ..config.registry import plugins_entry
+from ..config.schema import Config
+from ..data.dataset import Pictures, pictures
+from ..devices import device_of
+from ..evaluation.component_metrics import measure
+from ..models.build import autoencoder_net, build, load_part, start_from
+from ..nets.attributes import AttributeClassifier
+from ..nets.perceptual import Lpips, TowerDistance
+from ..nets.text import Tower
+from ..nets.weights import save_weights
+from ..ranks import console, first_rank, say, wait_for
+from ..training.modules.attributes import AttributesModule
+from ..training.modules.autoencoder import AutoencoderModule
+from ..training.modules.base import Trained
+from ..training.modules.contrastive import ContrastiveModule
+from ..training.trainer import LAST, fit
+from .run import Run
+
+SEEING = SHIPPED / "still_life" / PARTS / "text.safetensors"  # whose picture half is the perceptual distance's net
+
+
+def train_component(run: Run) -> None:
+    """Train one of the frozen components, or go on with it, and write its weights with their passport."""
+    config = run.config
+    path = run.folder / WEIGHTS
+    if path.is_file():
+        say(f"{run.folder}: finished; its weights are {path}")
+        return
+    source, cache = config.data, Path(config.cache)
+    heads = tuple(source.attributes)
+    train_set = pictures(source, cache, "train", heads)
+    assert train_set is not None
+    torch.manual_seed(config.seed)
+    part, description, module = _module(config, train_set)
+    size = sum(p.numel() for p in module.net.parameters())
+    say(f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {len(train_set)} pictures, in {run.folder}")
+    if config.init_from and not (run.folder / LAST).is_file():
+        start_from(module.net, Path(config.init_from))
+    title = str(config.name or config.task)
+    fit(module, train_set, config.training, config.seed, run.folder, run.record, console, run.mirror.train, title)
+    if not first_rank():
+        wait_for(path)
+        return
+    net = module.averaged().to(device_of(config.training.accelerator))
+    held_out = pictures(source, cache, "test", heads) or train_set
+    metrics = measure(net, train_set, held_out, source.unsaid)
+    passport = {
+        "part": part,
+        "net": description,
+        "data": source.identity,
+        "config": asdict(config),
+        "metrics": metrics,
+        "torch": torch.__version__,
+        **plugins_entry(all_choices(config)),
+    }
+    save_weights(path, net.state_dict(), passport, half=True)
+    run.record.write("weights", config.training.steps, **metrics)
+    say(f"{part}: {json.dumps(metrics)}; weights in {path}")
+
+
+def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], Trained]:
+    """(the part's name, what builds its net again, its LightningModule)."""
+    t, seed = config.training, config.seed
+    if config.task == "autoencoder":
+        net = autoencoder_net(config.autoencoder)
+        built = build({"part": "autoencoder", "net": net})
+        a = config.autoencoder
+        perceptual: Any = None
+        if a.perceptual:
+            perceptual = Lpips(Path(a.lpips_weights)) if a.lpips_weights else TowerDistance(load_part(SEEING))
+        return "autoencoder", net, AutoencoderModule(built, t, seed, a, perceptual)  # type: ignore[arg-type]
+    if config.task == "attributes":
+        net = {"heads": {name: len(values) for name, values in config.data.attributes.items()}}
+        return "attributes", net, AttributesModule(AttributeClassifier(**net), t, seed)
+    captions = [train_set.reader.read(i)[1] for i in range(len(train_set))]
+    net = config.text.fitted(config.data.image_size, captions)
+    return config.text.role, net, ContrastiveModule(Tower(net), t, seed)
