@@ -15,8 +15,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lightning_diff.config import Config, ConfigError, Evaluation, Tracking, installed
+from lightning_diff.config import installed
+from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.registry import named
+from lightning_diff.config.schema import Config, Evaluation, Tracking
 
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -92,7 +94,7 @@ def test_what_is_imported_is_what_is_asked_for() -> None:
     [
         Config(tracking=Tracking(also=[named("tracker", "tensorboard")()])),
         Config(tracking=Tracking(also=[named("tracker", "mlflow")()])),
-        Config(evaluation=Evaluation(features="inception")),
+        Config(evaluation=Evaluation(features=named("features", "inception")())),
     ],
 )
 def test_the_extra_that_a_message_names_installs_what_is_missing(

@@ -31,8 +31,8 @@ def bounds(f: Field[Any]) -> str:
         return "some of " + ", ".join(f"`{a}`" for a in rule["each"])
     if "group" in rule:
         return f"choices of `{rule['group']}`" if rule.get("many") else f"a choice of `{rule['group']}`"
-    said = [f"> {rule['above']:g}"] if "above" in rule else [f">= {rule['low']:g}"] if "low" in rule else []
-    said += [f"<= {rule['high']:g}"] if "high" in rule else []
+    said = [f"> {rule['above']}"] if "above" in rule else [f">= {rule['low']}"] if "low" in rule else []
+    said += [f"<= {rule['high']}"] if "high" in rule else []
     for other, values in rule.get("only", {}).items():
         said.append(f"with `{other}` {' or '.join(f'`{v}`' for v in values)}")
     return ", ".join(said)
@@ -46,10 +46,13 @@ def usual(f: Field[Any]) -> str:
     if isinstance(value, list):
         parts = [v.kind if isinstance(v, Choice) else f"{v:g}" if isinstance(v, float) else str(v) for v in value]
         return f"`[{','.join(parts)}]`"
-    return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"
+    plain = (
+        {None: "null", True: "true", False: "false", "": "''"} if value is None or isinstance(value, str | bool) else {}
+    )
+    return f"`{plain.get(value, value)}`"
 
 
-def keys_of(cls: type[Choice]) -> list[Field[Any]]:
+def keys_of(cls: Any) -> list[Field[Any]]:
     return [f for f in fields(cls) if f.name != "kind"]
 
 
@@ -58,8 +61,8 @@ def section(group: str) -> Iterator[str]:
     known = choices(group)
     place = PLACES.get(group, group)
     yield f"\n## `{place}`\n\n"
-    every = [{f.name for f in keys_of(cls)} for cls in known.values()]
-    common = set.intersection(*every) if len(every) > 1 else set()
+    base = next(iter(known.values())).__mro__[-3]  # the class below Choice and object
+    common = [f.name for f in keys_of(base)]
     for name, cls in known.items():
         yield f"- **`{place}={name}`** {_said(cls)}\n"
         for f in keys_of(cls):
@@ -67,7 +70,6 @@ def section(group: str) -> Iterator[str]:
                 yield f"    - {_key(f)}\n"
     if not common:
         return
-    base = next(iter(known.values())).__mro__[-3]  # the class below Choice and object
     yield f"\nAll of them: {_said(base)}\n\n"
     yield from (f"- {_key(f)}\n" for f in fields(base) if f.name in common)
     others = []

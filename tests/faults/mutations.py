@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any
 
+from lightning_diff.config.checks import keys
 from lightning_diff.config.paths import CONF, SHIPPED
 from lightning_diff.config.registry import GROUPS as CHOICES
-from lightning_diff.config.registry import choices
+from lightning_diff.config.registry import choices, owners
 from lightning_diff.config.schema import Config
 from tests.conftest import short
 
@@ -126,6 +127,7 @@ def leaves(node: Any = Config, prefix: str = "") -> Iterator[tuple[str, Field[An
 
 
 LEAVES = list({key: (key, f, hint) for key, f, hint in leaves()}.values())
+USUAL = set(keys(Config()))  # what is a key without a choice of its own
 
 
 def mutation(i: int) -> Mutation:
@@ -143,6 +145,9 @@ def mutation(i: int) -> Mutation:
         else:
             key, f, hint = rng.choice(LEAVES)
             value = _meant(rng, key, f, hint) if rng.random() < 0.65 else rng.choice(SLIPS)
+            group, _, name = key.partition(".")
+            if group in CHOICES and key not in USUAL and rng.random() < 0.8:
+                changes.setdefault(group, rng.choice(owners(group, name)))
             if kind > 0.97:
                 key = _misspelt(rng, key)
         changes.setdefault(key, value)

@@ -19,7 +19,12 @@ class Inception(FromFile):
     """torch-fidelity's Inception v3, 2048 features, resized to 299 as TensorFlow 1 did (Heusel et al. 2017). `weights` is
     torch-fidelity's file."""
 
+    install: ClassVar[str] = "-e '.[inception]'"
     safetensors: ClassVar[bool] = False
+
+    @property
+    def packages(self) -> list[str]:
+        return ["torch_fidelity"]
 
     def build(self, device: torch.device) -> Extractor:
         """Unpickles nothing but tensors."""
