@@ -127,7 +127,9 @@ def _rows(config: Config) -> int | None:
     return ROWS if device_of(config.training) == "cpu" else None
 
 
-def _pictures(model: TextToImage, exam: Exam, rows: int | None, cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
+def _pictures(
+    model: TextToImage, exam: Exam, rows: int | None, cases: Sequence[Case], prompts: Sequence[int]
+) -> Tensor:
     """uint8 [cases, B, 3, H, W] of B prompts, by their numbers."""
     captions, scales = [exam.captions[i] for i in prompts], [case.scale for case in cases]
     return replace(model, apart=rows is not None).generate(captions, exam.seeds(prompts), *scales)
@@ -170,9 +172,7 @@ class _Drawing:
             every = blocks(first, max(counts[k] for k in some), self.size)
             captions, labels = self.exam.captions, self.exam.asked.labels
             judges = self.exam.judges
-            work = draw(
-                some, every, captions, labels, self.generate, judges, self.store, e.grid, self.rows, share_of()
-            )
+            work = draw(some, every, captions, labels, self.generate, judges, self.store, e.grid, self.rows, share_of())
             title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
             shown = track(work, title, len(every), console=console, transient=True) if first_rank() else work
             for _ in shown:

@@ -30,7 +30,7 @@ from .intervals import compared, interval
 from .parts import correct_heads
 from .statistics import Gaussian, clip_scores, cmmd, diversity, fid_infinity, kernel_distance, manifold
 
-ROWS = 16  # as fast as larger calls, on two cores
+ROWS = 32  # on two cores as fast as larger calls, to 3 % (16: 8 %)
 SMALL = 512  # features up to here: the resampled FIDs take seconds
 FID_DRAWS = 100
 

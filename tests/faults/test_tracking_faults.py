@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 
+import wandb
 from lightning_diff.app.compose import PACKAGE_FOLDER, compose_config
 from lightning_diff.app.train import train
 from lightning_diff.tracking import sending, weights_and_biases
@@ -25,6 +25,7 @@ from tests.conftest import short
 from tests.faults.wandb_server import FAULTS, Server
 from tests.tracking.test_weights_and_biases import read_back
 
+pytestmark = pytest.mark.usefixtures("common_cache")
 write = Record.write
 STEPS = list(range(1, 7))
 
