@@ -61,6 +61,45 @@ def draw_pictures(folder: Path) -> Path:
     return folder
 
 
+def pytest_configure() -> None:
+    """For this process and those that it starts: one thread each, since several share the cores, and so that all of them
+    round alike; and the bytecode of what is imported is kept, else each start compiles all of torch again."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
+def pytest_report_header() -> str:
+    """Which kind of core this is: how a sum is rounded, and whether bf16 is taken, depends on it."""
+    import torch
+
+    from lightning_diff.devices import bf16_pays
+
+    kind = torch.backends.cpu.get_cpu_capability()
+    bf16 = "bf16 by the hardware" if bf16_pays("cpu") else "no bf16"
+    return f"cores: {len(os.sched_getaffinity(0))} of {kind}, {bf16}; torch {torch.__version__}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first, so that at the end no worker waits long for another one."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards and features of the short runs, made once by whoever needs them first: one folder for all workers."""
+    own = tmp_path_factory.getbasetemp()
+    place = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+    place.mkdir(exist_ok=True)
+    return place
+
+
+@pytest.fixture
+def common_cache(tmp_path: Path, cache: Path) -> None:
+    """The test's folder `cache` is the one of all."""
+    (tmp_path / "cache").symlink_to(cache)
+
+
 @pytest.fixture
 def pictures_folder(tmp_path: Path) -> Path:
     return draw_pictures(tmp_path / "pictures")

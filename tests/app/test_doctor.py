@@ -316,6 +316,7 @@ def test_trackers_that_cannot_be_reached(tmp_path: Path, monkeypatch: pytest.Mon
     found(doctor_machine.tracking, online, WARNING, "refused", "tracking=offline")
 
 
+@pytest.mark.usefixtures("common_cache")
 @pytest.mark.parametrize(
     "words",
     ["", "training.ema_every=1 text.null=learned objective.uncertainty=true", "net=ldm_tiny training.compile=false"],

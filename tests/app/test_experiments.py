@@ -30,6 +30,7 @@ from lightning_diff.pipeline.stages import evaluate, train
 from lightning_diff.tracking.record import Record
 from tests import conftest
 
+pytestmark = pytest.mark.usefixtures("common_cache")
 EXPERIMENTS = sorted(p.stem for p in (CONF / "experiment").glob("*.yaml"))
 
 
@@ -192,9 +193,9 @@ def test_latent_diffusions_nets_from_training_to_export_to_adapters(tmp_path: Pa
 
 
 def test_prepare_makes_shards_once(tmp_path: Path, pictures_folder: Path) -> None:
-    config = compose_config(["data=folder", f"data.source={pictures_folder}", "data.test=4", f"cache={tmp_path}/cache"])
+    config = compose_config(["data=folder", f"data.source={pictures_folder}", "data.test=4", f"cache={tmp_path}/own"])
     prepare_data(config)
-    shards = sorted((tmp_path / "cache").rglob("*.tar"))
+    shards = sorted((tmp_path / "own").rglob("*.tar"))
     stamps = [s.stat().st_mtime_ns for s in shards]
     prepare_data(config)
     assert [s.name for s in shards] == ["test-000000.tar", "train-000000.tar"]

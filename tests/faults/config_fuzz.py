@@ -45,7 +45,8 @@ from lightning_diff.training import trainer as trainer_room
 from tests.conftest import draw_pictures
 from tests.faults.mutations import Mutation, mutation
 
-SECONDS = 60.0  # of one mutation, five times that to compile; a sweep may be cut short by it, the first step may not
+SECONDS = 60.0  # of the processor, for one mutation, five times that to compile; a sweep may be cut short, the first step may not
+PATIENCE = 10  # times as many seconds of the clock: others use the machine too
 MEMORY = 16 << 30  # bytes of address space: what wants more than a laptop has is a defect, not the machine's end
 NAMES = {*keys(Config()), *GROUPS, *(p.name for p in CONF.iterdir() if p.is_dir())}
 KEPT = (
@@ -134,7 +135,7 @@ def _same(asked: Any, has: Any) -> bool:
 
 @contextlib.contextmanager
 def _limits(seconds: float) -> Iterator[None]:
-    """One step of every training, and so many seconds, after which the run is asked to stop as by SLURM."""
+    """One step of every training, and so many seconds of the processor, after which the run is asked to stop as by SLURM."""
     made = trainer_room.make_trainer
 
     def few(*arguments: Any) -> Any:
@@ -144,11 +145,14 @@ def _limits(seconds: float) -> Iterator[None]:
 
     STOP.number, STOP.ends = 0, False
     STOP.install()
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.signal(signal.SIGPROF, lambda *_: signal.raise_signal(signal.SIGALRM))
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE * seconds)
     try:
         with mock.patch.object(trainer_room, "make_trainer", few):
             yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         STOP.number, STOP.ends = 0, False
 

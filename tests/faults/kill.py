@@ -19,7 +19,7 @@ from pathlib import Path
 from lightning_diff.config.paths import PACKAGE_FOLDER
 from tests.conftest import short
 
-KILLS = 4  # of one run
+KILLS = 5  # of one run
 MORE = ("training.steps=40", "training.checkpoint_every=5", "tracking.wandb=offline")
 
 
@@ -74,9 +74,9 @@ def same_weights(a: Path, b: Path) -> bool:
     return one.keys() == two.keys() and all(bool((one[n] == two[n]).all()) for n in one)
 
 
-def main(count: int) -> int:
-    """How many runs, of `count` kills in all, did not end as they should."""
-    root = Path(tempfile.mkdtemp(prefix="killed-"))
+def main(count: int, place: Path | None = None) -> int:
+    """How many runs, of `count` kills in all, did not end as they should. In a new folder of `place`."""
+    root = Path(tempfile.mkdtemp(prefix="killed-", dir=place))
     seconds = uninterrupted(root)
     runs = -(-count // KILLS)
     bad = 0

@@ -15,7 +15,7 @@ from tests.conftest import short, train_apart
 
 def started(root: Path, name: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
     """A run that may write no file longer than `limit`."""
-    words = short("base", "evaluation=none", f"outputs={root}", f"cache={root.parent}/cache", f"name={name}")
+    words = short("base", "evaluation=none", f"outputs={root}", f"cache={root}/cache", f"name={name}")
 
     def limited() -> None:
         if limit is not None:
@@ -24,10 +24,14 @@ def started(root: Path, name: str, limit: int | None = None) -> subprocess.Compl
     return train_apart(*words, preexec_fn=limited)
 
 
+pytestmark = pytest.mark.xdist_group("lacking")  # all are held against one run
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
     """An uninterrupted run, which fills the caches."""
-    root = tmp_path_factory.mktemp("runs") / "outputs"
+    root = tmp_path_factory.mktemp("outputs")
+    (root / "cache").symlink_to(cache)
     assert started(root, "whole").returncode == 0
     return root
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 
 from lightning_diff.cluster.signals import STOP, Interrupted
 from lightning_diff.config.compose import compose_config
@@ -26,6 +25,7 @@ from tests.conftest import short
 from tests.faults.wandb_server import FAULTS, Server
 from tests.tracking.test_weights_and_biases import read_back
 
+pytestmark = pytest.mark.usefixtures("common_cache")
 write = Record.write
 STEPS = list(range(1, 7))
 

@@ -85,5 +85,6 @@ def test_a_rank_whose_neighbour_hangs_says_where_it_is_and_ends(tmp_path: Path) 
     assert ("rank 0: no step has ended for 5 s" in said and "in on_train_batch_end" in said) or "backward" in said
 
 
-def test_killed_at_twenty_random_moments() -> None:
-    assert kill.main(20) == 0
+@pytest.mark.slow
+def test_killed_at_five_random_moments(tmp_path: Path) -> None:
+    assert kill.main(5, tmp_path) == 0

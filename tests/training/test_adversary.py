@@ -94,6 +94,7 @@ def test_a_towers_distance_sees_differences() -> None:
     assert y.grad is not None and float(y.grad.abs().sum()) > 0
 
 
+@pytest.mark.usefixtures("common_cache")
 def test_training_with_both_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped after step 2 of 4 and continued: the same bits, discriminator and all."""
     words = [*short("autoencoder"), "autoencoder.adversarial=0.5", "autoencoder.perceptual=0.1"]

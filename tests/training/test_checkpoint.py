@@ -64,6 +64,7 @@ def test_a_disk_that_keeps_other_bits_is_found_out(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("common_cache")
 def test_a_run_that_saves_while_it_trains_ends_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from lightning_diff.tracking.record import Record
 from lightning_diff.training.checkpoint import read_checkpoint
 from tests.conftest import SHORT, train_apart
 
+pytestmark = pytest.mark.xdist_group("resume")  # all go on from one run
+
 
 def command(root: Path, name: str, *more: str) -> list[str]:
     words = [*SHORT, "evaluation=none", "training.steps=60", "training.checkpoint_every=7", f"outputs={root}"]
@@ -48,8 +50,10 @@ def stop_after(root: Path, name: str, step: int, number: int, *more: str) -> int
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
+def root(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    place = tmp_path_factory.mktemp("runs")
+    (place / "cache").symlink_to(cache)
+    return place
 
 
 @pytest.fixture(scope="module")
