@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 
 from lightning_diff.cluster.signals import STOP, Interrupted
 from lightning_diff.config.compose import compose_config
