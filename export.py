@@ -1,4 +1,4 @@
-"""A run in the forms that others open: python export.py run=outputs/mine format=diffusers out=mine-diffusers."""
+"""Export a run to formats of other programs: python export.py run=outputs/mine format=diffusers out=mine-diffusers."""
 
 from lightning_diff.cli.commands import export_command
 

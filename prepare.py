@@ -1,4 +1,4 @@
-"""Pictures and captions to shards: python prepare.py data=folder source=DIR."""
+"""Write pictures and captions into shards: python prepare.py data=folder source=DIR."""
 
 from lightning_diff.cli.commands import prepare_command
 

@@ -1,4 +1,4 @@
-"""Pictures of a prompt: python sample.py prompt="a large green avocado on a table"."""
+"""Draw pictures of a prompt: python sample.py prompt="a large green avocado on a table"."""
 
 from lightning_diff.cli.commands import sample_command
 

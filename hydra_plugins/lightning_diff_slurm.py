@@ -1,4 +1,4 @@
-"""hydra/launcher=slurm. Hydra takes launchers from this package alone; what this one does is app/launcher.py."""
+"""The plugin for hydra/launcher=slurm. Hydra looks for launchers only in this package; the code is in cli/launcher.py."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from lightning_diff.config.schema import Slurm
 
 
 class SlurmLauncher(Launcher):
+    """Submits each run of a multirun as a SLURM job."""
+
     def __init__(self, **settings: Any) -> None:
         self.settings = Slurm(**settings)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Nothing of this process is carried over: a job is a command."""
+        """Do nothing: a job is a command, so it needs no state of this process."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from lightning_diff.cli.launcher import launch

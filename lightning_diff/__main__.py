@@ -1,4 +1,4 @@
-"""python -m lightning_diff: the runs in outputs/ with their best numbers, and their reports."""
+"""python -m lightning_diff: list the runs in outputs/ with their best numbers, and make their reports."""
 
 from .cli.commands import runs_command
 

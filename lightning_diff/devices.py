@@ -1,4 +1,4 @@
-"""Where to compute, and whether in bf16."""
+"""The device to compute on, and whether it computes well in bf16."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 
 
 def on_gpu(accelerator: str) -> bool:
-    """`accelerator` is training.accelerator: auto, cpu or gpu."""
+    """Whether to compute on a GPU. `accelerator` is training.accelerator: auto, cpu or gpu."""
     return accelerator != "cpu" and torch.cuda.is_available()
 
 
 def device_of(accelerator: str) -> str:
-    """cuda where a GPU is there and is not refused, else cpu."""
+    """cuda if there is a GPU and `accelerator` allows it, else cpu."""
     return "cuda" if on_gpu(accelerator) else "cpu"
 
 
 def bf16_pays(device: str) -> bool:
-    """On GPUs, and on CPUs with instructions for it; elsewhere it is emulated: right, but slow."""
+    """Whether the device has instructions for bf16. Other devices emulate it: the results are right, but it is slow."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     able = torch.cpu.get_capabilities()
@@ -26,7 +26,7 @@ def bf16_pays(device: str) -> bool:
 
 
 def take_own_gpu() -> None:
-    """Ranks of one node use a GPU each."""
+    """Select the GPU of this rank: each rank of a node uses another GPU."""
     local = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or "0"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(local) % torch.cuda.device_count())

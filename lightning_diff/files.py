@@ -1,4 +1,4 @@
-"""Files that are whole or not there, their hashes, and locks that are never stale. For all rooms; it knows none of them."""
+"""Files that are written completely or not at all, their hashes, and locks that never become stale."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # on the disk, in a quota, within a limit of a file's size
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, the quota is used up, the file is too large
 PARTIAL = ".partial"
-ABANDONED = 3600  # seconds
+ABANDONED = 3600  # seconds without a write until a partial file counts as abandoned
 
 
 class Held(Exception):
-    """Another process holds the lock; says which."""
+    """Another process holds the lock. The message says which."""
 
 
 def _beside(path: Path) -> Path:
-    """A name of this process's own, on whichever machine it runs. What killed processes have left there, which nobody has
-    written to for an hour, is removed."""
+    """A partial file's name beside `path` that no other process on any machine uses. Partial files that killed processes
+    left there, and that nobody wrote to for an hour, are removed."""
     for left in path.parent.glob(f"{glob.escape(path.name)}.*{PARTIAL}"):
-        with suppress(OSError):  # another process may be at it too
+        with suppress(OSError):  # another process may remove it too
             if time.time() - max(p.stat().st_mtime for p in (left, *left.rglob("*"))) > ABANDONED:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
     return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}{PARTIAL}")
@@ -37,8 +37,9 @@ def _beside(path: Path) -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Where to write a file: beside `path`, whose place it takes once it is on the disk. On an error nothing is left; raises
-    OSError where there is no room for it, whatever torch or safetensors made of that."""
+    """Yield a partial file to write to. It is renamed to `path` when it is on the disk; after an error it is removed.
+
+    Raises OSError if there is no room, even if torch or safetensors raised another error for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _beside(path)
     try:
@@ -55,8 +56,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def _no_room(error: BaseException | None) -> int:
-    """The system's number for it, if that is behind an error: torch finds fault with the file that it ended on, and
-    safetensors has the number in its words."""
+    """The system's error number if no room is the cause of an error, else 0. torch raises another error on top of it;
+    safetensors has the number in its message."""
     while error is not None:
         found = re.search(r"\(os error (\d+)\)", str(error))
         number = error.errno if isinstance(error, OSError) else int(found[1]) if found else 0
@@ -68,8 +69,8 @@ def _no_room(error: BaseException | None) -> int:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Where to write a folder: beside `path`, whose place it takes when it is complete; if another process was faster,
-    what that one made is kept. On an error nothing is left."""
+    """Yield a partial folder to write to. It is renamed to `path` when it is complete; after an error it is removed. If
+    another process was faster, the folder of that process is kept."""
     partial = _beside(path)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -90,27 +91,27 @@ def write_text(path: Path, text: str) -> None:
 
 
 def is_safetensors(path: Path) -> bool:
-    """By its first bytes: the length of a table that fits into the file, and the table's opening brace."""
+    """Whether a file looks like safetensors: it begins with the length of a table that fits into the file, then a brace."""
     with path.open("rb") as f:
         length = int.from_bytes(f.read(8), "little")
         return f.read(1) == b"{" and length < path.stat().st_size
 
 
 def sha256(path: Path) -> str:
-    """64 hexadecimal digits, of a file."""
+    """The SHA-256 of a file: 64 hexadecimal digits."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def file_hash(path: Path) -> str:
-    """The first twelve digits of the file's SHA-256: how records and passports name it."""
+    """The first twelve digits of a file's SHA-256. Records and passports name files by it."""
     return sha256(path)[:12]
 
 
 def lock(path: Path, wait: bool) -> IO[str]:
-    """Held until the file is closed or the process ends, however it ends: the system lets go of it, so that no lock is ever
-    stale. (A record lock: worker processes do not inherit it; NFS and Lustre pass it on to other machines.) Raises Held
-    unless it waits."""
+    """Take a lock and return its open file. The lock is held until the file is closed or the process ends; the system then
+    releases it, so a lock is never stale. (It is a record lock: worker processes do not inherit it, and it works across
+    machines on NFS and Lustre.) Raises Held if another process holds it and `wait` is false."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+")
     try:
@@ -129,7 +130,7 @@ def lock(path: Path, wait: bool) -> IO[str]:
 
 
 def holder(path: Path) -> str | None:
-    """Who holds the lock; None if nobody does. Writes nothing."""
+    """The process that holds a lock, in words; None if nobody holds it. Writes nothing."""
     if not path.is_file():
         return None
     with path.open() as file:
@@ -142,7 +143,7 @@ def holder(path: Path) -> str | None:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """One process at a time does what makes `path`; the others wait here, and find it made."""
+    """A lock for making `path`: one process makes it, the others wait here and then find it made."""
     file = lock(path.with_name(f"{path.name}.lock"), wait=True)
     try:
         yield
@@ -151,9 +152,11 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def shared(path: Path, count: int, done: Callable[[int], bool], first: int = 0) -> Iterator[int]:
-    """Work that processes do together, on one machine or many, without knowing of each other: yields the numbers below
-    `count` that this one has to do, beginning at `first`, and ends when all are `done`, whoever did them. Byte i of the
-    lock file `path` is locked while i is worked on; if its worker dies another one takes it over."""
+    """Share work between processes, on one machine or many, that do not know of each other.
+
+    Yields the numbers below `count` that this process has to do, beginning at `first`. Ends when all numbers are `done`, by
+    whichever process. Byte i of the lock file `path` is locked while a process works on i; if that process dies, another
+    one does i."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         for wait in (False, True):

@@ -1,1 +1,1 @@
-"""The commands: words in, one line out where they are wrong."""
+"""The commands. A user's mistake is answered with one line."""

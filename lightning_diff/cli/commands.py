@@ -1,4 +1,4 @@
-"""The entry of each command: configuration errors are one line and exit code 2, before anything is loaded."""
+"""The entry point of each command. An error in the config is one line and exit code 2, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..config.messages import wrong_word
 from ..config.paths import CONF
 from ..config.plugins import load_plugins
 from ..pipeline.naming import group_name, run_name
-from .errors import guarded
+from .errors import exit_on_error
 from .prompts import finished, prompts_of, shipped_run
 
 Words = dict[str, str]
@@ -31,7 +31,7 @@ def train_command() -> None:
 
     from .hydra_targets import guard_hydra
 
-    guarded(lambda: load_plugins(sys.argv[1:]))
+    exit_on_error(lambda: load_plugins(sys.argv[1:]))
     register_schema()
     guard_hydra()
 
@@ -54,7 +54,7 @@ def train_command() -> None:
 
             train(config, Path(config.outputs) / name)
 
-        guarded(work)  # inside too: Hydra would put a line of its own before ours
+        exit_on_error(work)  # here too, because Hydra would print a line of its own before ours
 
     def composed() -> None:
         try:
@@ -64,11 +64,11 @@ def train_command() -> None:
                 raise found from e
             raise
 
-    guarded(composed)
+    exit_on_error(composed)
 
 
 def take_words(arguments: Sequence[str], defaults: Words, flags: Sequence[str] = ()) -> tuple[Words, list[str]]:
-    """Split off the words that are the user's own text, untouched by any grammar: prompt=a, "b" [c]."""
+    """Split off the arguments that are plain text, which Hydra's grammar must not parse: prompt=a, "b" [c]."""
     words, rest = dict(defaults), []
     for argument in arguments:
         key, equals, value = argument.partition("=")
@@ -82,7 +82,7 @@ def take_words(arguments: Sequence[str], defaults: Words, flags: Sequence[str] =
 
 
 def product_of(overrides: Sequence[str]) -> list[list[str]]:
-    """Every combination of values of overrides like sampler=euler,heun, in Hydra's grammar."""
+    """All combinations of the values in overrides like sampler=euler,heun (Hydra's grammar)."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     choices = []
@@ -103,11 +103,11 @@ def _plain_command(
             return
         work(words, overrides)
 
-    guarded(job)
+    exit_on_error(job)
 
 
 def evaluate_command() -> None:
-    """evaluate.py: the sweep of a run."""
+    """evaluate.py: measure runs with the guidance sweep."""
 
     def work(words: Words, overrides: list[str]) -> None:
         if not words["run"]:
@@ -140,7 +140,7 @@ def evaluate_command() -> None:
 
 
 def sample_command() -> None:
-    """sample.py: prompts to pictures."""
+    """sample.py: draw pictures of prompts."""
 
     def work(words: Words, overrides: list[str]) -> None:
         run = finished(Path(words["run"])) if words["run"] else shipped_run()
@@ -162,7 +162,7 @@ def sample_command() -> None:
 
 
 def export_command() -> None:
-    """export.py: a run for diffusers and for those who read single files."""
+    """export.py: write a run as a diffusers folder or as a single-file checkpoint."""
     formats = ("diffusers", "single_file")
 
     def work(words: Words, overrides: list[str]) -> None:
@@ -187,7 +187,7 @@ def export_command() -> None:
 
 
 def prepare_command() -> None:
-    """prepare.py: pictures and captions to WebDataset shards."""
+    """prepare.py: write pictures and captions into WebDataset shards."""
 
     def work(words: Words, overrides: list[str]) -> None:
         from ..config.compose import compose_config
@@ -216,7 +216,7 @@ def prepare_command() -> None:
 
 
 def runs_command() -> None:
-    """python -m lightning_diff: list runs, open a report, put runs side by side."""
+    """python -m lightning_diff: list runs, open a report, compare runs."""
 
     def work(words: Words, overrides: list[str]) -> None:
         if overrides:
@@ -245,7 +245,7 @@ def runs_command() -> None:
 
 
 def doctor_command() -> None:
-    """python -m lightning_diff.doctor: what would go wrong with a training, and how to mend it."""
+    """python -m lightning_diff.doctor: find what would go wrong with a training, and say how to fix it."""
 
     def work(words: Words, overrides: list[str]) -> None:
         from ..config.compose import compose_config

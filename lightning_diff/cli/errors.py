@@ -1,4 +1,4 @@
-"""What a command says when it ends early: errors that the user can mend, in one line."""
+"""How a command ends early: an error that the user can fix is printed as one line."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ..config.errors import ConfigError
 from ..config.messages import one_line
 from ..files import NO_ROOM
 
-LACKING = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)  # not the program's fault: no room, no right to write
+LACKING = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)  # the system's limits: no room, no permission to write
 
 
 def lacking(error: BaseException) -> str | None:
-    """What the system would not give, if that is what an error says."""
+    """The message of an error that says that the system has no room or no permission; None for other errors."""
     if not isinstance(error, OSError) or error.errno not in LACKING:
         return None
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
-def guarded(work: Callable[[], None]) -> None:
-    """Run, with errors that the user can mend as one line."""
+def exit_on_error(work: Callable[[], None]) -> None:
+    """Run `work`. If the user can fix its error, or a signal stops it, print one line and exit."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     STOP.install()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on instead of printing them
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     try:
         work()
     except ConfigError as e:

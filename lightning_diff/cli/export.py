@@ -1,4 +1,4 @@
-"""export.py: a run as a diffusers folder or as a single file."""
+"""export.py: write a run as a diffusers folder or as a single-file checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..ranks import say
 
 
 def export(config: Config, folder: Path, form: str, out: Path) -> None:
-    """Writes `out`. Raises ConfigError when the run's nets are not of latent diffusion's architecture."""
+    """Write the run to `out`. Raises ConfigError if its nets do not have the architecture of latent diffusion."""
     if out.exists():
         raise ConfigError(f"out={out}: it is there already; give another name")
     model = model_of(config, folder)

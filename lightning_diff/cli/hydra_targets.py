@@ -1,5 +1,7 @@
-"""What Hydra may import and call because a config says so (law 8): its own plugins, installed ones, this project's launcher.
-Anything else in a config, from whatever folder it came, is refused before it is looked for."""
+"""Check of what a config may make Hydra import and call (law 8): its own plugins, installed ones, this project's launcher.
+
+Anything else is refused before it is imported, whatever folder the config comes from.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ LOGGING = (
 
 
 def targets(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Every (key, value) that names something of Python's: `_target_` is Hydra's word for it, the others are logging's."""
+    """Yield every (key, value) that names a Python object: Hydra uses `_target_`, logging uses the other keys."""
     pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in pairs:
         name = f"{place}.{key}".lstrip(".")
@@ -33,7 +35,7 @@ def targets(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def refuse_others(config: DictConfig) -> None:
-    """Raises ConfigError. Interpolations are not resolved: what they would become is not known, so they are refused."""
+    """Raises ConfigError for a target that is not allowed. An interpolation is refused too, because its value is unknown."""
     for name, value in targets(OmegaConf.to_container(config)):
         allowed = str(value).startswith(PLUGINS) if name.endswith("_target_") else value in LOGGING
         if not allowed:
@@ -41,7 +43,7 @@ def refuse_others(config: DictConfig) -> None:
 
 
 def guard_hydra() -> None:
-    """Every config that Hydra composes is looked at, before Hydra makes anything of it."""
+    """Make Hydra check the targets of every config that it composes, before it uses the config."""
     load = ConfigLoaderImpl.load_configuration
     if hasattr(load, "__wrapped__"):
         return

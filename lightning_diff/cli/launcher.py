@@ -1,7 +1,8 @@
-"""hydra/launcher=slurm: each run of a sweep is the job that `sbatch slurm/train.sbatch OVERRIDES` would have been.
+"""The launcher hydra/launcher=slurm: it submits each run of a multirun as `sbatch slurm/train.sbatch OVERRIDES` would.
 
-Nothing is kept about the sweep itself. A run's folder says whether it is finished and which job was given it, and SLURM
-says how that job is; so the same command, given again, follows what runs and submits what is missing.
+The launcher stores nothing about the multirun. A run's folder says whether the run is finished and which job it has, and
+SLURM knows the state of that job. So the same command, given a second time, follows the running jobs and submits the
+missing ones.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ FINISHED = "finished"
 
 @dataclass
 class Job:
-    """A run of the sweep. `state` is SLURM's word for its job, or `finished`; `over` when nothing more will come of it."""
+    """A run of the multirun. `state` is SLURM's word for its job, or `finished`. `over`: the job has ended."""
 
     overrides: Sequence[str]
     config: Config
@@ -46,13 +47,13 @@ class Job:
 
 
 def launch(settings: Slurm, sweep: Sequence[Sequence[str]]) -> None:
-    """Submit what is missing, and stay until all have ended if asked to. Raises ConfigError before anything is
-    submitted; exits with 1 if runs failed, with 130 at Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # training's own would save and requeue
+    """Submit the missing runs, and wait until all have ended if settings.wait. Raises ConfigError before anything is
+    submitted. Exits with 1 if runs failed, with 130 at Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the handler of a training would save and requeue
     jobs = planned(settings, sweep)
     find_out(jobs)
     missing = [job for job in jobs if not job.state]
-    if missing:  # partition, account, limits: sbatch itself says what is wrong with them
+    if missing:  # sbatch itself checks the partition, the account and the limits
         slurm.ask("sbatch", "--test-only", *slurm.options(settings, missing[0].folder), str(slurm.SCRIPT))
     say(f"{len(jobs)} runs: {_count(jobs, FINISHED)} finished, {len(missing)} to submit, {_live(jobs)} in the queue")
     try:
@@ -70,7 +71,7 @@ def launch(settings: Slurm, sweep: Sequence[Sequence[str]]) -> None:
 
 
 def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
-    """The runs, every one of them checked. Raises ConfigError."""
+    """Check every run of the multirun and make its Job. Raises ConfigError."""
     check_values(settings, "hydra.launcher.")
     if settings.gpus_per_node and settings.tasks != settings.gpus_per_node:
         raise ConfigError(
@@ -100,7 +101,7 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
 
 
 def find_out(jobs: Sequence[Job]) -> None:
-    """Which runs are finished, and which have a job already, by their folders. Raises SlurmError."""
+    """Find out from the folders which runs are finished and which have a job already. Raises SlurmError."""
     given = {job.folder: slurm.job_of(job.folder) or "" for job in jobs}
     now = slurm.states(i for i in given.values() if i)
     for job in jobs:
@@ -112,13 +113,13 @@ def find_out(jobs: Sequence[Job]) -> None:
 
 
 def follow(jobs: Sequence[Job], poll: float) -> None:
-    """Until all jobs have ended. A table that is kept up to date, or, where there is no terminal, a line a change."""
+    """Wait until all jobs have ended. A terminal shows a live table; otherwise one line is printed for each change."""
     with Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext() as live:
         while True:
             before = [job.state for job in jobs]
             try:
                 update(jobs)
-            except SlurmError as e:  # the jobs go on without us
+            except SlurmError as e:  # the jobs run without us
                 console.print(f"{e}; asking again", highlight=False)
             if live:
                 live.update(table(jobs), refresh=True)
@@ -131,7 +132,7 @@ def follow(jobs: Sequence[Job], poll: float) -> None:
 
 
 def update(jobs: Sequence[Job]) -> None:
-    """Ask SLURM. A job has ended when it says so twice: on its way back into the queue it may look ended for a moment."""
+    """Ask SLURM for the states. A job has ended when SLURM says so twice, because a requeued job may look ended for a moment."""
     now = slurm.states(job.id for job in jobs if not job.over)
     for job in jobs:
         if job.over:
@@ -155,7 +156,7 @@ def show(jobs: Sequence[Job]) -> None:
 
 
 def report(jobs: Sequence[Job]) -> None:
-    """The end of the log of each run that failed. Exits if any did."""
+    """Print the end of the log of each failed run. Exits with 1 if there is one."""
     failed = [job for job in jobs if job.state != FINISHED]
     for job in failed:
         log = slurm.log_of(job.folder, job.id)
@@ -167,7 +168,7 @@ def report(jobs: Sequence[Job]) -> None:
 
 
 def interrupted(jobs: Sequence[Job], settings: Slurm) -> str:
-    """Leave the jobs or cancel them, as asked. What to say of it."""
+    """Leave the jobs or cancel them, as settings.on_interrupt says. Returns the message to print."""
     ids = [job.id for job in jobs if job.id and not job.over]
     if settings.on_interrupt == "cancel":
         slurm.cancel(ids)

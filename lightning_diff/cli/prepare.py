@@ -1,4 +1,4 @@
-"""prepare.py: pictures and captions to WebDataset shards; of an experiment also the frozen parts and what they make of it."""
+"""prepare.py: write WebDataset shards; for an experiment also train its frozen components and cache their features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..training.features import frozen_nets
 
 
 def prepare_data(config: Config) -> None:
-    """Make (or find) the shards, and say where they are and what is in them."""
+    """Make the shards if they are missing, and print where they are and what they hold."""
     with Progress(console=console, transient=True) as bar:
         tasks: dict[str, object] = {}
 
@@ -37,7 +37,7 @@ def prepare_data(config: Config) -> None:
 
 
 def prepare_experiment(config: Config) -> None:
-    """All that an experiment computes before its first step. Several processes that are given it share the work."""
+    """Compute all that an experiment needs before its first step. Processes that run the same command share the work."""
     prepare_data(config)
     if config.task != "diffusion":
         return

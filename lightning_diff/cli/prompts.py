@@ -1,4 +1,4 @@
-"""What sample.py is asked for, checked before anything is loaded."""
+"""The run and the prompts that a command names, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def shipped_run() -> Path:
 
 
 def finished(folder: Path) -> Path:
-    """A run folder with weights in it. Raises ConfigError."""
+    """Return `folder` if it holds a finished run. Raises ConfigError if it has no weights."""
     if not folder.is_dir():
         raise ConfigError(f"run={folder}: no such folder; train one, for example python train.py experiment=base")
     if not (folder / WEIGHTS).is_file():
@@ -23,7 +23,7 @@ def finished(folder: Path) -> Path:
 
 
 def prompts_of(prompt: str, file: str) -> list[str]:
-    """The prompt as typed, or the lines of a file. Raises ConfigError for none."""
+    """The prompt as typed, or the lines of a file. Raises ConfigError if there is no prompt."""
     if prompt and file:
         raise ConfigError("prompt= and prompts=: give one of them")
     if file:

@@ -1,4 +1,4 @@
-"""sample.py: prompts to pictures, by a run's model or by the shipped one."""
+"""sample.py: draw pictures of prompts, with a run's model or with the shipped one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..tracking.figures import save_grid
 
 
 def sample(config: Config, folder: Path, prompts: list[str], count: int, out: Path) -> None:
-    """`count` pictures of each prompt, seeds config.seed and on: PNG files and one grid, in `out`."""
+    """Draw `count` pictures of each prompt, with seeds config.seed, config.seed + 1, ... Writes PNG files and a grid to `out`."""
     model = model_of(config, folder)
     for prompt in prompts:
         if unknown := model.tower.unknown(prompt):

@@ -1,1 +1,1 @@
-"""SLURM, signals, and jobs that go back into the queue."""
+"""SLURM, signals, and the requeueing of jobs."""

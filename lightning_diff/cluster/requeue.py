@@ -1,7 +1,7 @@
-"""A job of SLURM that has to stop goes back into the queue by its own hand, and knows its time limit.
+"""Requeueing of a SLURM job by the job itself, and its time limit.
 
-SLURM itself requeues after a failed node and a preemption without a grace time. A job that leaves by itself within the
-grace time, or before its limit, has ended for SLURM: unless it asks to be requeued while it still runs.
+SLURM requeues a job after a node has failed, and after a preemption without a grace time. If a job exits within the grace
+time or before its limit, SLURM takes it as ended; so the job must ask to be requeued while it still runs.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from datetime import datetime
 from ..ranks import first_rank, say
 from .signals import Interrupted
 
-TRY_AGAIN = 75  # EX_TEMPFAIL: nothing is wrong with what was asked for; slurm/job.sh starts the job again
+TRY_AGAIN = 75  # EX_TEMPFAIL, a temporary failure: slurm/job.sh starts the job a second time
 
 
 def job_id() -> str | None:
-    """The SLURM job whose task this process is."""
+    """The id of the SLURM job that this process is a task of; None outside of SLURM."""
     return os.environ.get("SLURM_JOB_ID") if "SLURM_PROCID" in os.environ else None
 
 
@@ -27,14 +27,15 @@ def _ask(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def job_details(job: str) -> dict[str, str]:
-    """What scontrol says of the job. Raises OSError and SubprocessError."""
+    """The fields that scontrol shows of a job. Raises OSError and SubprocessError."""
     words = _ask("scontrol", "show", "job", "--oneliner", job).stdout.split()
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def requeue(stop: Interrupted) -> str:
-    """Called by the first rank after all is saved. Returns what to tell. A job that SLURM is ending already (cancelled,
-    preempted, requeued by another) is left to it; so is a Ctrl-C."""
+    """Requeue the job. The first rank calls this after everything is saved. Returns the message to print.
+
+    Nothing is done at Ctrl-C, or if SLURM is already ending the job (cancelled, preempted, requeued by somebody else)."""
     job = job_id()
     if job is None or stop.number == signal.SIGINT:
         return ""
@@ -51,7 +52,7 @@ def requeue(stop: Interrupted) -> str:
 
 
 def seconds_left() -> float | None:
-    """Until the job's time limit; None outside of SLURM and where there is none."""
+    """Seconds until the job's time limit; None outside of SLURM, or if there is no limit."""
     job = job_id()
     if job is None:
         return None
@@ -63,20 +64,20 @@ def seconds_left() -> float | None:
 
 
 def margin(left: float) -> float:
-    """How many seconds before its limit a job stops that has so many left: a tenth, from 20 seconds to 3 minutes."""
+    """How many seconds before its limit a job stops: a tenth of the seconds `left`, at least 20 and at most 180."""
     return min(180.0, max(20.0, left / 10))
 
 
 def set_alarm() -> None:
-    """SIGALRM some time before the limit."""
+    """Let SIGALRM come `margin` seconds before the job's time limit."""
     left = seconds_left()
     if left is not None:
         signal.alarm(max(1, int(left - margin(left))))
 
 
 def hand_back(stop: Interrupted) -> None:
-    """What an interrupted process owes to SLURM, once. Other ranks end with 0: their error would have srun kill the first
-    one before it is done."""
+    """Requeue the job of an interrupted process, once. Ranks other than the first exit with 0: after an error of theirs
+    srun would kill the first rank before it is done."""
     if not first_rank():
         stop.exit_code = 0
     elif not stop.handed_back and (said := requeue(stop)):

@@ -1,7 +1,7 @@
-"""Being asked to stop: the signal sets a flag, the end of the step acts on it. (Lightning's own handlers save and talk to
-other ranks inside the handler, which can deadlock them, and end a terminated run with exit code 0.)
+"""Signals that ask a run to stop. A signal sets a flag; the run acts on it at the end of the step.
 
-Imports nothing slow: the handlers are there before torch is.
+Lightning's own handlers are not used: they save and talk to other ranks inside the handler, which can deadlock the ranks,
+and they end a terminated run with exit code 0. This file imports nothing slow, so the handlers are set before torch loads.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.S
 
 
 class Interrupted(BaseException):
-    """The run was asked to stop; it goes on when the same command is given again. (No Exception: nothing that catches
-    those may take it for its own.)"""
+    """The run was asked to stop; the same command continues it. It derives from BaseException, so that no
+    `except Exception` catches it by mistake."""
 
     def __init__(self, number: int, step: int | None = None) -> None:
         where = "" if step is None else f" at step {step}"
@@ -25,11 +25,11 @@ class Interrupted(BaseException):
 
 
 class StopFlag:
-    """`number` is the signal that asked, 0 while none has.
+    """Remembers the signal that asked the run to stop: its `number`, or 0.
 
-    While `deferred`, which is while a net is trained, it is for the end of the step to act on it; at other times there
-    is nothing to save, and the run stops at once. So it does at a second Ctrl-C. While it `ends`, further signals change
-    nothing: it is leaving already.
+    While `deferred` is true (a net is being trained), the end of the step acts on the signal. Otherwise there is nothing to
+    save, and the run stops at once; it also stops at once at a second Ctrl-C. While `ends` is true the run is already
+    stopping, and further signals are ignored, except a second Ctrl-C.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class StopFlag:
         self.ends = False
 
     def install(self, deferred: bool = False) -> None:
-        """Raises Interrupted if one was heard while deferred."""
+        """Set the handlers. Raises Interrupted if a signal came while signals were deferred and now they are not."""
         self.deferred = deferred
         for number in HEARD:
             signal.signal(number, self._asked)
@@ -46,16 +46,16 @@ class StopFlag:
             raise self.end(self.number)
 
     def end(self, number: int, step: int | None = None) -> Interrupted:
-        """The exception to raise."""
+        """Mark the run as stopping, and return the exception to raise."""
         self.ends = True
         return Interrupted(number, step)
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
-        again = self.number == number == signal.SIGINT
-        if self.ends and not again:
+        second = self.number == number == signal.SIGINT
+        if self.ends and not second:
             return
         self.number = number
-        if again or not self.deferred:
+        if second or not self.deferred:
             raise self.end(number)
 
 

@@ -1,4 +1,4 @@
-"""A site's own commands, and no more than every site has: sbatch, squeue, scancel (sacct often is not for users)."""
+"""Calls of SLURM's commands sbatch, squeue and scancel, which every site has. (Users often may not use sacct.)"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..config.schema import Slurm
 from ..files import write_text
 
 SCRIPT = Path("slurm") / "train.sbatch"  # in the project folder, where jobs are submitted
-JOB = "slurm_job"  # in a run's folder: the id of the last job that was given it
+JOB = "slurm_job"  # a file in a run's folder, with the id of the run's last job
 ENDED = (
     *("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"),
     *("PREEMPTED", "REVOKED"),
@@ -23,12 +23,12 @@ TAIL = 20  # lines of a failed job's log
 
 
 class SlurmError(ConfigError):
-    """What SLURM did not do, in its own words."""
+    """A command of SLURM failed. The message is in SLURM's own words."""
 
 
 def ask(*command: str) -> str:
-    """What a command of SLURM's answers. Raises SlurmError."""
-    # A job that submits jobs must not hand them its own variables: they would be taken for what is asked for.
+    """Run a command of SLURM and return its output. Raises SlurmError."""
+    # A job that submits jobs must not pass its own SLURM variables on: sbatch would read them as options.
     env = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_") or k == "SLURM_CONF"}
     env.setdefault("PYTHON", sys.executable)
     try:
@@ -44,7 +44,7 @@ def ask(*command: str) -> str:
 
 
 def options(settings: Slurm, folder: Path) -> list[str]:
-    """What sbatch is told besides the script: the job is otherwise that of `sbatch slurm/train.sbatch OVERRIDES`."""
+    """The options of sbatch, before the script. Apart from them the job equals `sbatch slurm/train.sbatch OVERRIDES`."""
     log = str(folder.resolve() / "slurm-%j.out")
     asked = {
         "job-name": folder.name,
@@ -60,7 +60,7 @@ def options(settings: Slurm, folder: Path) -> list[str]:
 
 
 def submit(settings: Slurm, folder: Path, overrides: Sequence[str]) -> str:
-    """The id of a new job for this run, which its folder then holds. Raises SlurmError."""
+    """Submit a job for this run, write its id into the run's folder, and return it. Raises SlurmError."""
     folder.mkdir(parents=True, exist_ok=True)
     answer = ask("sbatch", "--parsable", *options(settings, folder), str(SCRIPT), *overrides)
     job = answer.strip().split(";")[0]
@@ -69,7 +69,7 @@ def submit(settings: Slurm, folder: Path, overrides: Sequence[str]) -> str:
 
 
 def claim(folder: Path, job: str) -> None:
-    """Say in a run's folder which job it was given."""
+    """Write the id of a run's job into the run's folder."""
     write_text(folder / JOB, job + "\n")
 
 
@@ -79,21 +79,21 @@ def job_of(folder: Path) -> str | None:
 
 
 def states(jobs: Iterable[str]) -> dict[str, str]:
-    """SLURM's word for each of these jobs, GONE for those that it does not know (any more). Raises SlurmError."""
+    """The state of each job in SLURM's words; GONE for a job that SLURM does not know. Raises SlurmError."""
     known = list(dict.fromkeys(jobs))
     if not known:
         return {}
     try:
         said = ask("squeue", "--noheader", "--states=all", "--format=%A %T", f"--jobs={','.join(known)}")
     except SlurmError as e:
-        if "Invalid job id" not in str(e):  # which it says of one that it has forgotten, if that is the only one
+        if "Invalid job id" not in str(e):  # squeue says this if it has forgotten the only job asked for
             raise
         said = ""
     return dict.fromkeys(known, GONE) | dict(line.split() for line in said.splitlines())
 
 
 def cancel(jobs: Iterable[str]) -> None:
-    """Raises SlurmError."""
+    """Cancel these jobs. Raises SlurmError."""
     if some := list(jobs):
         ask("scancel", *some)
 
@@ -103,7 +103,7 @@ def log_of(folder: Path, job: str) -> Path:
 
 
 def tail(path: Path) -> list[str]:
-    """The last lines of a log, however long it is."""
+    """The last lines of a log, which may be long."""
     if not path.is_file():
         return ["(no log: the job did not start, or cannot write there)"]
     with path.open("rb") as f:

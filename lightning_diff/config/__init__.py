@@ -1,1 +1,1 @@
-"""What can be asked for: the schema, how a config is composed, what it must not hold."""
+"""The config: its schema, how it is composed, and the checks of its values."""

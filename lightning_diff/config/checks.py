@@ -1,4 +1,7 @@
-"""What may not be asked for, alone or together (law 5): one line that says what, where and how to mend it."""
+"""Checks of a config: ranges, and combinations that make no sense (law 5).
+
+Each error is one line that says what is wrong, where, and how to fix it.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ from .ignored import ignored
 from .registry import Choice, conflicts
 from .schema import Config
 
-MOST = 2**53  # of any whole number
+MOST = 2**53  # the largest integer that a key may hold
 
 
 def keys(node: Any, prefix: str = "") -> Iterator[str]:
-    """Every dotted key of the schema."""
+    """Yield every dotted key of the schema."""
     for f in fields(node):
         yield prefix + f.name
         value = getattr(node, f.name)
@@ -27,14 +30,14 @@ def keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def single_groups(node: Any) -> set[str]:
-    """The groups of which one choice stands in the config, and is chosen with group=name; of others a list stands there."""
+    """The groups that hold one choice, set with group=name. Groups that hold a list of choices are left out."""
     found = {f.metadata["group"] for f in fields(node) if "group" in f.metadata and "many" not in f.metadata}
     inner = [getattr(node, f.name) for f in fields(node)]
     return found.union(*(single_groups(value) for value in inner if is_dataclass(value)))
 
 
 def check(config: Config) -> None:
-    """Raises ConfigError for the first value that is out of range or for a combination that means nothing."""
+    """Check all values and combinations. Raises ConfigError for the first that is wrong."""
     check_values(config)
     for name, belongs in ignored(config):
         raise ConfigError(f"{name}: would be ignored; it belongs to {belongs}")
@@ -47,7 +50,7 @@ def check(config: Config) -> None:
 
 
 def all_choices(node: Any) -> Iterator[Choice]:
-    """Every choice of a config, wherever it stands."""
+    """Yield every choice in a config, also those inside lists and inside other choices."""
     for f in fields(node):
         value = getattr(node, f.name)
         for part in value if isinstance(value, list) else [value]:
@@ -58,7 +61,7 @@ def all_choices(node: Any) -> Iterator[Choice]:
 
 
 def check_values(node: Any, prefix: str = "") -> None:
-    """Raises ConfigError for the first value of a dataclass that its metadata does not allow."""
+    """Check a dataclass against its metadata. Raises ConfigError for the first value that is not allowed."""
     for f in fields(node):
         value, name, rule = getattr(node, f.name), prefix + f.name, f.metadata
         if is_dataclass(value):

@@ -1,24 +1,25 @@
-"""Combinations of choices that mean nothing, each with how to mend it."""
+"""Combinations of settings that make no sense, each with a message that says how to fix it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .paths import places
+from .paths import path_mistakes
 from .schema import SHORTEST, Config
 
-# Columns of every sweep, and whether higher is better: the best row, the Pareto front, figures and report are of them.
+# Columns that every sweep has: name -> whether higher is better. The best row, the Pareto front, the figures and the
+# report are made from them.
 RANKING = {"fid": False, "clip_score": True}
 
 
 def combinations(c: Config) -> Iterator[tuple[bool, str]]:
-    """(whether it is wrong, its message)."""
+    """Yield (whether it is wrong, its message) for each combination."""
     yield from _diffusion(c)
     yield from _training(c)
     yield from _evaluation(c)
     yield from _tracking(c)
     yield from _strategy(c)
-    yield from places(c)
+    yield from path_mistakes(c)
 
 
 def _training(c: Config) -> Iterator[tuple[bool, str]]:
@@ -75,7 +76,7 @@ def _strategy(c: Config) -> Iterator[tuple[bool, str]]:
 
 
 def _diffusion(c: Config) -> Iterator[tuple[bool, str]]:
-    """What the mathematics does not allow."""
+    """Combinations that the mathematics does not allow."""
     o = c.objective
     yield (
         o.prediction == "eps" and o.ends_in_noise,

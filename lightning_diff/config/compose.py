@@ -1,4 +1,4 @@
-"""From a command's words to a checked Config, and Hydra's errors as one line each."""
+"""Compose a checked Config from a command's overrides, and turn Hydra's errors into one line each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .versions import upgraded
 
 
 def register_schema() -> None:
-    """Each group's file is checked against its dataclass as it is composed."""
+    """Register the dataclass of each group with Hydra, which then checks the group's file when it composes."""
     store = ConfigStore.instance()
     store.store(name="schema", node=schema_of(Config))
     store.store(group="hydra/launcher", name="slurm", node=Slurm)
@@ -40,7 +40,7 @@ def register_schema() -> None:
 
 
 def compose_config(overrides: Sequence[str]) -> Config:
-    """The config of `train.py OVERRIDES`. Raises ConfigError."""
+    """The checked config of `train.py OVERRIDES`. Raises ConfigError."""
     load_plugins(overrides)
     register_schema()
     try:
@@ -57,15 +57,16 @@ def compose_config(overrides: Sequence[str]) -> Config:
 
 
 def _composing() -> Any:
-    """Hydra, made ready unless it is."""
+    """A context in which Hydra can compose. It initialises Hydra if nobody has done so."""
     if GlobalHydra.instance().is_initialized():
         return nullcontext()
     return initialize_config_dir(str(CONF), version_base="1.3")
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """A run's stored config with overrides on top: `key=value`, or `group=name` for a choice or a file of conf/. Raises
-    ConfigError."""
+    """A run's stored config, changed by overrides: `key=value`, or `group=name` for a choice or a file of conf/.
+
+    Raises ConfigError."""
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; run= names a run folder, for example run=outputs/base")
     try:
@@ -80,7 +81,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
                     raise ConfigError(f"{key}={value}: {key} is a group; name one of its choices")
                 said = _group(key, value)
                 OmegaConf.update(node, where, said, merge=group_at(key) is None)
-                for name in [n for n in said if group_at(f"{where}.{n}")]:  # a choice within takes the old one's place
+                for name in [n for n in said if group_at(f"{where}.{n}")]:  # a nested choice replaces the old one
                     OmegaConf.update(node, f"{where}.{name}", said[name], merge=False)
             elif where not in known and not _in_choice(where, node):
                 raise ConfigError(f"{key}: no such key; {nearest(key, sorted(known))}")
@@ -92,12 +93,12 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def stored_config(path: Path) -> Config:
-    """A run's stored config as it was, unchecked: what it names may be gone by now. Raises ConfigError."""
+    """A run's stored config, not checked: the files that it names may no longer exist. Raises ConfigError."""
     return unchecked(OmegaConf.create(upgraded(_plain(path))))  # type: ignore[arg-type]
 
 
 def _group(group: str, name: str) -> Any:
-    """What `group=name` says: all keys of a choice, or those of a file of conf/ for a group that is none."""
+    """What `group=name` sets: all keys of a choice, or the keys of a file of conf/ if the group has no choices."""
     file = CONF / group / f"{name}.yaml"
     if group_at(group) is None and file.is_file():
         said = _plain(file)
@@ -112,7 +113,7 @@ def _group(group: str, name: str) -> Any:
 
 
 def _in_choice(key: str, node: Any) -> bool:
-    """Whether a key lies in a choice: what that choice has no key for is refused when it is made."""
+    """Whether a key lies inside a choice. If the choice has no such key, it is refused later, when the choice is made."""
     above = OmegaConf.select(node, key.rpartition(".")[0]) if "." in key else None
     return isinstance(above, DictConfig) and "kind" in above
 

@@ -1,4 +1,4 @@
-"""A composed or stored config as typed objects, and back to plain values."""
+"""Convert a composed or stored config to typed objects, and back to plain values."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", 
 
 
 def to_config(node: DictConfig) -> Config:
-    """The config, with nothing left over, every value of its type, and checked. Raises ConfigError."""
+    """The typed and checked config. Raises ConfigError for an unknown key, a wrong type or a value that is not allowed."""
     config = unchecked(node)
     check(config)
     return config
 
 
 def unchecked(node: DictConfig) -> Config:
-    """The config, with nothing left over and every value of its type. Raises ConfigError."""
+    """The typed config, not checked. Raises ConfigError for an unknown key or a wrong type."""
     if plugins := [str(name) for name in node.get("plugins") or []]:
-        check_plugins(plugins)  # first: without them the choices that they bring are unknown
+        check_plugins(plugins)  # first: the config may name choices that plugins add
     node = copy.deepcopy(node)
-    OmegaConf.to_container(node, resolve=True)  # unlike resolve, its error names the key
+    OmegaConf.to_container(node, resolve=True)  # its error names the key, the error of resolve does not
     OmegaConf.resolve(node)
     config = _object(Config, node, "")
     assert isinstance(config, Config)
-    _at_home(config)
+    _expand_home(config)
     return config
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """Of a config or of a part of it: what a file can hold."""
+    """A config, or a group of it, as plain values that a file can hold."""
     return asdict(config)
 
 
 def make_choice(group: str, node: Any, prefix: str) -> Choice:
-    """The choice that a table of its kind and keys describes, or its name alone. Raises ConfigError."""
+    """The choice that a node describes: a name, or a table with the kind and the keys. Raises ConfigError."""
     if isinstance(node, str):
         return named(group, node, prefix)()
     if not OmegaConf.is_dict(node):
@@ -57,7 +57,7 @@ def make_choice(group: str, node: Any, prefix: str) -> Choice:
             f"{prefix}.kind: say which choice of {group} it is, one of {', '.join(sorted(choices(group)))}"
         )
     composed: Any = OmegaConf.get_type(node)
-    from_conf = composed not in (None, dict)  # not from a stored file: presets of conf/ may have been put on it
+    from_conf = composed not in (None, dict)  # Hydra composed it: a preset of conf/ may have set keys
     if from_conf and (usual := composed().kind) != kind:
         raise ConfigError(f"{prefix}.kind={kind}: this table is that of {usual}; choose with {prefix}={kind}")
     cls, known = named(group, kind, prefix), []
@@ -73,7 +73,7 @@ def make_choice(group: str, node: Any, prefix: str) -> Choice:
 
 
 def _object(cls: type, node: DictConfig, prefix: str) -> Any:
-    """A dataclass of the schema, from a node that may hold it in part."""
+    """A dataclass of the schema, made from a node that may hold only some of its keys."""
     known = {f.name: f for f in fields(cls)}
     made: dict[str, Any] = {}
     for key in map(str, node):
@@ -99,7 +99,7 @@ def _object(cls: type, node: DictConfig, prefix: str) -> Any:
 
 
 def _values(cls: type, node: Any, prefix: str) -> dict[str, Any]:
-    """The plain keys that a node sets, each of the type that the schema says."""
+    """The plain keys that a node sets, each converted to its type in the schema."""
     OmegaConf.set_struct(node, False)
     try:
         typed: Any = OmegaConf.merge(OmegaConf.structured(schema_of(cls)), node)
@@ -109,12 +109,12 @@ def _values(cls: type, node: Any, prefix: str) -> dict[str, Any]:
     return {str(key): getattr(made, str(key)) for key in node}
 
 
-def _at_home(node: Any) -> None:
-    """~ is the user's home: a shell leaves it alone in data.source=~/pictures. Only in what is a path."""
+def _expand_home(node: Any) -> None:
+    """Replace ~ by the user's home in keys that hold paths: a shell does not do it in data.source=~/pictures."""
     for f in fields(node):
         value = getattr(node, f.name)
         if isinstance(value, str) and value.startswith("~") and f.name in PATHS:
-            object.__setattr__(node, f.name, os.path.expanduser(value))  # a choice is frozen for everybody else
+            object.__setattr__(node, f.name, os.path.expanduser(value))  # a choice is frozen
         for part in value if isinstance(value, list) else [value]:
             if is_dataclass(part):
-                _at_home(part)
+                _expand_home(part)

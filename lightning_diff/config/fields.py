@@ -1,4 +1,4 @@
-"""A field of the config, with the values that its metadata allows."""
+"""Fields of the config dataclasses. Their metadata says which values are allowed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ def one_of(default: Any, *allowed: Any) -> Any:
 
 
 def at_least(default: Any, low: float, only: Only | None = None) -> Any:
-    """`only` as of `above`."""
+    """A number that is at least `low`. `only` works as in `above`."""
     return field(default=default, metadata={"low": low, **({} if only is None else {"only": only})})
 
 
 def above(default: Any, low: float, high: float | None = None, only: Only | None = None) -> Any:
-    """Greater than `low`. `only` {field: values}: a field of the same choice that must have one of these for it to count."""
+    """A number greater than `low` and at most `high`.
+
+    `only` {field: values}: the key has an effect only if this field of the same choice has one of these values."""
     bounds = {"above": low, **({} if high is None else {"high": high}), **({} if only is None else {"only": only})}
     return field(default=default, metadata=bounds)
 
@@ -29,24 +31,24 @@ def between(default: Any, low: float, high: float) -> Any:
 
 
 def listed(*default: Any, **bounds: float) -> Any:
-    """`low` and `high` are of each."""
+    """A list of values. `low` and `high` bound each of them."""
     return field(default_factory=lambda: list(default), metadata=bounds)
 
 
 def only(default: Any, where: Only) -> Any:
-    """A key that counts where the other fields of `where` have one of these values."""
+    """A key that has an effect only if each field in `where` has one of its values there."""
     return field(default=default, metadata={"only": where})
 
 
 def chosen(group: str, name: str) -> Any:
-    """A choice of a group, this one unless asked for another."""
+    """A choice of a group; `name` is the default."""
     from .registry import named
 
     return field(default_factory=lambda: named(group, name)(), metadata={"group": group})
 
 
 def chosen_list(group: str, *names: str) -> Any:
-    """A list of choices of a group, these unless asked for others."""
+    """A list of choices of a group; `names` are the default."""
     from .registry import named
 
     return field(default_factory=lambda: [named(group, n)() for n in names], metadata={"group": group, "many": True})

@@ -1,4 +1,4 @@
-"""Keys that nothing would read (law 5): by their value, and by being named in a command that has no use for them."""
+"""Keys that would have no effect (law 5): keys that differ from their default, and keys that a command names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .schema import Config, Evaluation
 
 
 def ignored(c: Config) -> Iterator[tuple[str, str]]:
-    """(key, what it belongs to) of keys that have another value than their default, without effect."""
+    """Yield (key, what it belongs to) for each key that differs from its default but has no effect."""
     o, e = c.objective, c.evaluation
     edm = "edm" in (o.prediction, o.weight)
     for name, given, used, where in (
@@ -25,8 +25,9 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
 
 
 def check_words(config: Config, words: Sequence[str]) -> None:
-    """Raises ConfigError for a key that the command names, and that its task or its given weights leave without
-    use. What comes from a file of conf/ is not meant: a preset serves many commands."""
+    """Raises ConfigError for a key that the command names but that its task, or the given weights, make useless.
+
+    A key from a file of conf/ is not refused, because a preset serves many commands."""
     c, diffusion = config, config.task == "diffusion"
     trains_autoencoder = not diffusion or c.autoencoder.weights == "auto"
     uses = (

@@ -1,4 +1,4 @@
-"""Whether the packages that a config's choices need are installed, said before anything is loaded."""
+"""Check, before anything is loaded, that the packages that a config's choices need are installed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .schema import Config
 
 
 def check_installed(config: Config) -> None:
-    """Raises ConfigError for a choice whose package is missing. The commands that track and measure ask: a run folder can be
-    sampled from without it."""
+    """Raises ConfigError for a choice whose package is missing. Only commands that track or measure check this: sampling
+    from a run folder works without these packages."""
     for made in all_choices(config):
         missing = [p for p in made.packages if (spec := find_spec(p)) is None or spec.origin is None]
         if missing:

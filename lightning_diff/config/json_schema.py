@@ -1,7 +1,7 @@
-"""A JSON schema of the config, from which editors complete and check conf/*.yaml.
+"""A JSON schema of the config. Editors use it to complete and check conf/*.yaml.
 
-It derives from the dataclasses of schema.py and the registered choices: types, bounds, allowed words, docstrings. Its root
-describes a whole config, as an experiment changes it; #/definitions/GROUP describes the files of conf/GROUP.
+It is made from the dataclasses of schema.py and the registered choices: types, bounds, allowed words, docstrings. Its root
+describes the config that an experiment file changes; #/definitions/GROUP describes the files of conf/GROUP.
 
 python -m lightning_diff.config.json_schema      writes conf/schema.json
 """
@@ -28,7 +28,7 @@ Schema = dict[str, Any]
 
 
 def json_schema() -> Schema:
-    """The schema, in draft 7 of JSON Schema, the newest that YAML's language server takes whole."""
+    """The schema, in draft 7 of JSON Schema: the newest that the YAML language server supports completely."""
     definitions: dict[str, Schema] = {}
     root = _table(Config, definitions)
     root["properties"] |= {"defaults": DEFAULTS, "hydra": {"type": "object"}}
@@ -37,12 +37,12 @@ def json_schema() -> Schema:
 
 
 def text() -> str:
-    """What conf/schema.json holds."""
+    """The content of conf/schema.json."""
     return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _table(cls: Any, definitions: dict[str, Schema]) -> Schema:
-    """A dataclass as an object. Any of its keys may be left out; groups within it become definitions."""
+    """The schema of a dataclass, as an object. No key is required; nested groups become definitions."""
     hints = get_type_hints(cls)
     keys = {f.name: _key(f, hints[f.name], definitions) for f in fields(cls)}
     return {"description": _doc(cls), "type": "object", "properties": keys, "additionalProperties": False}
@@ -74,8 +74,8 @@ def _key(f: Field[Any], hint: Any, definitions: dict[str, Schema]) -> Schema:
 
 
 def _group(group: str, many: bool, definitions: dict[str, Schema]) -> Schema:
-    """One of the group's choices. In a list each says its kind; elsewhere a table may change a few keys of a choice that is
-    made somewhere else."""
+    """The schema of one choice of the group. In a list each entry must give its kind. Elsewhere the kind is optional,
+    because a table may change a few keys of a choice that another file makes."""
     tables = []
     for name, cls in sorted(choices(group).items()):
         table = {"title": name, **_table(cls, definitions)}
@@ -90,13 +90,13 @@ def _group(group: str, many: bool, definitions: dict[str, Schema]) -> Schema:
         "description": described,
         "type": "object",
         "properties": {},
-        "additionalProperties": True,  # the choice says which
+        "additionalProperties": True,  # each choice lists its own
         "oneOf" if many else "anyOf": tables,
     }
 
 
 def _value(hint: Any, rule: Any, definitions: dict[str, Schema]) -> Schema:
-    """A plain value, or a list of such, of which the bounds are each one's."""
+    """The schema of a plain value, or of a list of them; the bounds apply to each entry."""
     if get_origin(hint) is list:
         return {"type": "array", "items": _value(get_args(hint)[0], rule, definitions)}
     if is_dataclass(hint):
@@ -114,7 +114,7 @@ def _value(hint: Any, rule: Any, definitions: dict[str, Schema]) -> Schema:
 
 
 def _doc(cls: Any) -> str:
-    """A docstring, without its line breaks."""
+    """A docstring without the line breaks inside its paragraphs."""
     return "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(cls) or "").split("\n\n"))
 
 

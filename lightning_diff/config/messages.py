@@ -1,4 +1,4 @@
-"""Errors of Hydra and OmegaConf as one line each, with the nearest word that would do."""
+"""Errors of Hydra and OmegaConf as one line each, with the most similar word that is allowed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .schema import Config, Slurm
 
 
 def one_line(error: BaseException, prefix: str = "") -> str:
-    """What a configuration error of Hydra or OmegaConf says, in one line with the nearest word that would do."""
+    """The message of a Hydra or OmegaConf error in one line, with the most similar word that is allowed."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
@@ -43,7 +43,7 @@ def one_line(error: BaseException, prefix: str = "") -> str:
 
 
 def _hint(key: str) -> str:
-    """Which choice of the group has the key, else the nearest key."""
+    """Name the choice of the group that has this key, or else the most similar key."""
     place, _, name = key.rpartition(".")
     if (group := group_at(place)) and (having := owners(group, name)):
         return f"{place_of(group)}={' or '.join(having)} has it"
@@ -51,8 +51,9 @@ def _hint(key: str) -> str:
 
 
 def wrong_word(overrides: Sequence[str], error: ValueError) -> ConfigError | None:
-    """Hydra's ValueError for a group of conf/ that was given something that is no name, as training=5, or for a key within
-    a list, as a ConfigError that says which; None for any other error."""
+    """A ConfigError that names the override behind a ValueError of Hydra; None for any other error.
+
+    Hydra raises it if a group of conf/ is set to something that is not a name (training=5), or for a key inside a list."""
     groups = {p.name for p in CONF.iterdir() if p.is_dir()} | set(GROUPS)
     known = set(keys(Config()))
     for o in OverridesParser.create().parse_overrides([w for w in overrides if not w.startswith("-") and "=" in w]):

@@ -1,6 +1,6 @@
-"""All choices of all groups with their keys, as docs/choices.md: python -m lightning_diff.config.options [group=NAME]
+"""Print all choices of all groups with their keys: python -m lightning_diff.config.options [group=NAME]
 
-The page is made from the registry, so that it cannot say anything else than the code does; a test holds it to that.
+The output is docs/choices.md. It is made from the registry, so it always agrees with the code; a test checks that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ how to add one of your own.
 
 
 def bounds(f: Field[Any]) -> str:
-    """What a key's value may be."""
+    """The values that a key may have."""
     rule = f.metadata
     if "allowed" in rule:
         return ", ".join(f"`{a}`" for a in rule["allowed"])
@@ -39,7 +39,7 @@ def bounds(f: Field[Any]) -> str:
 
 
 def usual(f: Field[Any]) -> str:
-    """A key's default, as it is typed."""
+    """A key's default, as a user would type it."""
     value = f.default if f.default is not MISSING else f.default_factory()  # type: ignore[misc, operator]
     if isinstance(value, Choice):
         return f"`{value.kind}`"
@@ -57,7 +57,7 @@ def keys_of(cls: Any) -> list[Field[Any]]:
 
 
 def section(group: str) -> Iterator[str]:
-    """A group: what all of its choices have in common, then each of them."""
+    """Describe a group: each of its choices, then the keys that all of them share."""
     known = choices(group)
     place = PLACES.get(group, group)
     yield f"\n## `{place}`\n\n"
@@ -81,7 +81,7 @@ def section(group: str) -> Iterator[str]:
 
 
 def _said(cls: type) -> str:
-    """A docstring in one line."""
+    """The docstring of a class in one line."""
     return " ".join(inspect.cleandoc(cls.__doc__ or "").split())
 
 
@@ -95,7 +95,7 @@ def _key(f: Field[Any]) -> str:
 
 
 def page() -> str:
-    """docs/choices.md."""
+    """The content of docs/choices.md."""
     return HEAD + "".join("".join(section(group)) for group in GROUPS)
 
 

@@ -1,4 +1,4 @@
-"""Paths that a config names: what is read must be there, and of its kind; what is written must find a folder."""
+"""Checks of the paths in a config: an input must exist and have the right format, an output folder must be possible."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .schema import Config
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PACKAGE_FOLDER = CONF.parent
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
-WEIGHTS = "weights.safetensors"  # of a finished run, in its folder
-PARTS = "parts"
+WEIGHTS = "weights.safetensors"  # the file name of a finished run's weights, in its folder
+PARTS = "parts"  # the folder of a run's frozen components, in its folder
 
-FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that take a diffusers folder as well
+FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that also take a diffusers folder
 
 
 def given_weights(c: Config) -> list[tuple[str, str]]:
@@ -35,12 +35,14 @@ def given_weights(c: Config) -> list[tuple[str, str]]:
 
 @cache
 def _sum(file: Path, size: int, changed: int) -> str:
-    """The SHA-256 of a file as it is now: a multirun composes the same config again for each of its runs."""
+    """The SHA-256 of a file, cached as long as its size and time stay the same: a multirun checks the same files again
+    for each of its runs."""
     return sha256(file)
 
 
 def pinned(c: Config) -> Iterator[tuple[bool, str]]:
-    """Whether the weights that the config names are the ones that it pins; of a folder, all that it could mean."""
+    """Yield (whether it is wrong, its message): all weights that the config names must have a SHA-256 that it pins. In a
+    folder, every safetensors file is checked."""
     guide = getattr(c.guidance, "guide", None)
     named = [*given_weights(c), *([("guidance.guide", guide)] if guide and os.path.isfile(guide) else [])]
     for pin in c.pins:
@@ -59,8 +61,8 @@ def pinned(c: Config) -> Iterator[tuple[bool, str]]:
     yield bool(unused), f"pins: no weights that this config names have the SHA-256 {', '.join(sorted(unused))}"
 
 
-def places(c: Config) -> Iterator[tuple[bool, str]]:
-    """(what is wrong, its message). os.path answers for any text, Path raises for some."""
+def path_mistakes(c: Config) -> Iterator[tuple[bool, str]]:
+    """Yield (whether it is wrong, its message) for each path. os.path accepts any text; Path raises an error for some."""
     for name, path in given_weights(c):
         if name in FOLDERS and os.path.isdir(path):
             found = [*Path(path).glob("config.json"), *Path(path).glob("*/config.json")]
@@ -83,5 +85,5 @@ def places(c: Config) -> Iterator[tuple[bool, str]]:
 
 
 def _names(path: str) -> bool:
-    """Whether a file system takes these names."""
+    """Whether a file system accepts all names in this path."""
     return path.isprintable() and all(len(part.encode()) <= 200 for part in path.split("/"))

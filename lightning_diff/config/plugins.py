@@ -1,5 +1,8 @@
-"""A user's own choices: plugins=[my_guider.py] loads a file, plugins=[NAME] what an installed package offers under that name
-(entry points of the group lightning_diff.plugins). Nothing else loads code, and the command line alone can ask for it."""
+"""Loading of plugins, which add a user's own choices.
+
+plugins=[my_guider.py] loads a file. plugins=[NAME] loads what an installed package offers under that name (entry points of
+the group lightning_diff.plugins). Nothing else loads code, and only the command line can ask for it.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ from .registry import registering
 
 ENTRY_POINTS = "lightning_diff.plugins"
 
-_loaded: dict[str, str] = {}  # the hash of each, by the name that asked for it
+_loaded: dict[str, str] = {}  # name in plugins= -> hash of the file
 
 
 def load_plugins(words: Sequence[str]) -> None:
-    """Load what a command's `plugins=` names, in its order. Raises ConfigError."""
+    """Load the plugins that a command names with `plugins=`, in that order. Raises ConfigError."""
     for word in words:
         if word.startswith("plugins="):
             override = OverridesParser.create().parse_override(word)
@@ -49,7 +52,7 @@ def _load(name: str) -> None:
 
 
 def _file(name: str) -> tuple[str, Callable[[], Any]]:
-    """(the hash of a user's file, what runs it)."""
+    """(hash of a user's file, function that runs the file)."""
     path = Path(name).expanduser()
     if not path.is_file():
         raise ConfigError(f"plugins=[{name}]: no such file")
@@ -64,7 +67,7 @@ def _file(name: str) -> tuple[str, Callable[[], Any]]:
 
 
 def _installed(name: str) -> tuple[str, Callable[[], Any]]:
-    """(the hash of an installed plugin's file, what runs it)."""
+    """(hash of an installed plugin's file, function that loads it)."""
     found = {e.name: e for e in importlib.metadata.entry_points(group=ENTRY_POINTS)}
     if name not in found:
         hint = nearest(name, sorted(found)) if found else "no installed package offers one"
@@ -75,7 +78,7 @@ def _installed(name: str) -> tuple[str, Callable[[], Any]]:
 
 
 def check_plugins(asked: Sequence[str]) -> None:
-    """Raises ConfigError for plugins that a config asks for and the command line did not."""
+    """Raises ConfigError if a config needs a plugin that the command line did not name."""
     if missing := [name for name in asked if name not in _loaded]:
         words = f"plugins=[{','.join(asked)}]"
         raise ConfigError(f"plugins: {missing[0]} is loaded for the command line alone; add {words} to the command")

@@ -1,10 +1,10 @@
-"""Choices: what can stand in one place of the config, as `sampler: ddim`.
+"""The registry of choices: the alternatives for one place of the config, as in `sampler: ddim`.
 
-A choice is one frozen dataclass in the file of its code: its fields are its keys with their bounds, its docstring says what
-it is and where it is from, `conflicts` says what it is not allowed with. The schema, the allowed words, the refusals and the
-help derive from it. The files of a group's folder are this project's own choices; a plugin adds others with `choice` too.
+A choice is one frozen dataclass in the file of its code. Its fields are its keys with their bounds. Its docstring says what
+it is and gives its source. Its `conflicts` says what it cannot be combined with. The schema, the allowed words, the errors
+and the help are made from it. The folder of a group holds this project's own choices; a plugin adds more with `choice`.
 
-Nothing here, and no file of a choice, imports torch when it is imported: a config is composed and refused without it.
+This file and the files of choices do not import torch at module level, so a config can be composed and refused without it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
 
 from .errors import ConfigError, nearest
 
-# The groups of choices, each with the folder of this project's own.
+# Group of choices -> the package that holds this project's own choices.
 GROUPS = {
     "data": "lightning_diff.data.sources",
     "autoencoder": "lightning_diff.nets.autoencoders",
@@ -33,11 +33,11 @@ GROUPS = {
     "tracker": "lightning_diff.tracking.trackers",
 }
 
-# Groups of which presets (experiment=, debug=) set keys that not each choice has: for a choice without the key they say
-# nothing. In a command it is refused.
+# In these groups a preset (experiment=, debug=) may set a key that only some choices have. If the choice does not have the
+# key, it is ignored. If a command names such a key, it is refused.
 SHARED = ("data",)
 
-# Hydra's path of a group whose choice does not stand under the group's own name in the config.
+# Group -> Hydra's path, for a group whose choice is not under the group's own name in the config.
 PLACES = {"features": "evaluation/features"}
 
 C = TypeVar("C", bound="Choice")
@@ -45,31 +45,31 @@ C = TypeVar("C", bound="Choice")
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What all choices have: the name that the config knows them by, and where their code is from."""
+    """Base class of all choices: the name in the config, and where the code comes from."""
 
     kind: str = ""
     group: ClassVar[str] = ""
-    install: ClassVar[str] = ""  # what pip installs to have the packages that it needs
-    plugin: ClassVar[str] = ""  # the hash of the plugin's file that it came with; empty for this project's own
+    install: ClassVar[str] = ""  # what to install with pip if its packages are missing
+    plugin: ClassVar[str] = ""  # hash of the file of its plugin; empty for this project's own choices
 
-    # Messages for what this choice is not allowed with. The parameters are named after the groups that it looks at:
-    # `def conflicts(self, objective)`.
+    # Yields a message for each setting that this choice cannot be combined with. The parameters are named after the groups
+    # that it needs to see: `def conflicts(self, objective)`.
     conflicts: ClassVar[Callable[..., Iterator[str]]] = lambda self: iter(())
 
     @property
     def packages(self) -> Sequence[str]:
-        """The packages that it imports and that are no dependency of this project."""
+        """The packages that it imports but that this project does not depend on."""
         return ()
 
 
 _known: dict[str, dict[str, type[Choice]]] = {}
-_plugin = ""  # the hash of the plugin's file that is being loaded
+_plugin = ""  # hash of the plugin file that is being loaded
 
 
 @contextmanager
 def registering(plugin: str) -> Iterator[None]:
-    """While a plugin is loaded: what it registers carries the hash of its file. A plugin that was loaded before, and has
-    changed since, takes the place of what it registered then."""
+    """A context for loading a plugin: each choice that it registers gets the hash of its file. If the plugin was loaded
+    before and has changed, its new choices replace the old ones."""
     global _plugin
     _plugin = plugin
     try:
@@ -91,7 +91,7 @@ def choice(group: str, name: str) -> Callable[[type[C]], type[C]]:
         cls.kind, cls.group, cls.plugin = name, group, _plugin
         made = dataclass(frozen=True, kw_only=True)(cls)
         if _plugin:
-            _load(group)  # this project's own first: a plugin does not take their names
+            _load(group)  # this project's own choices first: a plugin cannot take their names
         found = _known.setdefault(group, {}).get(name, made)
         if found.__module__ != made.__module__:
             raise ConfigError(f"{group}={name}: {found.__module__} and {made.__module__} both register it; rename one")
@@ -115,7 +115,7 @@ def choices(group: str) -> dict[str, type[Choice]]:
 
 
 def named(group: str, name: Any, where: str = "") -> type[Choice]:
-    """The choice of that name, asked for at the key `where`. Raises ConfigError."""
+    """The choice with that name. `where` is the key to name in the error. Raises ConfigError."""
     known = choices(group)
     if name not in known:
         raise ConfigError(f"{where or place_of(group)}={name}: no such choice; {nearest(str(name), sorted(known))}")
@@ -123,18 +123,18 @@ def named(group: str, name: Any, where: str = "") -> type[Choice]:
 
 
 def place_of(group: str) -> str:
-    """Hydra's path of a group: what a command's words call it."""
+    """Hydra's path of a group, as it is written in an override."""
     return PLACES.get(group, group)
 
 
 def group_at(place: str) -> str | None:
-    """The group of choices at that path of the config, with slashes or dots; None if there is none."""
+    """The group of choices at a path of the config (with slashes or dots); None if there is none."""
     return next((g for g in GROUPS if place_of(g) == place.replace(".", "/")), None)
 
 
 @cache
 def schema_of(cls: Any) -> Any:
-    """A dataclass of the config as Hydra can merge a command's words into it: not frozen, and open where a choice stands."""
+    """A copy of a config dataclass for Hydra to merge overrides into: not frozen, and a choice's field takes any value."""
     if not is_dataclass(cls):
         raise TypeError(f"{cls} is not a dataclass")
     hints, described = get_type_hints(cls), []
@@ -155,13 +155,13 @@ def schema_of(cls: Any) -> Any:
 
 
 def conflicts(made: Choice, others: Any) -> Iterator[str]:
-    """What a choice is not allowed with, among the attributes of `others` that its `conflicts` asks for by name."""
+    """Yield the conflicts of a choice. Its `conflicts` receives the attributes of `others` that its parameters name."""
     asked = inspect.signature(made.conflicts).parameters
     yield from made.conflicts(**{name: getattr(others, name) for name in asked})
 
 
 def plugins_entry(made: Iterable[Choice]) -> dict[str, dict[str, str]]:
-    """A passport's entry {"plugins": {group=kind: the hash of the plugin's file}}; nothing if no choice came with one."""
+    """The passport entry {"plugins": {group=kind: hash of the plugin's file}}; empty if no choice comes from a plugin."""
     found = {f"{one.group}={one.kind}": one.plugin for one in made if one.plugin}
     return {"plugins": found} if found else {}
 

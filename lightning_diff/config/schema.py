@@ -8,18 +8,19 @@ from typing import Any
 from .fields import above, at_least, between, chosen, chosen_list, listed, one_of, only
 from .registry import named
 
-SHORTEST, LONGEST = 0.01, 0.28  # lengths of post-hoc EMA that can be put together
+SHORTEST, LONGEST = 0.01, 0.28  # the range of lengths of post-hoc EMA that can be made
 EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
 
 
 @dataclass
 class Objective:
-    """What is learned: a parameterisation on a path (schedule), which times are asked for most, what an error costs.
+    """What the net learns: the parameterisation, the probability path (`schedule`), the distribution of times, the loss weight.
 
-    `weight` counts the error of x_0 by the signal-to-noise ratio, with `weight_value` (gamma, or the power) or its
-    default; `uniform` counts the network's own error. `uncertainty` learns by how much to scale each time's loss.
-    `times_mean` and `times_std` belong to logit_normal and lognormal; `shift` multiplies sigma / alpha (more noise for
-    more pixels); `stratified` spreads a batch's times evenly. `data_std` is that of x_0 (1 for our latents).
+    `weight` weights the error of x_0 by a function of the signal-to-noise ratio; `weight_value` is its gamma or its power
+    (null: its default). `uniform` weights the error of the network's own output equally. `uncertainty` learns the scale of
+    the loss at each time. `times_mean` and `times_std` belong to logit_normal and lognormal. `shift` multiplies
+    sigma / alpha (more noise for more pixels). `stratified` spreads the times of a batch evenly. `data_std` is the standard
+    deviation of x_0 (1 for our latents).
     """
 
     prediction: str = one_of("flow", "eps", "v", "x0", "flow", "edm")
@@ -40,26 +41,27 @@ class Objective:
 
     @property
     def ends_in_noise(self) -> bool:
-        """Whether alpha(1) = 0."""
+        """Whether the path ends in pure noise: alpha(1) = 0."""
         return self.schedule == "flow" or self.schedule.endswith("_zero")
 
     @property
     def pure_noise(self) -> str:
-        """The words of a refusal for what needs alpha(1) > 0."""
+        """The end of an error message for a setting that needs alpha(1) > 0."""
         return f"on objective.schedule={self.schedule}: at t = 1 the path is pure noise (alpha = 0)"
 
 
 @dataclass
 class Training:
-    """Of any of the trainings; `batch` is the global batch, over all ranks. `strategy` ddp keeps all of the net on each rank,
-    fsdp a part of it; either goes on from the other's checkpoint. Every `ema_every` steps (0: never) two averages
-    are written down, from which any length of EMA can be made afterwards. `compile` is torch.compile of the net, for the
-    training and the sweep: minutes to begin with, then a tenth faster on a CPU, more on a GPU.
-    `checkpointing` computes the net's blocks again
-    in the backward pass instead of keeping them: less memory, a third more work. `lora` > 0 trains adapters of that rank
-    on the attention of net=ldm alone, from the weights of init_from. A step whose gradient is not finite changes
-    nothing; more than `skip_at_most` in a row end the run. A rank that ends no step for `patience` seconds (0: waits for
-    ever) says where it stands, and ends."""
+    """Settings of every training. `batch` is the global batch, over all ranks.
+
+    `strategy` ddp keeps the complete net on each rank, fsdp keeps a shard of it; each continues from the other's
+    checkpoint. Every `ema_every` steps (0: never) two averages are saved, from which an EMA of any length can be made
+    afterwards. `compile` runs torch.compile on the net, for training and sweep: it takes minutes at the start, then the
+    net is a tenth faster on a CPU, more on a GPU. `checkpointing` computes the net's blocks a second time in the backward
+    pass instead of keeping their activations: less memory, a third more work. `lora` > 0 trains only adapters of that rank
+    on the attention of net=ldm, starting from the weights of init_from. A step whose gradient is not finite changes
+    nothing; more than `skip_at_most` such steps in a row end the run. A rank that finishes no step for `patience` seconds
+    (0: no limit) prints where it is and ends."""
 
     steps: int = between(1000, 1, 10**9)
     batch: int = between(64, 1, 10**7)
@@ -87,12 +89,14 @@ class Training:
 
 @dataclass
 class Evaluation:
-    """The sweep: `samples` pictures a scale, from the same prompts and the same noise; `extra` pictures more, in all, for
-    the scales that these cannot tell from the best. `batch` pictures make a block: what is drawn side by side, what
-    processes share, what a kill costs. `enabled` false only trains.
-    `ema`: lengths of post-hoc EMA to sweep as well (0 is the training's own average). `features` are what FID, KID,
-    precision and recall are of. `metrics` are what is computed, in the order of the table's columns. Every `every` steps
-    of training (0: never) `quick` pictures at guidance.scale are measured, on a clock of their own."""
+    """The sweep: `samples` pictures at each guidance scale, from the same prompts and the same noise. `extra` is the total of
+    further pictures, for the scales that these cannot tell from the best.
+
+    A block is `batch` pictures: they are drawn together, processes share the work by blocks, and a killed process loses
+    its block. `enabled` false: only train. `ema`: lengths of post-hoc EMA to sweep too (0 is the training's own EMA).
+    `features` are the features for FID, KID, precision and recall. `metrics` are computed in the order of the table's
+    columns. Every `every` steps of training (0: never) `quick` pictures at guidance.scale are measured; this time is
+    counted separately from the training."""
 
     enabled: bool = True
     samples: int = at_least(256, 4)
@@ -111,11 +115,11 @@ class Evaluation:
 
 @dataclass
 class Tracking:
-    """Where a run is mirrored. The run folder's own record comes first, always.
+    """Where a run is mirrored. The record in the run folder is always written first.
 
-    `wandb` says how the tracker W&B is opened, if it is; `also` are other trackers, each a name or {kind: NAME, key: value}.
-    All of them hear of `project`, its owner `entity`, `group` (what the runs of a multirun have in common: their
-    experiment's name, if nothing is said) and `tags`, which come before the run's own."""
+    `wandb` is the mode of the tracker W&B. `also` lists other trackers, each a name or {kind: NAME, key: value}. All
+    trackers get `project`, its owner `entity`, `group` (shared by the runs of a multirun; their experiment's name by
+    default) and `tags`, which come before the run's own tags."""
 
     wandb: str = one_of("offline", "offline", "online", "disabled")
     project: str = "lightning-diff"
@@ -126,26 +130,26 @@ class Tracking:
 
     @property
     def short(self) -> list[Any]:
-        """The tracker that `wandb` is short for."""
+        """The tracker that `wandb` stands for; none if it is disabled."""
         return [] if self.wandb == "disabled" else [named("tracker", "wandb")(mode=self.wandb)]  # type: ignore[call-arg]
 
     @property
     def trackers(self) -> list[Any]:
-        """All of them; W&B is last, because it may wait for a server."""
+        """All trackers. W&B is the last, because it may wait for a server."""
         return [*self.also, *self.short]
 
 
 @dataclass
 class Config:
-    """The whole of a run. `name` is the folder in `outputs`; without one it follows from the command's overrides.
+    """The config of a run. `name` is its folder in `outputs`; by default it is made from the command's overrides.
 
-    `init_from` is where to start from: a weights file, a diffusers folder, or a single-file checkpoint. `part_steps` is
-    the share of their own experiments' steps that frozen parts get when they have to be trained first. `pins`: SHA-256
-    sums (12 digits or more) of the weights files that this config may name; if there are any, others are refused.
-    `plugins`: files, or names of installed packages, that add choices of a user's own; from the command line alone.
+    `init_from` is where training starts: a weights file, a diffusers folder, or a single-file checkpoint. `part_steps`: a
+    frozen component that must be trained first gets this share of the steps of its own experiment. `pins`: SHA-256 sums
+    (12 digits or more) of the weights files that this config may name; if there are any, other files are refused.
+    `plugins`: files, or names of installed packages, that add a user's own choices; only the command line may set it.
     """
 
-    version: int = one_of(2, 2)  # of the keys' names: versions.py reads older ones
+    version: int = one_of(2, 2)  # of the key names; versions.py reads older ones
     task: str = one_of("diffusion", "diffusion", "autoencoder", "contrastive", "attributes")
     name: str | None = None
     outputs: str = "outputs"
@@ -169,11 +173,11 @@ class Config:
 
 @dataclass
 class Slurm:
-    """hydra.launcher of hydra/launcher=slurm: what each job of the sweep asks for, and how the command waits for them.
+    """Settings of hydra/launcher=slurm (hydra.launcher): what each job of the sweep requests, and how the command waits.
 
-    `time` as sbatch takes it; `tasks_per_node` 0: one a GPU, or one; `cpus_per_task` 0: as slurm/train.sbatch says;
-    `sbatch` more of its options, as ['--qos=long']. `wait` false: submit, and return. While it waits it asks every
-    `poll` seconds; Ctrl-C leaves the jobs or cancels them, `on_interrupt`.
+    `time` is in sbatch's format. `tasks_per_node` 0: one for each GPU, or one. `cpus_per_task` 0: as in slurm/train.sbatch.
+    `sbatch` lists more of its options, as ['--qos=long']. `wait` false: submit and return. Otherwise the command asks SLURM
+    every `poll` seconds. `on_interrupt` says whether Ctrl-C leaves the jobs or cancels them.
     """
 
     _target_: str = "hydra_plugins.lightning_diff_slurm.SlurmLauncher"

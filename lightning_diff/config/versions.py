@@ -1,6 +1,6 @@
-"""Old configs as new ones: what a stored config.yaml, or an old row's passport, called its keys. The newest version is 2.
+"""Upgrade of old configs: the keys of a stored config.yaml, or of an old row's passport, become today's keys (version 2).
 
-Version 1 (until November 2026) had one table of keys for all kinds of a group; a key of another kind lay there unused.
+Version 1 (until November 2026) had one table of keys for all kinds of a group; it also held unused keys of other kinds.
 """
 
 from __future__ import annotations
@@ -12,32 +12,20 @@ from typing import Any
 from .registry import named
 
 VERSION = 2
-GROUP = {"unet": "net"}  # in version 1 -> now
-RENAMED = {  # in version 1 -> now
+GROUP = {"unet": "net"}  # name in version 1 -> name now
+RENAMED = {  # group: {key in version 1 -> key now}
     "sampler": {"name": "kind"},
     "guidance": {"apg_eta": "eta", "apg_norm": "norm", "apg_momentum": "momentum"},
     "features": {"features_weights": "weights", "features_model": "model"},
 }
-USUAL = {  # the kind that was not said
-    "data": "still_life",
-    "sampler": "euler",
-    "guidance": "cfg",
-    "net": "small",
-    "autoencoder": "small",
-}
-METRICS = (
-    "fid",
-    "kid",
-    "cmmd",
-    "precision_recall",
-    "diversity",
-    "clip_score",
-    "attributes",
-)  # of every row of version 1
+# The kind that version 1 meant if it named none.
+USUAL = {"data": "still_life", "sampler": "euler", "guidance": "cfg", "net": "small", "autoencoder": "small"}
+# Every row of version 1 has these.
+METRICS = ("fid", "kid", "cmmd", "precision_recall", "diversity", "clip_score", "attributes")
 
 
 def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored config in today's words; one of today's stays as it is."""
+    """A stored config with today's keys. A config of today's version does not change."""
     if old.get("version", 1) >= VERSION:
         return dict(old)
     groups = {GROUP.get(key, key): value for key, value in old.items()}
@@ -45,17 +33,17 @@ def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgraded_passport(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored row's passport in today's words; one that names its metrics is of today."""
+    """A stored row's passport with today's keys. A passport that names its metrics is new already."""
     if "metrics" in old:
         return dict(old)
     now = {**{key: _table(key, value) for key, value in old.items()}, "metrics": {name: {} for name in METRICS}}
-    if "guidance" in old:  # the convention is no key of a guider
+    if "guidance" in old:  # the convention is not a key of the guider, so _table dropped it
         now["guidance"]["convention"] = old["guidance"]["convention"]
     return now
 
 
 def _table(group: str, keys: Any) -> Any:
-    """A group's table in today's words, without the keys of other kinds."""
+    """A group's table with today's keys, without the keys of other kinds."""
     if not isinstance(keys, Mapping):
         return keys
     if group in ("tracking", "evaluation"):
@@ -65,14 +53,14 @@ def _table(group: str, keys: Any) -> Any:
     renamed: Mapping[str, str] = RENAMED.get(group, {})
     now: dict[str, Any] = {renamed.get(key, key): value for key, value in keys.items()}
     now.setdefault("kind", USUAL.get(group) or _text_encoder(now))
-    if more := now.get("more"):  # of a text encoder
+    if more := now.get("more"):  # further text encoders
         now["more"] = [_table(group, part) for part in more]
     own = named(group, now["kind"]).__dataclass_fields__  # type: ignore[attr-defined]
     return {key: value for key, value in now.items() if key in own}
 
 
 def _tracking(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """tracking.mlflow_uri is the uri of the tracker mlflow."""
+    """The old key tracking.mlflow_uri becomes the key `uri` of the tracker mlflow."""
     now = {key: value for key, value in keys.items() if key != "mlflow_uri"}
     if uri := keys.get("mlflow_uri"):
         now["also"] = [{"kind": "mlflow", "uri": uri} if name == "mlflow" else name for name in keys.get("also", [])]
@@ -80,14 +68,14 @@ def _tracking(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text_encoder(keys: Mapping[str, Any]) -> str:
-    """What `text`, which had no kinds, was of these keys: a model by name, a folder where its weights are one, or ours."""
+    """The kind of an old `text` table, which had no kinds: an open_clip model, a folder, or our small encoder."""
     if keys.get("model"):
         return "open_clip"
     return "folder" if os.path.isdir(keys.get("weights") or "") else "small"
 
 
 def _evaluation(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """`features` was a name, beside the keys that are now its own."""
+    """In version 1 `features` was a name, and its keys were beside it; now it is a table."""
     now = {key: value for key, value in keys.items() if key not in RENAMED["features"]}
     if isinstance(keys.get("features"), str):
         beside = {key: keys[key] for key in RENAMED["features"] if key in keys}

@@ -1,1 +1,1 @@
-"""Captioned pictures, from where they come from to the batch: sources, shards, index, order, decoding."""
+"""Captioned pictures, from their source to the batch: sources, shards, index, order, decoding."""

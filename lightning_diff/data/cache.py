@@ -1,8 +1,8 @@
-"""Arrays that are computed once and kept, with a manifest of what made them. Another recipe is another folder; a folder
-whose manifest does not match what is asked for is refused, never used.
+"""A cache of arrays on the disk, each set with a manifest of what made it.
 
-They are computed in blocks of rows, each of them a file. So processes share the work through the file system alone, a
-killed one loses the block that it was at, and the arrays do not depend on who computed what.
+Another manifest means another folder. A folder whose manifest is not the expected one is refused. The arrays are computed
+in blocks of rows, one file for each block. So processes share the work through the file system, a killed process loses
+only its current block, and the arrays do not depend on which process computed which block.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from ..config.errors import ConfigError
 from ..files import alone, shared, whole_file, whole_folder
 from .shards import digest
 
-Compute = Callable[[int, int], Mapping[str, np.ndarray]]  # first row, one past the last -> rows
-Watch = Callable[[Iterator[int], int], Iterable[int]]  # shows how far work of so many blocks is
+Compute = Callable[[int, int], Mapping[str, np.ndarray]]  # (first row, one past the last row) -> {name: rows}
+Watch = Callable[
+    [Iterator[int], int], Iterable[int]
+]  # shows the progress: (blocks, number of blocks) -> the same blocks
 
-BLOCK = 256
+BLOCK = 256  # rows
 
 
 def cached_arrays(
@@ -33,15 +35,16 @@ def cached_arrays(
     watch: Watch = lambda work, total: work,
     share: tuple[int, int] = (0, 1),
 ) -> dict[str, np.ndarray]:
-    """The arrays of this manifest, memory-mapped; computed, with whoever else is at it, if they are not there. `share`, this
-    process's number and how many there are, says where it begins. Raises ConfigError on a mismatch."""
+    """The arrays of this manifest, memory-mapped. If they are missing, they are computed, together with other processes that
+    want them. `share` is (number of this process, number of processes); it decides where this process begins. Raises
+    ConfigError if the stored manifest is another one."""
     folder = root / digest(manifest)
     if not folder.is_dir():
-        parts = folder.with_name(f"{folder.name}.blocks")
+        blocks = folder.with_name(f"{folder.name}.blocks")
         starts = list(range(0, count, BLOCK))
-        places = [parts / f"{start:09d}.npz" for start in starts]
+        places = [blocks / f"{start:09d}.npz" for start in starts]
         work = shared(
-            parts / "lock",
+            blocks / "lock",
             len(starts),
             lambda i: folder.is_dir() or places[i].is_file(),
             len(starts) * share[0] // share[1],
@@ -53,7 +56,7 @@ def cached_arrays(
         with alone(folder):
             if not folder.is_dir():
                 _assemble(folder, places, {**manifest, "count": count}, count)
-        shutil.rmtree(parts, ignore_errors=True)
+        shutil.rmtree(blocks, ignore_errors=True)
     found = json.loads((folder / "manifest.json").read_text())
     if found != json.loads(json.dumps({**manifest, "count": count})):
         raise ConfigError(f"{folder}: its manifest is not what this run needs; delete the folder to compute it again")
@@ -61,7 +64,7 @@ def cached_arrays(
 
 
 def _assemble(folder: Path, places: list[Path], manifest: Mapping[str, Any], count: int) -> None:
-    """Block by block to the disk, so that the set need not fit in memory."""
+    """Join the blocks into arrays on the disk, one block at a time, so the arrays need not fit into memory."""
     with whole_folder(folder) as partial:
         arrays: dict[str, np.ndarray] = {}
         at = 0

@@ -1,4 +1,4 @@
-"""Samples by number, as tensors: decoded pictures with captions, or the cached features of frozen nets."""
+"""Datasets that return samples as tensors: decoded pictures with captions, or cached features of frozen nets."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class PictureBatch:
-    """`images` uint8 [B, 3, H, W], `positions` int64 [B] in the stream, `labels` {head: int64 [B]}, -1 for unknown.
-    `hard_negatives` are captions that are nearly theirs, and false of their pictures; empty where there is none."""
+    """A batch. `images` uint8 [B, 3, H, W], `positions` int64 [B] in the stream, `labels` {head: int64 [B]}, -1 for unknown.
+    A hard negative is almost the caption, but wrong for the picture; an empty string if there is none."""
 
     images: Tensor
     captions: list[str]
@@ -33,8 +33,10 @@ class PictureBatch:
 
 
 class Pictures(Dataset[PictureBatch]):
-    """A batch is fetched whole, by a list of (position, sample). A picture that cannot be decoded is named in the log
-    and its place is taken by the next sample, so that the order stays a pure function."""
+    """Captioned pictures. A list of (position, sample) fetches a complete batch.
+
+    A picture that cannot be decoded is named in the log and replaced by the next sample, so the order stays a pure
+    function."""
 
     def __init__(self, index: Index, image_size: int, heads: Sequence[str] = ()) -> None:
         self.index, self.image_size, self.heads = index, image_size, tuple(heads)
@@ -70,12 +72,12 @@ class Pictures(Dataset[PictureBatch]):
         return PictureBatch(images, captions, positions, labels, [r[3] for r in rows])
 
     def range(self, start: int, stop: int) -> PictureBatch:
-        """Samples start to stop of the index, in order."""
+        """The samples from `start` to `stop` of the index, in order; `stop` is not included."""
         return self.__getitems__([(i, i) for i in range(start, min(stop, len(self)))])
 
 
 class CachedFeatures(Dataset[dict[str, Tensor]]):
-    """The rows of arrays of equal length, a batch at a time, with their `positions`; `keys` are the samples' names."""
+    """Cached features: batches of rows of arrays of equal length, with their `positions`. `keys` are the samples' names."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray], keys: Sequence[str]) -> None:
         self.arrays, self.keys = dict(arrays), keys
@@ -94,12 +96,12 @@ class CachedFeatures(Dataset[dict[str, Tensor]]):
 
 
 def collate(batch: Any) -> Any:
-    """Nothing is left to do: these datasets fetch a whole batch."""
+    """Return the batch as it is: these datasets fetch complete batches."""
     return batch
 
 
 def pictures(source: Source, cache: Path, split: str, heads: Sequence[str] = ()) -> Pictures | None:
-    """The pictures of a split with the labels of these heads, prepared if they are not there; None if the split is empty."""
+    """The pictures of a split with the labels of these heads; None if the split is empty. Missing shards are made first."""
     shards = source.prepare(cache)[split]
     if not shards:
         return None

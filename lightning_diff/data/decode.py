@@ -1,4 +1,4 @@
-"""From the bytes of a picture to pixels, believing nothing that the bytes say of themselves."""
+"""Decoding of pictures, and conversion to tensors. The bytes are not trusted: format and size are checked."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-MOST_PIXELS = 64_000_000  # a picture that unpacks to more is taken for a bomb
+MOST_PIXELS = 64_000_000  # a larger picture is refused as a decompression bomb
 
 
 class BadPicture(Exception):
-    """Not a picture that can be read, and why."""
+    """A picture cannot be read. The message says why."""
 
 
 def open_picture(data: bytes) -> Image.Image:
-    """RGB picture from the bytes of a JPEG, PNG or WebP file. Raises BadPicture. Transparent parts become white."""
+    """Decode a JPEG, PNG or WebP file to an RGB picture. Transparent pixels become white. Raises BadPicture."""
     try:
         picture: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         if picture.width * picture.height > MOST_PIXELS:
             raise BadPicture(f"{picture.width} x {picture.height} pixels are more than {MOST_PIXELS:,}")
         picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith("I"):  # 16 bits of grey, which `convert` would clip
+        if picture.mode.startswith("I"):  # 16-bit grey, which `convert` would clip
             picture = Image.fromarray((np.asarray(picture) / 257).round().clip(0, 255).astype(np.uint8))
         if picture.mode in ("RGBA", "LA", "P") or "transparency" in picture.info:
             picture = picture.convert("RGBA")
@@ -33,12 +33,12 @@ def open_picture(data: bytes) -> Image.Image:
         return picture.convert("RGB")
     except BadPicture:
         raise
-    except Exception as e:  # PIL raises many kinds for many kinds of damage
+    except Exception as e:  # PIL raises many kinds of errors for damaged files
         raise BadPicture(f"{type(e).__name__}: {e}") from e
 
 
 def fit_square(picture: Image.Image, size: int) -> Image.Image:
-    """The centre square, resized to size x size (Lanczos, antialiased)."""
+    """Crop a picture to its centre square and resize it to size x size (Lanczos, antialiased)."""
     side = min(picture.size)
     if picture.size == (size, size):
         return picture
@@ -47,7 +47,7 @@ def fit_square(picture: Image.Image, size: int) -> Image.Image:
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
-    """uint8 [3, H, W]."""
+    """An RGB picture as a uint8 tensor [3, H, W]."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 

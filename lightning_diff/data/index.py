@@ -1,7 +1,7 @@
-"""An index of tar shards: where each sample's members lie, so that any sample can be read by its number.
+"""An index of tar shards: the places of each sample's members, so that a sample can be read by its number.
 
-WebDataset's own reader can neither resume nor say which samples it lost: a bad header in mid-shard ends the shard in
-silence. Here a shard is walked once, its members are counted, and what cannot be used is named.
+WebDataset's own reader cannot resume and does not say which samples it lost: a bad header in the middle ends a shard
+silently. Here each shard is read through once, its members are counted, and unusable samples are named in the log.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ..files import whole_file
 log = logging.getLogger(__name__)
 PICTURES = ("jpg", "jpeg", "png", "webp")
 TEXTS = ("txt", "json")
-VERSION = 2  # of what is looked for in a shard: an index of another version is made again
+VERSION = 2  # of the way a shard is read; an index of another version is made anew
 
 
 @dataclass
 class Index:
-    """`spans` [N, 7] int64: shard, then offset and size of the picture, of the txt and of the json (size 0: none)."""
+    """`spans` int64 [N, 7]: number of the shard, then offset and size (bytes) of picture, txt and json (size 0: none)."""
 
     shards: list[Path]
     spans: np.ndarray
@@ -40,12 +40,12 @@ class Index:
         return len(self.spans)
 
     def fingerprint(self) -> str:
-        """Hash of the samples' keys and of their members' places and sizes."""
+        """A hash of the samples' keys and of the places and sizes of their members."""
         return hashlib.sha256(self.spans.tobytes() + "\0".join(self.keys.tolist()).encode()).hexdigest()[:16]
 
 
 class ShardReader:
-    """Reads members by `os.pread`: no shared file position, so safe from any worker."""
+    """Reads members with `os.pread`. It shares no file position, so every worker may use it."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
@@ -65,7 +65,7 @@ class ShardReader:
 
 
 def record_of(data: bytes) -> dict[str, Any]:
-    """The table in a json member, empty where there is none."""
+    """The table in a json member; empty if there is none."""
     try:
         fields = json.loads(data) if data else {}
     except ValueError:  # UnicodeDecodeError is one
@@ -74,13 +74,13 @@ def record_of(data: bytes) -> dict[str, Any]:
 
 
 def caption_of(text: bytes, fields: dict[str, Any]) -> str:
-    """KEY.txt, else the record's "caption"; empty where neither says anything."""
+    """The caption: KEY.txt, else the record's "caption"; empty if both are empty."""
     said = text.decode("utf-8-sig", "replace").strip()
     return said or str(fields.get("caption") or "").strip()
 
 
 def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
-    """(key, spans) of each complete sample of one tar, and how many were left out."""
+    """([(key, spans)] of the complete samples of one tar, number of samples that were left out)."""
     found: dict[str, list[int]] = {}
     size = path.stat().st_size
     damaged = 0
@@ -110,7 +110,7 @@ def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
                     data = os.pread(raw.fileno(), member.size, member.offset_data)
                     if caption_of(data, {}) if column == 2 else caption_of(b"", record_of(data)):
                         captioned.add(key)
-            # tarfile takes a bad or a cut header for the end: there the end's empty blocks must be, and nothing else.
+            # tarfile takes a damaged header for the end. At the real end there are only empty blocks.
             raw.seek(tar.offset)
             if tar.offset >= size or any(block.strip(b"\0") for block in iter(lambda: raw.read(1 << 20), b"")):
                 damaged += 1
@@ -126,13 +126,13 @@ def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
 
 
 def index_place(shards: Sequence[Path], cache: Path) -> Path:
-    """Where the index of these shards is kept: under the hash of their names, sizes and times."""
+    """The path of the index of these shards; its name is a hash of their paths, sizes and times."""
     stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in shards]
     return cache / "index" / (hashlib.sha256(json.dumps([VERSION, stats]).encode()).hexdigest()[:16] + ".npz")
 
 
 def build_index(shards: Sequence[Path], cache: Path) -> Index:
-    """The index of these shards, kept in `cache`. Raises ConfigError if there is no usable sample."""
+    """The index of these shards. It is stored in `cache`. Raises ConfigError if there is no usable sample."""
     kept = index_place(shards, cache)
     if kept.is_file():
         with np.load(kept, allow_pickle=False) as arrays:

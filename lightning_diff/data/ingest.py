@@ -1,4 +1,4 @@
-"""A user's folder of pictures: PICTURE.png (jpg, jpeg, webp) beside PICTURE.txt, its caption (or captions, one a line)."""
+"""Reading a user's folder: PICTURE.png (jpg, jpeg, webp) beside PICTURE.txt, whose first line with text is the caption."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def folder_pictures(source: Path) -> list[Path]:
-    """The pictures of the folder that have a caption, in the order of their names. Raises ConfigError for none."""
+    """The pictures in the folder that have a caption, sorted by name. Raises ConfigError if there are none."""
     if not source.is_dir():
         raise ConfigError(f"data.source={source}: no such folder")
     pictures = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -36,7 +36,7 @@ def folder_pictures(source: Path) -> list[Path]:
 
 
 def folder_fingerprint(source: Path) -> str:
-    """Hash of the names, the sizes and the captions."""
+    """A hash of the pictures' names and sizes and of their captions."""
     h = hashlib.sha256()
     for p in folder_pictures(source):
         h.update(f"{p.relative_to(source)}\0{p.stat().st_size}\0".encode())
@@ -45,12 +45,12 @@ def folder_fingerprint(source: Path) -> str:
 
 
 def _is_test(index: int, total: int, test: int) -> bool:
-    """Spread `test` pictures evenly through the folder."""
+    """Whether picture `index` is a test picture. The `test` pictures are spread evenly through the folder."""
     return test > 0 and index * test // total != (index + 1) * test // total
 
 
 def split_files(pictures: list[Path], test: int) -> dict[str, list[Path]]:
-    """The pictures of each split. Raises ConfigError if testing would take all of them."""
+    """The pictures of each split. Raises ConfigError if no picture would be left for training."""
     if test >= len(pictures):
         raise ConfigError(f"data.test={test}: the folder has {len(pictures)} captioned pictures in all")
     tests = [_is_test(i, len(pictures), test) for i in range(len(pictures))]
@@ -61,8 +61,8 @@ def split_files(pictures: list[Path], test: int) -> dict[str, list[Path]]:
 
 
 def read_samples(source: Path, paths: list[Path], image_size: int) -> Iterator[Sample]:
-    """The samples of these pictures in the folder `source`. Those that cannot be read are named in the log, counted and
-    left out."""
+    """Yield the samples of these pictures in the folder `source`. A picture that cannot be read is named in the log, counted
+    and left out."""
     skipped = 0
     for number, path in enumerate(paths):
         captions = [line.strip() for line in path.with_suffix(".txt").read_text("utf-8-sig", "replace").splitlines()]

@@ -1,4 +1,4 @@
-"""Which samples make up step n: a pure function of (seed, step, batch), whatever the ranks, workers or restarts (law 1)."""
+"""The order of samples: a pure function of (seed, step, batch), independent of ranks, workers and restarts (law 1)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch.utils.data import Sampler
 
 @lru_cache(maxsize=2)
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
-    """The permutation of range(count) that is epoch `epoch`."""
+    """The order of the samples in an epoch: a permutation of range(count)."""
     return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(count)
 
 
 def sample_at(position: int, count: int, seed: int) -> int:
-    """The sample at a position of the endless stream of epochs."""
+    """The number of the sample at a position in the endless stream of epochs."""
     epoch, place = divmod(position, count)
     return int(epoch_order(count, seed, epoch)[place])
 
 
 class Batches(Sampler[list[tuple[int, int]]]):
-    """Batches of (position, sample) for one rank, from step `start` to `steps`.
+    """The batches of (position, sample) for one rank, from step `start` to `steps`.
 
-    Position p of the stream belongs to step p // batch; a rank takes its slice of each global batch. The length is that
-    of the whole run: Lightning counts the batches done before a restart as fetched.
+    Position p of the stream belongs to step p // batch, and each rank takes its slice of the global batch. The length
+    counts all steps of the run, because Lightning counts the batches before a restart as fetched.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A captioned picture, as every source of them gives it."""
+"""Sample: a captioned picture, as every source returns it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """`key` is its name in the shards, without a dot. `labels` holds what the *caption states*, as indices into the values
-    of the source's attributes. `hard_negative` is nearly the caption, and false of the picture: what a text encoder must
-    learn to tell apart."""
+    """A captioned picture. `key` is its name in the shards, without a dot. `labels` holds what the *caption states*, as
+    indices into the values of the source's attributes. `hard_negative` is almost the caption, but wrong for the picture; a
+    text encoder must learn to tell the two apart."""
 
     key: str
     picture: Image

@@ -1,4 +1,4 @@
-"""Writing WebDataset shards, and finding those that a user names."""
+"""Writing WebDataset shards, and finding the shards that a user names."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from typing import Any
 from ..config.errors import ConfigError
 from .sample import Sample
 
-Progress = Callable[[str, int, int], None]  # split, how many are done, of how many
+Progress = Callable[[str, int, int], None]  # (split, number of finished samples, number of all samples)
 
 
 def digest(value: Any) -> str:
-    """Twelve hexadecimal digits of the SHA-256 of a plain value."""
+    """The first twelve hexadecimal digits of the SHA-256 of a plain value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def is_remote(source: str) -> bool:
-    """Whether it is a URL, or a command."""
+    """Whether a source is a URL or a command (pipe:), not a local path."""
     return source.startswith("pipe:") or "://" in source
 
 
 def find_shards(source: str) -> list[Path]:
-    """The tar files of a folder, a file, or a brace pattern such as set/{000..012}.tar. Raises ConfigError for none."""
+    """The tar files that `source` names: a folder, a file, or a brace pattern such as set/{000..012}.tar.
+
+    Raises ConfigError if there are none."""
     import webdataset  # here, because it takes a second to import
 
     if is_remote(source):
@@ -47,8 +49,9 @@ def find_shards(source: str) -> list[Path]:
 
 
 def write_shards(samples: Iterable[Sample], folder: Path, split: str, size: int) -> int:
-    """Samples to `folder`/`split`-NNNNNN.tar, `size` a shard: KEY.png, KEY.txt, KEY.json. Returns how many. Raises
-    ConfigError for a key with a dot, which would end it."""
+    """Write samples to `folder`/`split`-NNNNNN.tar, `size` samples in each: KEY.png, KEY.txt, KEY.json. Returns their number.
+
+    Raises ConfigError for a key with a dot, because WebDataset ends a key at its first dot."""
     import webdataset
 
     count, writer = 0, None

@@ -1,1 +1,1 @@
-"""What would go wrong with a training here, and how to mend it."""
+"""The doctor: checks that find what would go wrong with a training on this machine, each with a remedy."""

@@ -1,4 +1,4 @@
-"""python -m lightning_diff.doctor experiment=base: what would go wrong with that training here, and how to mend it."""
+"""python -m lightning_diff.doctor experiment=base: find what would go wrong with that training here, and how to fix it."""
 
 from ..cli.commands import doctor_command
 

@@ -1,4 +1,4 @@
-"""What a config will cost, computed from it alone: memory, checkpoint, operations, and the bytes of the data."""
+"""The costs of a config, computed before the run: memory, checkpoint size, operations, and bytes of cached features."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ META = torch.device("meta")
 
 @dataclass
 class Costs:
-    """Bytes, unless another unit is said. What is not known without the data (a tower's vocabulary) is taken as large
-    as it can be."""
+    """The costs of a config, in bytes if no other unit is named. Sizes that depend on the data (the vocabulary of a CLIP
+    model) are taken at their maximum."""
 
     config: Config
 
@@ -46,7 +46,7 @@ class Costs:
 
     @cached_property
     def tower(self) -> dict[str, Any]:
-        """The text encoder that conditions, as a passport describes it."""
+        """The text encoder, as a passport describes it."""
         text = self.config.text
         towers = [self._first_tower(), *(other.described() for other in text.more)]
         return {"towers": towers, "join": text.join, "pooled": text.pooled} if text.more else towers[0]
@@ -62,7 +62,7 @@ class Costs:
 
     @cached_property
     def null(self) -> Condition:
-        """Of the shape of a caption, on the meta device."""
+        """A Condition with the shape of one caption, on the meta device."""
         long, wide, pooled = condition_shape(self.tower)
         with META:
             return Condition(torch.zeros(1, long, wide), torch.ones(1, long, dtype=torch.bool), torch.zeros(1, pooled))
@@ -78,12 +78,12 @@ class Costs:
 
     @cached_property
     def side(self) -> int:
-        """Of a latent."""
+        """Side length of a latent, in latent pixels."""
         return self.config.data.image_size // int(self.autoencoder.factor)
 
     @cached_property
     def net(self) -> dict[str, Any]:
-        """(The part, and its net) that is trained, as a passport describes it."""
+        """The component to train and its net, as a passport describes them."""
         c = self.config
         if c.task == "diffusion":
             learned = c.text.null == "learned"
@@ -105,7 +105,7 @@ class Costs:
 
     @cached_property
     def module(self) -> Trained:
-        """What is trained, on the meta device."""
+        """The LightningModule that is trained, on the meta device."""
         c, t = self.config, self.config.training
         with META:
             net: Any = self.make()
@@ -123,12 +123,12 @@ class Costs:
 
     @cached_property
     def step(self) -> Live:
-        """What a forward and a backward pass of a rank's batch make."""
+        """The tensors that a forward and a backward pass of one rank's batch make."""
         return fake_step(self.make, self._output, precision_of(self.config.training) == "bf16-mixed")
 
     @cached_property
     def memory(self) -> dict[str, int]:
-        """Of one rank, by what it is."""
+        """Memory of one rank: {what it holds: bytes}."""
         found = held_bytes(self.module, self.ranks)
         kept_elsewhere = self.gradients - self.gradients // self.ranks if self.config.training.strategy == "fsdp" else 0
         found["gradients and activations"] = self.step.peak - kept_elsewhere
@@ -137,7 +137,7 @@ class Costs:
         return found
 
     def _output(self, net: Any) -> Tensor:
-        """Of a forward pass of one rank's batch."""
+        """The output of a forward pass of one rank's batch."""
         c, b = self.config, self.rank_batch
         if c.task == "diffusion":
             a, n = self.autoencoder, self.null
@@ -153,7 +153,7 @@ class Costs:
         return net.image_features(pictures) @ net.model.encode_text(words).T
 
     def _tower_bytes(self) -> int:
-        """As float32, from the tables of its files."""
+        """Bytes of the text encoder in float32, from the tables of its files."""
         text, total = self.config.text, 0
         places = [locate_part("text", self.config).path, *(Path(other.weights) for other in text.more)]
         files = [f for place in places for f in _files(place)]
@@ -164,12 +164,12 @@ class Costs:
 
     @cached_property
     def flops(self) -> float:
-        """Operations of a training step of one sample."""
+        """Floating-point operations of a training step for one sample."""
         return step_flops(self.net["net"], self.null, int(self.autoencoder.latent_channels), self.side)
 
     @cached_property
     def sample(self) -> int:
-        """Of a sample in the caches of the frozen nets' features: float16, but for the mask."""
+        """Bytes of one sample in the caches of the frozen nets' features: float16, except the mask."""
         latent = 2 * int(self.autoencoder.latent_channels) * self.side**2
         tokens, mask, pooled = (x.numel() for x in (self.null.tokens, self.null.mask, self.null.pooled))
         return 2 * (latent + tokens + pooled) + mask

@@ -1,4 +1,4 @@
-"""What the doctor finds, and what its checks know of a run."""
+"""Finding, the result of one check of the doctor; and Patient, the run that is checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ OK, WARNING, WRONG = "ok", "warning", "wrong"
 
 @dataclass(frozen=True)
 class Finding:
-    """`level` is ok, warning (it will run, but not as it should) or wrong (it will not); what is not ok has a remedy."""
+    """The result of a check. `level` is ok, warning (it will run, but not well) or wrong (it will not run); a warning and a
+    wrong have a remedy."""
 
     what: str
     level: str
@@ -26,8 +27,8 @@ class Finding:
 
 @dataclass
 class Patient:
-    """A run before it is started. `scratch` is a folder beside the outputs that is gone afterwards; `rate` is what was
-    written there, bytes a second, once that has been measured."""
+    """A run before it is started. `scratch` is a folder beside the outputs that the doctor deletes at the end. `rate` is the
+    measured speed of writing there, in bytes per second; 0 before it is measured."""
 
     config: Config
     folder: Path
@@ -43,13 +44,13 @@ Check = Callable[[Patient], Finding]
 
 
 def number(name: str) -> int | None:
-    """Of an environment variable, where it holds one."""
+    """The number that an environment variable holds; None if it holds none."""
     value = os.environ.get(name, "")
     return int(value) if value.isdigit() else None
 
 
 def size(count: float) -> str:
-    """Bytes, for a reader."""
+    """A number of bytes as text for a reader."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1000:
             return f"{count:.3g} {unit}"
@@ -58,6 +59,6 @@ def size(count: float) -> str:
 
 
 def existing(place: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+    """The folder, or the nearest folder above it that exists."""
     place = place.absolute()
     return next(p for p in (place, *place.parents) if p.is_dir())

@@ -1,4 +1,4 @@
-"""What a run finds where it is started: ranks, GPUs, threads, SLURM's word, the file system, the network."""
+"""Checks of the machine: ranks, GPUs, threads, the SLURM job, the file system, clocks, the network."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ..ranks import rank_of
 from ..training.trainer import precision_of
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
 
-PROBE = 32 * 2**20  # bytes written to see how fast that is
-REACHED_IN = 5.0  # seconds
-SKEW = 2.0  # seconds between clocks that nothing here minds; make and rsync do beyond it
+PROBE = 32 * 2**20  # bytes written to measure the speed
+REACHED_IN = 5.0  # seconds to wait for a server
+SKEW = 2.0  # seconds between two clocks that are tolerated; with more, make and rsync go wrong
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def ranks(p: Patient) -> Finding:
-    """Whether as many processes were started as the config says, in the way that Lightning understands."""
+    """Whether the number of processes is that of the config, and whether Lightning will recognise how they were started."""
     t, what = p.config.training, "ranks"
     asked, world = f"training.devices={t.devices} training.nodes={t.nodes}", t.devices * t.nodes
     if "SLURM_JOB_ID" not in os.environ:
@@ -46,7 +46,7 @@ def ranks(p: Patient) -> Finding:
     interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
     if tasks > 1 and "SLURM_STEP_ID" not in os.environ:
         return Finding(what, WRONG, f"{has}, but python was started once", "start it with srun: srun python ...")
-    if tasks > 1 and interactive:  # Lightning takes such a job for a shell, and every task for the only one
+    if tasks > 1 and interactive:  # Lightning takes it for a shell, and each task for the only one
         found = f"{has}, of a job named {os.environ['SLURM_JOB_NAME']!r}: each task would train by itself"
         return Finding(what, WRONG, found, "srun --job-name=train python ...")
     if interactive or (tasks == 1 and "SLURM_STEP_ID" not in os.environ and nodes == t.nodes):
@@ -62,7 +62,7 @@ def ranks(p: Patient) -> Finding:
 
 
 def batch(p: Patient) -> Finding:
-    """Whether the ranks that there are share the batch."""
+    """Whether the batch can be divided among the ranks."""
     b = p.config.training.batch
     n = max(rank_of()[1], p.costs.ranks)
     if b % n:
@@ -72,6 +72,7 @@ def batch(p: Patient) -> Finding:
 
 
 def requeue(p: Patient) -> Finding:
+    """Whether SLURM allows the job to be requeued."""
     job, what = job_id(), "requeue"
     if job is None:
         return Finding(what, OK, "no SLURM job: what stops a run is followed by the same command")
@@ -88,7 +89,8 @@ def requeue(p: Patient) -> Finding:
 
 
 def time_left(p: Patient) -> Finding:
-    """A stop before the limit has to write a checkpoint; twice the time is left for other jobs on the same disks."""
+    """Whether a checkpoint can be written between the stop and the time limit. Twice its time is asked for, because other
+    jobs may use the same disks."""
     need = 2 * p.costs.checkpoint / p.rate + 10 if p.rate else 0.0
     left = seconds_left()
     says = f"a checkpoint takes about {need / 2 - 5:.0f} s at the {size(p.rate)}/s of this disk" if p.rate else ""
@@ -102,7 +104,7 @@ def time_left(p: Patient) -> Finding:
 
 
 def gpus(p: Patient) -> Finding:
-    """Whether torch, the driver and the GPUs that the config wants fit together."""
+    """Whether torch, the driver and the GPUs that the config needs fit together."""
     t, what = p.config.training, "GPU"
     wanted = t.accelerator == "gpu" or any(os.environ.get(n) for n in ("SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE"))
     built = f"torch {torch.__version__} for {f'CUDA {torch.version.cuda}' if torch.version.cuda else 'CPUs alone'}"
@@ -137,6 +139,7 @@ def gpus(p: Patient) -> Finding:
 
 
 def bf16(p: Patient) -> Finding:
+    """Whether the device has instructions for bf16, if the config uses it."""
     asked, what = precision_of(p.config.training), "precision"
     if asked != "bf16-mixed":
         return Finding(what, OK, str(asked))
@@ -146,10 +149,10 @@ def bf16(p: Patient) -> Finding:
 
 
 def threads(p: Patient) -> Finding:
-    """Whether the processes of this node fit its cores."""
+    """Whether the threads of this node's processes fit its cores."""
     t, what = p.config.training, "threads"
     bound, each = number("SLURM_CPUS_PER_TASK"), torch.get_num_threads()
-    cores, here = (bound, 1) if bound else (len(os.sched_getaffinity(0)), t.devices)  # a task of SLURM has its own
+    cores, here = (bound, 1) if bound else (len(os.sched_getaffinity(0)), t.devices)  # a SLURM task has its own cores
     said = f"{each} threads and {t.workers} workers for each of {here} ranks, {cores} cores"
     fit = max(1, cores // here - (t.workers if on_gpu(t.accelerator) else 0))
     if here * each > cores:
@@ -162,7 +165,7 @@ def threads(p: Patient) -> Finding:
 
 
 def file_system(p: Patient) -> Finding:
-    """Whether the outputs can be written, flushed and locked; how fast they are written."""
+    """Whether the outputs can be written, flushed and locked. Also measures the speed of writing."""
     what, place = "file system", existing(Path(p.config.outputs))
     remedy = "outputs=FOLDER on a disk that can"
     try:
@@ -183,7 +186,7 @@ def file_system(p: Patient) -> Finding:
 
 
 def shared_lock(p: Patient, name: str = "first-rank") -> Finding:
-    """Of a rank that is not the first, which holds that lock meanwhile."""
+    """Whether this rank sees the lock that the first rank holds at this time. For all ranks but the first."""
     try:
         lock(p.scratch / name, wait=False).close()
     except Held as e:
@@ -193,7 +196,8 @@ def shared_lock(p: Patient, name: str = "first-rank") -> Finding:
 
 
 def clock(p: Patient) -> Finding:
-    """Against the file system's, which is the same for all hosts of a job: so this compares them with each other too."""
+    """Compare this host's clock with the file system's. All hosts of a job share the file system, so this also compares the
+    hosts with each other."""
     probe = p.scratch / f"clock-{socket.gethostname()}-{os.getpid()}"
     before = time.time()
     probe.touch()
@@ -229,7 +233,7 @@ def _in_netrc(server: str) -> bool:
 
 
 def _unreachable(base: str) -> str:
-    """Why; empty if it answers, whatever it says. In a thread: looking up a name has no time limit of its own."""
+    """Why a server cannot be reached; empty if it answers anything. A thread asks, because a name look-up has no time limit."""
     said = [f"no answer in {REACHED_IN:g} s"]
 
     def ask() -> None:

@@ -1,5 +1,7 @@
-"""Before a job is submitted, or as its first two minutes: what would go wrong, and how to mend it. Trains nothing and
-leaves nothing behind."""
+"""Run the doctor's checks and print what they find, before a job is submitted or as its first two minutes.
+
+The doctor trains nothing and leaves no files behind.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,13 @@ from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, num
 from .machine import OF_EACH_RANK, OF_THE_FIRST, clock, file_system, shared_lock
 from .run import OF_THE_RUN
 
-OTHERS_COME_IN = 60.0  # seconds
+OTHERS_COME_IN = 60.0  # seconds that the ranks wait for each other
 COLOURS = {OK: "green", WARNING: "yellow", WRONG: "red"}
 ON_DISK: tuple[Check, ...] = (file_system, clock)
 
 
 def doctor(config: Config, folder: Path) -> bool:
-    """Prints what it finds, in the first rank. Returns whether nothing is wrong."""
+    """Run all checks; the first rank prints the findings. Returns whether nothing is wrong."""
     rank, count = _ranks()
     place = existing(Path(config.outputs))
     if rank:
@@ -53,13 +55,14 @@ def doctor(config: Config, folder: Path) -> bool:
 
 
 def _ranks() -> tuple[int, int]:
-    """(rank, ranks) of the processes that are there: a batch script that lacks srun has started one, whatever it says."""
+    """(rank, number of ranks) of the processes that run. Without srun a batch script starts only one, whatever SLURM's
+    variables say."""
     together = "WORLD_SIZE" in os.environ or "SLURM_STEP_ID" in os.environ
     return rank_of() if together else (0, 1)
 
 
 def _all(checks: Iterable[Check], patient: Patient) -> list[Finding]:
-    """What each check finds. One that fails has found something too, and does not hide the others."""
+    """The findings of these checks. An error in a check becomes a finding, and the other checks still run."""
     found = []
     for check in checks:
         try:
@@ -78,7 +81,7 @@ def _name(check: Check) -> str:
 
 
 def _without_scratch(config: Config, folder: Path, place: Path, error: OSError) -> list[Finding]:
-    """Nothing can be written where the outputs are to be: what can be found all the same."""
+    """The findings if the outputs cannot be written: this error, and the checks that do not need the disk."""
     remedy = "outputs=FOLDER where this user may write, or make room"
     with tempfile.TemporaryDirectory() as elsewhere:
         patient = Patient(config, folder, Path(elsewhere))
@@ -88,7 +91,7 @@ def _without_scratch(config: Config, folder: Path, place: Path, error: OSError) 
 
 @contextmanager
 def _scratch(place: Path, ranks: int) -> Iterator[Path]:
-    """A folder beside the outputs, gone afterwards; known to all ranks by its name."""
+    """A folder beside the outputs, deleted at the end. All ranks know its name."""
     if ranks == 1:
         scratch = Path(tempfile.mkdtemp(prefix=".doctor-", dir=place))
     else:
@@ -106,7 +109,7 @@ def _shared_scratch(place: Path) -> Path:
 
 
 def _tell_the_first(config: Config, folder: Path, scratch: Path, rank: int) -> None:
-    """What this rank finds, into the first one's folder; it has no word of its own."""
+    """Write the findings of this rank into the first rank's folder. Only the first rank prints."""
     until = time.monotonic() + OTHERS_COME_IN
     while not (scratch / "ready").is_file():
         if time.monotonic() > until:
@@ -116,11 +119,11 @@ def _tell_the_first(config: Config, folder: Path, scratch: Path, rank: int) -> N
     try:
         write_text(scratch / f"rank-{rank}.json", json.dumps([socket.gethostname(), [astuple(f) for f in found]]))
     except OSError:
-        return  # the first one has waited long enough, or says itself that nothing can be written
+        return  # the first rank no longer waits, or reports itself that nothing can be written
 
 
 def _of_the_others(scratch: Path, count: int) -> list[Finding]:
-    """What the other ranks found that is not ok, each finding once."""
+    """The warnings and errors of the other ranks, each finding once."""
     if count == 1:
         return []
     files = {rank: scratch / f"rank-{rank}.json" for rank in range(1, count)}
@@ -153,12 +156,12 @@ def _show(findings: list[Finding]) -> None:
         table.add_row(f"[{COLOURS[f.level]}]{f.level}[/]", f.what, *(_plain(x) for x in (f.found, f.remedy)))
     console = Console()
     if not console.is_terminal:
-        console = Console(width=number("COLUMNS") or 160)  # a job's log is no 80 columns wide
+        console = Console(width=number("COLUMNS") or 160)  # a job's log is wider than 80 columns
     console.print(table)
     counts = {level: sum(f.level == level for f in findings) for level in (WRONG, WARNING)}
     console.print(f"{counts[WRONG]} wrong, {counts[WARNING]} warnings, of {len(findings)} findings", highlight=False)
 
 
 def _plain(text: str) -> str:
-    """Brackets are no markup."""
+    """Escape brackets, which rich would read as markup."""
     return text.replace("[", "\\[")

@@ -1,4 +1,4 @@
-"""What a run is made of: its data, its weights, its folder, and room for it in memory and on the disk."""
+"""Checks of the run: its data, its weights, its folder, and whether memory and disk are large enough."""
 
 from __future__ import annotations
 
@@ -26,15 +26,14 @@ from ..training.features import manifests
 from ..training.trainer import LAST
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
 
-LOOKED_AT = (
-    8  # shards that are indexed, where that has not been done yet, and the others that a picture is read of: 8 times
-)
-PROCESS = 2**30  # bytes that python and torch take by themselves, about
-FULL = 0.85  # of the memory: what is counted are tensors, and allocators leave gaps between them
+# Number of shards to index if there is no index yet. Of 8 times as many shards, the first picture is read.
+LOOKED_AT = 8
+PROCESS = 2**30  # bytes that python and torch need by themselves, roughly
+FULL = 0.85  # share of the memory: only tensors are counted, and allocators leave gaps between them
 
 
 def memory(p: Patient) -> Finding:
-    """One rank's tensors, counted on fake ones, against what the device has left."""
+    """Whether the tensors of one rank fit into the free memory. They are counted with fake tensors."""
     parts, t = p.costs.memory, p.config.training
     total = sum(parts.values())
     listed = ", ".join(f"{name} {size(count)}" for name, count in parts.items())
@@ -56,12 +55,12 @@ def memory(p: Patient) -> Finding:
 def _free_memory() -> int:
     table = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     free = int(table["MemAvailable"].split()[0]) * 1024
-    granted = number("SLURM_MEM_PER_NODE")  # MiB; 0 is all of the node's
+    granted = number("SLURM_MEM_PER_NODE")  # MiB; 0 means all memory of the node
     return min(free, granted * 2**20) if granted else free
 
 
 def _index(p: Patient, shards: list[Path]) -> tuple[Index, int]:
-    """(The index of the shards, how many of them it covers): the kept one, or one of the first few."""
+    """(index, number of shards that it covers): the stored index, or a new index of the first few shards."""
     cache = Path(p.config.cache)
     if index_place(shards, cache).is_file():
         return build_index(shards, cache), len(shards)
@@ -69,7 +68,7 @@ def _index(p: Patient, shards: list[Path]) -> tuple[Index, int]:
 
 
 def data(p: Patient) -> Finding:
-    """Whether the pictures are there, or can be made, and can be read: the first of each shard."""
+    """Whether the pictures exist, or can be made, and can be read. Reads the first picture of many shards."""
     what = "data"
     found = p.config.data.prepared(Path(p.config.cache))
     if found is None:
@@ -98,7 +97,7 @@ def data(p: Patient) -> Finding:
 
 
 def _to_be_made(source: SampleSource) -> Finding:
-    """Of pictures that are no shards yet: how many, and whether their own files can be read."""
+    """The finding for pictures that are not yet in shards: their number, and whether their files can be read."""
     counts = {split: count for split, _, count in source.splits()}
     said = f"{sum(counts.values())} captioned pictures of {source.words}, {counts['test']} of them for testing, will be made"
     said += " into shards first"
@@ -118,7 +117,7 @@ def _opens(picture: bytes) -> bool:
 
 
 def weights(p: Patient) -> Finding:
-    """Where each frozen part comes from, and what the run starts from."""
+    """Where the weights of each frozen component come from, and the weights that the run starts from."""
     c, what = p.config, "weights"
     said: list[str] = []
     for part in needed_parts(c, c.evaluation.enabled) if c.task == "diffusion" else ():
@@ -147,7 +146,7 @@ def weights(p: Patient) -> Finding:
 
 
 def run_folder(p: Patient) -> Finding:
-    """New, unfinished, finished, in use, or another run's."""
+    """Whether the run folder is new, unfinished, finished, in use, or holds another run."""
     what, steps = "run folder", p.config.training.steps
     if not (p.folder / "config.yaml").is_file():
         return Finding(what, OK, f"{p.folder}: new")
@@ -167,8 +166,8 @@ def run_folder(p: Patient) -> Finding:
 
 
 def disk(p: Patient) -> Finding:
-    """A checkpoint is written beside the last one, so twice its size is needed; and so are the caches of features, which
-    are put together from blocks."""
+    """Whether the disks have room. A checkpoint is written beside the last one, so it needs twice its size. A cache of
+    features is assembled from blocks, so it needs twice its size too."""
     c, outputs, cache = p.config, existing(Path(p.config.outputs)), existing(Path(p.config.cache))
     checkpoint, what = p.costs.checkpoint, "disk"
     free, need = shutil.disk_usage(outputs).free, 2 * checkpoint
@@ -176,7 +175,7 @@ def disk(p: Patient) -> Finding:
     if free < need:
         return Finding(what, WRONG, found, "make room, or outputs=FOLDER on a larger disk")
     if c.training.ema_every:
-        averages = p.costs.gradients * c.training.steps // c.training.ema_every  # two, of half the width
+        averages = p.costs.gradients * c.training.steps // c.training.ema_every  # two averages in half precision
         found += f"; averages every {c.training.ema_every} steps, {size(averages)} in all"
         need += averages
         if free < need:
@@ -197,7 +196,7 @@ def same_disk(*places: Path) -> bool:
 
 
 def _over_quota() -> str:
-    """What `quota` says of file systems where more is used than allowed; empty where it is not installed."""
+    """The output of `quota` for file systems above their quota; empty if the command is not installed."""
     try:
         return " ".join(subprocess.run(["quota", "-q"], capture_output=True, text=True, timeout=10).stdout.split())
     except (OSError, subprocess.SubprocessError):
@@ -205,7 +204,7 @@ def _over_quota() -> str:
 
 
 def _cache_to_come(p: Patient) -> int:
-    """Bytes of the frozen nets' features that are not there yet, as far as that can be told."""
+    """Bytes of the frozen nets' features that are not yet cached, as far as this is known."""
     c = p.config
     if c.task != "diffusion":
         return 0

@@ -1,1 +1,1 @@
-"""From a config to a trained and measured run: the config is turned into objects here."""
+"""Training and measuring of a run. This room turns the config into objects for the rooms below."""

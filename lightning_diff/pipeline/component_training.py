@@ -1,4 +1,4 @@
-"""Training of a frozen component: an autoencoder, a text tower, a judging tower, an attribute classifier."""
+"""Training of the frozen components: autoencoder, text encoder, judge and attribute classifier."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ from ..training.modules.contrastive import ContrastiveModule
 from ..training.trainer import LAST, fit
 from .run import Run
 
-SEEING = SHIPPED / "still_life" / PARTS / "text.safetensors"  # whose picture half is the perceptual distance's net
+# The CLIP model whose image tower computes the perceptual distance.
+PERCEPTUAL_CLIP = SHIPPED / "still_life" / PARTS / "text.safetensors"
 
 
 def train_component(run: Run) -> None:
-    """Train one of the frozen components, or go on with it, and write its weights with their passport."""
+    """Train a frozen component, or continue its training, and write its weights with their passport."""
     config = run.config
     path = run.folder / WEIGHTS
     if path.is_file():
@@ -44,7 +45,7 @@ def train_component(run: Run) -> None:
     train_set = pictures(source, cache, "train", heads)
     assert train_set is not None
     torch.manual_seed(config.seed)
-    part, description, module = _module(config, train_set)
+    component, description, module = _module(config, train_set)
     size = sum(p.numel() for p in module.net.parameters())
     say(f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {len(train_set)} pictures, in {run.folder}")
     if config.init_from and not (run.folder / LAST).is_file():
@@ -58,7 +59,7 @@ def train_component(run: Run) -> None:
     held_out = pictures(source, cache, "test", heads) or train_set
     metrics = measure(net, train_set, held_out, source.unsaid)
     passport = {
-        "part": part,
+        "part": component,
         "net": description,
         "data": source.identity,
         "config": asdict(config),
@@ -68,11 +69,11 @@ def train_component(run: Run) -> None:
     }
     save_weights(path, net.state_dict(), passport, half=True)
     run.record.write("weights", config.training.steps, **metrics)
-    say(f"{part}: {json.dumps(metrics)}; weights in {path}")
+    say(f"{component}: {json.dumps(metrics)}; weights in {path}")
 
 
 def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], Trained]:
-    """(the part's name, what builds its net again, its LightningModule)."""
+    """(name of the component, description that rebuilds its net, its LightningModule)."""
     t, seed = config.training, config.seed
     if config.task == "autoencoder":
         net = autoencoder_net(config.autoencoder)
@@ -80,7 +81,7 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], T
         a = config.autoencoder
         perceptual: Any = None
         if a.perceptual:
-            perceptual = Lpips(Path(a.lpips_weights)) if a.lpips_weights else TowerDistance(load_part(SEEING))
+            perceptual = Lpips(Path(a.lpips_weights)) if a.lpips_weights else TowerDistance(load_part(PERCEPTUAL_CLIP))
         return "autoencoder", net, AutoencoderModule(built, t, seed, a, perceptual)  # type: ignore[arg-type]
     if config.task == "attributes":
         net = {"heads": {name: len(values) for name, values in config.data.attributes.items()}}

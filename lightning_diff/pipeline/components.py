@@ -1,5 +1,8 @@
-"""The frozen components of a run (autoencoder, text tower, judging tower, attribute classifier): which weights they have, and
-the run's own copy of them. Looking one up trains nothing: stages.py does that first."""
+"""The frozen components of a run (autoencoder, text encoder, judge, attribute classifier): where their weights are, and the
+run's own copies of them.
+
+Nothing is trained here: stages.py first trains the components that are missing.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,19 @@ from ..files import whole_file
 from ..models.build import autoencoder_net, build, kind_of, start_from
 from ..nets.weights import has_passport, read_passport, save_weights
 
-HEAD_START = 0.2  # the share of its steps that an autoencoder still needs when it starts from one of other pictures
+HEAD_START = 0.2  # the share of its steps that an autoencoder needs if it starts from one of other pictures
 EXPERIMENTS = {"autoencoder": "autoencoder", "text": "contrastive", "judge": "judge", "attributes": "attributes"}
 NAMES = {
     "autoencoder": "autoencoder",
-    "text": "text tower",
-    "judge": "judging tower",
+    "text": "text encoder",
+    "judge": "judge",
     "attributes": "attribute classifier",
 }
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a part's weights are, and whose they are; or where they will be, when its `recipe` has been trained there."""
+    """The path of a component's weights and their `origin`. If `recipe` is given, its training writes them to that path."""
 
     path: Path
     origin: str
@@ -39,8 +42,8 @@ class Place:
 
 
 def locate_part(part: str, config: Config) -> Place:
-    """The weights of a part for this config's data: the file given, the shipped one if it was trained on such data, or
-    else one that is trained first."""
+    """Find the weights of a component for this config's data: the given file, else the shipped file if it was trained on such
+    data, else a file that a training writes first."""
     given = {"autoencoder": config.autoencoder.weights, "text": config.text.weights}.get(part, "auto")
     if given != "auto":
         return Place(Path(given), "given")
@@ -61,7 +64,7 @@ def locate_part(part: str, config: Config) -> Place:
 
 
 def _same_net(part: str, config: Config, passport: dict[str, Any]) -> bool:
-    """Whether it has the sizes that this config asks for."""
+    """Whether the net of a passport has the sizes that this config asks for."""
     net = passport["net"]
     if part == "autoencoder":
         return bool({**net, "kind": kind_of(net)} == autoencoder_net(config.autoencoder))
@@ -72,8 +75,8 @@ def _same_net(part: str, config: Config, passport: dict[str, Any]) -> bool:
 
 
 def _same_recipe(part: str, config: Config, passport: dict[str, Any]) -> bool:
-    """Whether an autoencoder was trained for the errors that this config counts. What its passport does not know of was
-    not there yet."""
+    """Whether an autoencoder was trained with the loss terms of this config. A term that its passport does not name did
+    not exist yet: it had its default. True for other components."""
     if part != "autoencoder":
         return True
     had = {**asdict(named("autoencoder", kind_of(passport["net"]))()), **passport["config"]["autoencoder"]}
@@ -81,7 +84,7 @@ def _same_recipe(part: str, config: Config, passport: dict[str, Any]) -> bool:
 
 
 def part_config(part: str, config: Config) -> Config:
-    """The config of a part's own experiment on this config's data; a judge gets other pictures where they can be made."""
+    """The config that trains a component on this config's data. A judge gets other pictures, if others can be made."""
     recipe = compose_config([f"experiment={EXPERIMENTS[part]}"])
     relative = SHIPPED / "still_life" / PARTS / f"{part}.safetensors"
     fits = part == "autoencoder" and relative.is_file() and _same_net(part, config, read_passport(relative))
@@ -110,7 +113,7 @@ def part_config(part: str, config: Config) -> Config:
 
 
 def check_part(part: str, path: Path) -> None:
-    """Raises ConfigError for the weights of another part. A tower may do either of a tower's jobs."""
+    """Raises ConfigError if `path` holds another component. A CLIP model may serve as text encoder and as judge."""
     found = read_passport(path).get("part")
     if found != part and {found, part} != {"text", "judge"}:
         raise ConfigError(
@@ -119,9 +122,9 @@ def check_part(part: str, path: Path) -> None:
 
 
 def place_part(part: str, config: Config, folder: Path) -> Path:
-    """The run's own copy of a part (a link where the file system allows), so that the run folder is enough to sample
-    from it. Weights of an open_clip model and of other autoencoders are given a passport. Raises ConfigError when the
-    file is not that part; what has to be trained is there already."""
+    """Make the run's own copy of a component (a link if the file system allows it), so that sampling needs only the run
+    folder. Weights of an open_clip model or of a foreign autoencoder get a passport. A component that must be trained has
+    to exist already. Raises ConfigError if the file is not this component."""
     placed = folder / PARTS / f"{part}.safetensors"
     if placed.is_file():
         return placed
@@ -153,7 +156,7 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
 
 
 def needed_parts(config: Config, measured: bool) -> tuple[str, ...]:
-    """The frozen components that training uses and, where the run is `measured`, evaluation."""
+    """The frozen components that training uses and, if the run is `measured`, those that evaluation uses."""
     judges: tuple[str, ...] = ()
     if measured:
         judges = ("judge", "attributes") if config.data.attributes else ("judge",)

@@ -1,4 +1,4 @@
-"""Whether this machine can do what is asked of it, said before anything is allocated."""
+"""Check, before anything is allocated, that this machine has the GPUs and the memory that a config needs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..nets.unet import Condition
 from ..ranks import rank_of
 
 GIB = 2**30
-TRAINED = 20  # bytes of a trained number: itself, its gradient, two moments, its average
+TRAINED = 20  # bytes of a trained parameter in float32: itself, its gradient, two moments, its EMA
 
 
 def check_machine(config: Config) -> None:
-    """Raises ConfigError."""
+    """Raises ConfigError if GPUs, processes or memory are missing."""
     t = config.training
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if t.accelerator == "gpu" and not gpus:
@@ -44,8 +44,9 @@ def _memory() -> int:
 
 
 def least_memory(config: Config) -> float:
-    """Bytes of a rank below which no training of this net can be: its numbers, and what its first layers keep of a batch.
-    Much more may be needed; this is to refuse what cannot be."""
+    """Bytes that a training of this net needs on a rank at least: the parameters, and the activations of the first layers.
+
+    The training may need much more. This bound only refuses what is impossible."""
     t, size = config.training, config.data.image_size
     samples = t.batch / (t.devices * t.nodes)
     if config.task == "diffusion":
@@ -62,15 +63,16 @@ def least_memory(config: Config) -> float:
     return tower * TRAINED + samples * picture * 4
 
 
-def numbers_of(part: str, config: Config) -> int:
-    """Parameters of the net, made without memory; of the denoising net for captions of the least shape that `text` has."""
+def numbers_of(component: str, config: Config) -> int:
+    """Number of parameters of a net, which is made without memory. The denoising net gets captions of the smallest shape that
+    `text` allows."""
     meta = torch.device("meta")
     net: dict[str, Any] = autoencoder_net(config.autoencoder)
-    if part == "net":
+    if component == "net":
         long, wide, pooled = config.text.least_shape()
         token = torch.empty(1, long, wide, device=meta)
         null = Condition(token, token[..., 0] > 0, torch.empty(1, pooled, device=meta))
         learned = config.text.null == "learned"
         net = denoising_net(config.net, config.autoencoder, null, learned, config.objective)
     with meta:
-        return sum(p.numel() for p in build({"part": part, "net": net}).parameters())
+        return sum(p.numel() for p in build({"part": component, "net": net}).parameters())

@@ -1,4 +1,4 @@
-"""Training of the denoising net: cached features, the net, its weights with a passport."""
+"""Training of the denoising net on cached features. It ends with the weights and their passport."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from .sweep import combination, evaluation_setup
 
 
 def train_net(run: Run) -> None:
-    """Train the denoising net on the features of the frozen components, or go on with it, and write its weights with their
-    passport."""
+    """Train the denoising net on the features of the frozen components, or continue its training, and write its weights with
+    their passport."""
     config, folder = run.config, run.folder
     frozen = frozen_nets(config.data, Path(config.cache), folder / PARTS, device_of(config.training.accelerator))
     autoencoder, tower, features = frozen.autoencoder, frozen.tower, frozen.features
@@ -60,7 +60,7 @@ def train_net(run: Run) -> None:
     if not first_rank():
         wait_for(folder / WEIGHTS)
         return
-    if config.training.strategy == "fsdp":  # this rank has parts; the checkpoint has all
+    if config.training.strategy == "fsdp":  # this rank has only shards of the net; the checkpoint has all of it
         module = _module(config, folder, net, null)
         fit(module, features, config.training, config.seed, folder, run.record, console, mirror, title)
     passport = {
@@ -80,7 +80,7 @@ def train_net(run: Run) -> None:
 
 
 def _module(config: Config, folder: Path, described: dict[str, Any], null: Condition) -> DiffusionModule:
-    """The net as it begins, for training."""
+    """Build the net with its initial weights, and the LightningModule that trains it."""
     torch.manual_seed(config.seed)
     net: Any = build({"part": "net", "net": described})
     if learned := getattr(net, "null", None):

@@ -1,4 +1,4 @@
-"""The config, spent: the objects that it means, for the rooms below."""
+"""Turn the config into the objects that the rooms below take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def path_of(o: Objective) -> DiffusionPath:
 
 
 def model_of(config: Config, folder: Path, ema: float = 0.0) -> TextToImage:
-    """The model of a run folder, drawing as the config says. Raises ConfigError."""
+    """Load the model of a run folder, with the sampler and the guider of the config. Raises ConfigError."""
     t = config.training
     return load_model(
         folder,

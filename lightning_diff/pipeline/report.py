@@ -1,4 +1,4 @@
-"""report.html of a run, or of several side by side: gathered from the run folders alone."""
+"""report.html of one run, or of several runs side by side. It is made only from the run folders."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ..tracking.report import data_uri, thinned, write_report
 
 KEPT = Path("samples") / "kept.safetensors"
 SAID = KEPT.with_suffix(".json")
-SHOWN = 8  # pictures beside the slider
+SHOWN = 8  # number of pictures beside the slider
 FREE_COLUMNS = ("passport", "behind_low", "behind_high", "guider", "sampler", "ema")
-SPREAD = ("fid", "clip_score", "accuracy")  # over several trainings
+SPREAD = ("fid", "clip_score", "accuracy")  # columns whose mean and deviation over several trainings are shown
 
 
 def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale: float, split: str) -> None:
-    """What the report shows besides the sweep: one denoising, reconstructions, what the model was trained on."""
-    film = list(model.film(captions[0], run.config.evaluation.seed * 2**32, scale))
+    """Save what the report shows besides the sweep: one sampling trajectory, reconstructions, and training pictures."""
+    trajectory = list(model.film(captions[0], run.config.evaluation.seed * 2**32, scale))
     source, cache = run.config.data, Path(run.config.cache)
     held_out, train = (pictures(source, cache, s) for s in (split, "train"))
     assert held_out is not None and train is not None
@@ -38,7 +38,7 @@ def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale
     with torch.no_grad():
         unit = to_unit(real.images).to(model.device)
         rebuilt = to_pixels(model.autoencoder.decode(model.autoencoder.encode(unit).mean)).cpu()
-    noisy, guess = (torch.stack(frames) for frames in zip(*film, strict=True))
+    noisy, guess = (torch.stack(frames) for frames in zip(*trajectory, strict=True))
     kept = {"noisy": noisy, "guess": guess, "real": real.images, "rebuilt": rebuilt, "contact": seen.images}
     save_arrays(run.folder / KEPT, kept)
     said = {"prompts": list(captions[:SHOWN]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
@@ -46,9 +46,9 @@ def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale
 
 
 def make_report(folders: Sequence[Path], out: Path) -> Path:
-    """Of several runs also their rows as tables, beside it.
+    """Write the report of these runs to `out`. For several runs also write their rows as tables beside it.
 
-    Raises ConfigError for a folder without a run, and where the runs' numbers may not stand on one axis."""
+    Raises ConfigError for a folder without a run, and for runs whose numbers cannot be compared."""
     for folder in folders:
         if not (folder / "config.yaml").is_file():
             raise ConfigError(f"{folder}: no run in it (no config.yaml); run=outputs/NAME")
@@ -83,7 +83,7 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
 
 
 def report_runs(folders: Sequence[Path]) -> Path:
-    """The report of a run in its folder, or of several, beside their folders."""
+    """Write the report of one run into its folder, or the report of several runs beside their folders."""
     if len(folders) == 1:
         place = make_report(folders, folders[0] / "report.html")
     else:
@@ -106,7 +106,7 @@ def _row(prefix: str, row: Row, best: bool, shown: Mapping[str, Any]) -> dict[st
 
 
 def _spread(runs: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
-    """A chart a number: its mean over the trainings, and a standard deviation to either side."""
+    """One chart for each column of SPREAD: the mean over the trainings, plus and minus one standard deviation."""
     rows = spread(runs)
     charts = []
     for key in (k for k in SPREAD if rows and k in rows[0]):
@@ -173,8 +173,8 @@ def _kept(folders: Sequence[Path]) -> dict[str, Any]:
             continue
         kept, said = read_arrays(folder / KEPT), json.loads((folder / SAID).read_text())
         uris = {name: [data_uri(p) for p in pixels.numpy()] for name, pixels in kept.items()}
-        film = {"caption": said["film"], "scale": said["scale"], "noisy": uris["noisy"], "guess": uris["guess"]}
-        found["films"].append(film)
+        trajectory = {"caption": said["film"], "scale": said["scale"], "noisy": uris["noisy"], "guess": uris["guess"]}
+        found["films"].append(trajectory)
         found["captions"] = found["captions"] or said["prompts"]
         found["rebuilt"] = found["rebuilt"] or list(zip(uris["real"], uris["rebuilt"], strict=True))
         found["contact"] = found["contact"] or list(zip(uris["contact"], said["contact"], strict=True))

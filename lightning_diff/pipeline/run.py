@@ -1,4 +1,4 @@
-"""A run's folder: its config, its record, its console, its mirrors."""
+"""The folder of a run, with its lock, config, record and trackers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..tracking.mirrors import Mirrors
 from ..tracking.record import Record
 from .tracked import tracked_run
 
-# What may differ when the same folder is trained on: where it runs and what is done afterwards.
+# Keys that may change when a run is continued: they say where it runs, and what is done after the training.
 FREE = (
     *("version", "outputs", "cache", "name", "part_steps", "init_from", "pins", "plugins"),
     *("sampler", "guidance", "evaluation", "tracking"),
@@ -43,15 +43,17 @@ FREE_TRAINING = (
 
 
 class Run:
-    """Claims the folder for this config, until the end of a `with`. Raises ConfigError if it holds a run of another one, or
-    if another process is at it (`wait`: waits for that one, if this process is the run's only rank)."""
+    """Locks a folder for the run of this config, until the end of a `with`.
+
+    Raises ConfigError if the folder holds a run of another config, or if another process uses it. With `wait` it waits for
+    that process instead, if this process is the run's only rank."""
 
     def __init__(self, config: Config, folder: Path, job: str = "train", wait: bool = False) -> None:
         self.config, self.folder, self.job = config, folder, job
         logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=console, show_path=False)], force=True)
         STOP.install()
         if first_rank():
-            set_alarm()  # the others are told: SLURM need not be asked by each of them
+            set_alarm()  # the other ranks are told, so only this one asks SLURM
             try:
                 self._lock = lock(folder / "lock", wait and rank_of()[1] == 1)
             except Held as e:
@@ -67,7 +69,7 @@ class Run:
 
     @property
     def mirror(self) -> Mirrors:
-        """Opened when first used: W&B takes seconds to start."""
+        """The trackers. They are opened at the first use, because W&B takes seconds to start."""
         if self._mirrors is None:
             trackers = self.config.tracking.trackers if first_rank() else []
             self._mirrors = Mirrors(trackers, tracked_run(self.config, self.folder, self.job))
@@ -77,7 +79,7 @@ class Run:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        """The job goes back into its queue before the mirrors are flushed, which may take longer than SLURM grants."""
+        """Requeue an interrupted job first, then close the trackers: flushing them may take longer than SLURM allows."""
         if isinstance(error, Interrupted):
             hand_back(error)
         if self._mirrors is not None:

@@ -1,4 +1,4 @@
-"""The runs of a folder with their best numbers, in the terminal."""
+"""A table of the runs in a folder, with their best numbers, for the terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COLUMNS = ("run", "state", "step", "loss", "best w", "FID", "CLIP score", "obeye
 
 
 def list_runs(outputs: Path) -> None:
-    """Newest last. Raises ConfigError when there are none."""
+    """Print the table of all runs in `outputs`, the newest last. Raises ConfigError if there are none."""
     began = {p.parent: p.stat().st_mtime for name in (slurm.JOB, "config.yaml") for p in outputs.glob(f"*/{name}")}
     if not began:
         raise ConfigError(f"outputs={outputs}: no runs in it; python train.py experiment=base makes one")
@@ -34,7 +34,7 @@ def list_runs(outputs: Path) -> None:
 
 
 def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str]) -> Table:
-    """A row a run, with what SLURM says of those that it was given."""
+    """A table with one row for each run. `jobs` holds the SLURM job and its state, for runs that have one."""
     first = [Column(COLUMNS[0], overflow="fold", min_width=16), *([Column("job", min_width=9)] if jobs else [])]
     table = Table(*first, *COLUMNS[1:])
     for folder in folders:
@@ -45,7 +45,7 @@ def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str]) -> Table:
 
 
 def is_finished(config: Config, folder: Path) -> bool:
-    """Whether the same command would find nothing to do: weights, and what was asked to be measured of them."""
+    """Whether the same command would do nothing: the weights and all asked measurements are there."""
     if not (folder / WEIGHTS).is_file():
         return False
     if config.task != "diffusion" or not config.evaluation.enabled:
@@ -56,7 +56,7 @@ def is_finished(config: Config, folder: Path) -> bool:
 
 
 def _jobs(folders: Sequence[Path]) -> dict[Path, str]:
-    """The jobs that the runs were given, and how they are if SLURM can be asked and remembers."""
+    """The job of each run that has one, with its state if SLURM answers and still knows the job."""
     given = {folder: job for folder in folders if (job := slurm.job_of(folder))}
     try:
         now = slurm.states(given.values())
@@ -67,7 +67,7 @@ def _jobs(folders: Sequence[Path]) -> dict[Path, str]:
 
 @cache
 def _cells(folder: Path, stamp: int) -> list[str]:
-    """`stamp` says of when: a table that is shown again and again reads what has changed."""
+    """The cells of a run's row. They are cached; `stamp` is the time of its record, so a live table reads only changed runs."""
     record = Record(folder)
     curve, (rows, _) = record.curve(), study_rows(folder)
     last: Any = curve[-1] if curve else {}

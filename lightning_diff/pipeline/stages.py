@@ -1,4 +1,4 @@
-"""The stages of a run, in their order: the frozen components that it needs, its training, its sweep with the report."""
+"""The stages of a run, in order: train its missing frozen components, train its net, run the sweep and the report."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from .sweep import sweep_stage
 
 
 def train(config: Config, folder: Path, wait: bool = False) -> None:
-    """Train (or go on with) the run of this folder, then evaluate it if the config says so; what is done already is passed
-    over. If another process is at it: `wait` for it, or raise ConfigError."""
+    """Train the run of this folder, or continue it, then evaluate it if the config says so. Finished stages are skipped.
+
+    If another process uses the folder: `wait` for it, or raise ConfigError."""
     check_machine(config)
     with Run(config, folder, wait=wait) as run:
         if config.task != "diffusion":
@@ -31,7 +32,7 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
 
 
 def evaluate(configs: Sequence[Config], folder: Path) -> None:
-    """The sweep of a finished run, with the overrides of the command; of several configs one after the other."""
+    """Run the sweep of a finished run, for each of these configs in turn."""
     for config in configs[1:]:
         refuse_another(folder, config)
     with Run(configs[0], folder, "evaluate") as run:
@@ -40,8 +41,7 @@ def evaluate(configs: Sequence[Config], folder: Path) -> None:
 
 
 def train_missing(part: str, config: Config) -> Path:
-    """The weights of a component, trained now if they have to be. Raises ConfigError when a given file is not that
-    component."""
+    """The path of a component's weights. They are trained now if they are missing. Raises ConfigError."""
     place = locate_part(part, config)
     if place.recipe is not None and not place.path.is_file():
         folder = place.path.parent
@@ -51,7 +51,7 @@ def train_missing(part: str, config: Config) -> Path:
 
 
 def place_components(parts: Iterable[str], config: Config, folder: Path) -> None:
-    """The run's own copies of its frozen components, each trained first if it has to be."""
+    """Make the run's own copies of these frozen components. A missing component is trained first."""
     for part in parts:
         if not (folder / PARTS / f"{part}.safetensors").is_file():
             train_missing(part, config)

@@ -1,4 +1,4 @@
-"""The sweep of a run: its config becomes the objects that evaluation takes; then come the report and the mirrors."""
+"""The sweep of a run: turn the config into objects for evaluation, measure, then make the report and tell the trackers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .run import Run
 
 
 def sweep_stage(run: Run, configs: Sequence[Config]) -> None:
-    """Measure the run, then make its report and tell the mirrors."""
+    """Measure the run, then make its report and tell the trackers."""
     take_own_gpu()
     folder = run.folder
     swept = run_sweep(_combinations(configs, folder), folder, run.record)
@@ -42,7 +42,7 @@ def sweep_stage(run: Run, configs: Sequence[Config]) -> None:
 
 
 def _combinations(configs: Sequence[Config], folder: Path) -> Iterator[Combination]:
-    """Of each config, when it is its turn: neighbours that are measured alike share their judges."""
+    """Yield the Combination of each config. Consecutive configs with the same data and evaluation share their judges."""
     last: tuple[Config, EvaluationSetup] | None = None
     for config in configs:
         if last is None or (config.data, config.evaluation) != (last[0].data, last[0].evaluation):
@@ -51,7 +51,7 @@ def _combinations(configs: Sequence[Config], folder: Path) -> Iterator[Combinati
 
 
 def combination(config: Config, folder: Path, setup: EvaluationSetup, weights: str) -> Combination:
-    """What a config asks to draw. `weights` is what passports call those of the net."""
+    """What a config asks to draw. `weights` is the name of the net's weights in passports."""
     path = path_of(config.objective)
     sampler = config.sampler.resolve_nfe(config.guidance, path)
     return Combination(
@@ -61,15 +61,15 @@ def combination(config: Config, folder: Path, setup: EvaluationSetup, weights: s
         load=partial(model_of, config, folder),
         weights=weights,
         decay=config.training.ema,
-        plugins=plugins_entry(all_choices(replace(config, tracking=Tracking()))),  # trackers draw and score nothing
+        plugins=plugins_entry(all_choices(replace(config, tracking=Tracking()))),  # trackers change no score
         settings=config.evaluation,
         setup=setup,
     )
 
 
 def evaluation_setup(config: Config, folder: Path) -> EvaluationSetup:
-    """Test captions and pictures, or those of the training set where nothing is kept for testing, and the judges, which
-    are trained first where there are none. Raises ConfigError."""
+    """The captions and pictures to compare with (of the test set, or of the training set if there is no test set), and the
+    judges. Raises ConfigError if there are no pictures."""
     e, heads = config.evaluation, tuple(config.data.attributes)
     for split in ("test", "train"):
         found = pictures(config.data, Path(config.cache), split, heads)

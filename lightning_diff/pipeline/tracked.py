@@ -1,4 +1,4 @@
-"""What trackers are told of a run before it begins."""
+"""The description of a run that its trackers get before it begins."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..tracking.base import TrackedRun
 
 
 def tracked_run(config: Config, folder: Path, job: str) -> TrackedRun:
-    """`job` is train or evaluate."""
+    """The description of a run for its trackers. `job` is train or evaluate."""
     t = config.tracking
     return TrackedRun(folder, job, plain(config), t.project, t.entity, t.group, tags(config))
 
 
 def tags(config: Config) -> list[str]:
-    """Those asked for, then what a run is filtered by."""
+    """The tags of the config, then tags to filter runs by: task, data, parameterisation and guider."""
     own = [config.task, config.data.kind]
     if config.task == "diffusion":
         own += [config.objective.prediction, config.guidance.kind]

@@ -282,7 +282,7 @@ def test_shards_that_are_damaged(tmp_path: Path, pictures_folder: Path) -> None:
 
 def test_where_the_weights_come_from(tmp_path: Path, pictures_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = patient(tmp_path, "data=folder", f"data.source={pictures_folder}", "evaluation.enabled=true", "data.test=0")
-    said = found(doctor_run.weights, mine, OK, "judging tower: will be trained first, 1 steps").found
+    said = found(doctor_run.weights, mine, OK, "judge: will be trained first, 1 steps").found
     assert f"in {tmp_path}/parts/judge-folder-" in said and not (tmp_path / "parts").exists()
     judged = f"text.weights={PARTS / 'judge.safetensors'}"
     own = patient(tmp_path, judged, "data.test=64", "evaluation=judge", "evaluation.samples=8")

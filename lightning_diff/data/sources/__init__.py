@@ -1,1 +1,1 @@
-"""Sources: where the captioned pictures come from. Each is a choice of `data`."""
+"""Sources of captioned pictures. Each is a choice of `data`."""

@@ -1,7 +1,7 @@
-"""What all sources share: which pictures they have, and how these become shards in the cache.
+"""The base classes of all sources: which pictures a source has, and how they become shards in the cache.
 
-A source that yields its samples one by one needs `count` and `samples`; writing them into shards, finding the shards again
-and reading them by number is done here and in the files beside this folder.
+A source that yields its samples one by one implements `count` and `samples`. This file and the files beside this folder
+write the shards, find them, and read samples by number.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ from ...files import alone, whole_folder
 from ..sample import Sample
 from ..shards import Progress, digest, write_shards
 
-FORMAT = 3  # of the shards that are written: sets of another format are made again
+FORMAT = 3  # of the written shards; shards of another format are written anew
 SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Choice):
-    """Captioned pictures, each cut to its centre square of `image_size` pixels a side."""
+    """Captioned pictures. Each is cropped to its centre square and resized to `image_size` x `image_size` pixels."""
 
     image_size: int = one_of(64, 16, 32, 64, 128, 256, 512)
 
-    # The heads of the attribute classifier and their values; empty where nothing is known of a picture but its caption.
+    # The heads of the attribute classifier and their values; empty if a picture has no labels besides its caption.
     attributes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    unsaid: ClassVar[tuple[str, ...]] = ()  # heads that a caption may leave out of a picture that has them
+    unsaid: ClassVar[tuple[str, ...]] = ()  # heads that the picture has but the caption may not state
 
     def fingerprint(self) -> str:
-        """What says which pictures these are; other pictures have another one."""
+        """A text that identifies these pictures: other pictures have another fingerprint."""
         raise NotImplementedError
 
     def prepared(self, cache: Path) -> dict[str, list[Path]] | None:
-        """The shards of each split; None if they have to be made first. Raises ConfigError."""
+        """The shards of each split; None if they must be made first. Raises ConfigError."""
         raise NotImplementedError
 
     def prepare(self, cache: Path, progress: Progress | None = None) -> dict[str, list[Path]]:
-        """The shards of each split, made if they are not there yet. Raises ConfigError."""
+        """The shards of each split. They are made if they are missing. Raises ConfigError."""
         raise NotImplementedError
 
     @property
     def identity(self) -> str:
-        """What kind of pictures these are, whichever of them were drawn: weights trained on one draw serve another."""
+        """The kind of these pictures. It is the same for all seeds, because weights trained on one seed serve another."""
         return f"{self.kind}-{self.fingerprint()}-{self.image_size}px"
 
     @property
     def words(self) -> str:
-        """What a message calls it."""
+        """The name of this source in messages."""
         return f"data={self.kind}"
 
     def others(self, seed: int, hold_out: bool) -> Self:
-        """Other pictures of the same kind, drawn from a seed that is greater by `seed`; the same ones where no others can be
+        """A source of other pictures of the same kind: `seed` is added to its seed. The same source if no others can be
         drawn."""
         return self
 
@@ -68,35 +68,35 @@ class Source(Choice):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSource(Source):
-    """A source that yields its samples; they are written into shards of `shard_size` samples first."""
+    """A source that yields its samples. They are first written into shards of `shard_size` samples each."""
 
     shard_size: int = at_least(4096, 1)
 
     def count(self, split: str) -> int:
-        """How many samples a split has, at most."""
+        """The largest number of samples that a split can have."""
         raise NotImplementedError
 
     def samples(self, split: str) -> Iterable[Sample]:
-        """The samples of `train` or of `test`, in the same order each time. Their pictures may be of any size."""
+        """The samples of `train` or `test`, always in the same order. Their pictures may have any size."""
         raise NotImplementedError
 
     def splits(self) -> Iterator[tuple[str, Iterable[Sample], int]]:
-        """(split, its samples, how many they are at most) of each split."""
+        """Yield (split, its samples, their largest possible number) for each split."""
         for split in SPLITS:
             yield split, self.samples(split), self.count(split)
 
     def files(self) -> list[Path]:
-        """The pictures' own files, where there are any."""
+        """The files of the pictures; empty if they have none."""
         return []
 
     def fingerprint(self) -> str:
-        """The hash of the keys that say which pictures these are. What else they depend on (the contents of a file that a
-        key names) belongs into a source's own."""
+        """A hash of the keys that say which pictures these are. If the pictures depend on more (the content of a file that a
+        key names), a source overrides this."""
         keys = {k: v for k, v in asdict(self).items() if k not in ("image_size", "shard_size")}
         return digest({**keys, "plugin": self.plugin})
 
     def recipe(self) -> dict[str, Any]:
-        """All that the shards depend on; the cache's folder is named by its hash."""
+        """Everything that the shards depend on. The folder in the cache is named after its hash."""
         made_by: dict[str, Any] = {"format": FORMAT, "identity": self.identity, "per": self.shard_size}
         return {**made_by, "plugin": self.plugin} if self.plugin else made_by
 
@@ -107,7 +107,7 @@ class SampleSource(Source):
         return {split: sorted(folder.glob(f"{split}-*.tar")) for split in SPLITS}
 
     def prepare(self, cache: Path, progress: Progress | None = None) -> dict[str, list[Path]]:
-        """A set is written beside its place and renamed when whole, so that a killed run leaves none half-written."""
+        """Make the shards if they are missing. A partial folder is renamed when it is complete; a killed run leaves none."""
         found = self.prepared(cache)
         if found is None:
             recipe = self.recipe()
@@ -132,7 +132,7 @@ class SampleSource(Source):
             (partial / "recipe.json").write_text(json.dumps(recipe, indent=1))
 
     def _square(self, sample: Sample) -> Sample:
-        """As it is kept: a picture that is not RGB, or not of this size, becomes so."""
+        """The sample as it is stored: its picture is converted to RGB and to this size."""
         from ..decode import fit_square
 
         picture = sample.picture if sample.picture.mode == "RGB" else sample.picture.convert("RGB")

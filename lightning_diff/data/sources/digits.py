@@ -1,4 +1,4 @@
-"""The captioned digits as a source."""
+"""The synthetic captioned digits as a source."""
 
 from __future__ import annotations
 

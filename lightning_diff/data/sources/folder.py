@@ -15,9 +15,10 @@ from .base import SampleSource
 
 @choice("data", "folder")
 class Folder(SampleSource):
-    """Your pictures: PICTURE.png (jpg, jpeg, webp) beside PICTURE.txt, its caption, anywhere in the folder `source`.
+    """Your pictures: PICTURE.png (jpg, jpeg, webp) beside its caption PICTURE.txt, anywhere in the folder `source`.
 
-    `test` pictures, spread evenly through the folder, are kept for testing; with 0 a model is measured with the training's.
+    `test` pictures, spread evenly through the folder, are kept for testing. With 0 the training pictures are used to
+    measure a model.
     """
 
     source: str = ""
@@ -41,7 +42,7 @@ class Folder(SampleSource):
         return folder_pictures(Path(self.source))
 
     def splits(self) -> Iterator[tuple[str, Iterable[Sample], int]]:
-        """From one look at the folder, so that no picture is in both."""
+        """List the folder only once, so that no picture is in both splits."""
         from ..ingest import read_samples, split_files
 
         for split, paths in split_files(self.files(), self.test).items():

@@ -1,4 +1,4 @@
-"""WebDataset shards that are there already, as a source."""
+"""Existing WebDataset shards as a source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .base import Source
 
 @choice("data", "shards")
 class Shards(Source):
-    """WebDataset shards, as img2dataset writes them: `source` is a folder, a file, or a brace pattern as
+    """WebDataset shards, as img2dataset writes them. `source` is a folder, a file, or a brace pattern such as
     set/{000..012}.tar. Shards whose name begins with "test" are kept for testing."""
 
     source: str = ""

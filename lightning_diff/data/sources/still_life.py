@@ -1,4 +1,4 @@
-"""The still life as a source."""
+"""The synthetic still life as a source."""
 
 from __future__ import annotations
 

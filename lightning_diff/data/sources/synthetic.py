@@ -1,4 +1,4 @@
-"""What the synthetic data sets share: pictures that are drawn, not collected, so that the truth about each is known."""
+"""The base class of synthetic data sets. Their pictures are drawn, so the true attributes of each are known."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from .base import SampleSource
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticSource(SampleSource):
-    """Drawn pictures: `train` and `test` are how many, `seed` draws others of the same kind. `hold_out` keeps what a test
-    picture shows out of training; a judge that has never seen it would mark it down, so judges know all."""
+    """Synthetic pictures. `train` and `test` are their numbers; another `seed` draws other pictures of the same kind.
+
+    With `hold_out` the contents of test pictures never occur in training. Judges are trained without it: a judge that has
+    never seen a content would score it too low."""
 
     train: int = between(16384, 1, 10**8)
     test: int = between(2048, 0, 10**6)
     seed: int = between(0, 0, 2**32 - 1)
     hold_out: bool = True
 
-    version: ClassVar[int] = 1  # of what is drawn
+    version: ClassVar[int] = 1  # of the drawing code; another version draws other pictures
 
     def draw(self, split: str, index: int) -> Sample:
-        """Sample `index` of a split: train, test, or all (the contents of both, with what else belongs to train). A pure
+        """Sample `index` of a split: train, test, or all (contents of both splits, otherwise drawn as for train). A pure
         function: the same arguments give the same picture and captions."""
         raise NotImplementedError
 

@@ -1,1 +1,1 @@
-"""Captioned pictures that are made, not collected, so that the truth about each is known."""
+"""Synthetic data: captioned pictures that are drawn, so the true attributes of each are known."""

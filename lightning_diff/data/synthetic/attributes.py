@@ -1,4 +1,4 @@
-"""What the synthetic pictures show: the attributes of each data set, and the words of their values."""
+"""The attributes of the synthetic data sets, and the words for their values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Captioned digits, after alignDRAW: one handwritten digit in a corner, or two beside or above each other.
+"""Synthetic data after alignDRAW: one handwritten digit in a corner, or two digits beside or above each other.
 
 The digits are real handwriting (digits.npz; digits.LICENSE says where it is from). A tenth of all *contents* (layout and
-digits; whatever the phrasing) never occurs in training, and the splits share no handwritten picture.
+digits, in any phrasing) never occurs in training, and the splits share no handwritten picture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 from ..sample import Sample
 from .attributes import LAYOUTS, WORDS
 
-# The first digit is always the left or upper one, so that each picture has one true label, however it is phrased.
+# The first digit is always the left or upper one, so each picture has one true label in every phrasing.
 TEMPLATES = {
     "top left": ("the digit {0} is at the top left of the image",),
     "top right": ("the digit {0} is at the top right of the image",),
@@ -27,13 +27,13 @@ TEMPLATES = {
     "side by side": ("the digit {0} is at the left of the digit {1}", "the digit {1} is at the right of the digit {0}"),
     "stacked": ("the digit {0} is above the digit {1}", "the digit {1} is below the digit {0}"),
 }
-CORNERS = 4  # the first so many layouts hold one digit, the others two
+CORNERS = 4  # number of layouts with one digit; they come first, the others have two
 SPLITS = {"train": 0, "test": 1, "all": 2}
-# With so few contents a hash seldom hits a tenth. This salt holds out 4 of 40 singles, one in each corner, and 20 of
-# 200 pairs with every digit among them; it was chosen for these counts alone.
+# With so few contents a hash rarely selects exactly a tenth. This salt holds out 4 of 40 singles, one in each corner, and
+# 20 of 200 pairs, which contain every digit. It was chosen only for these counts.
 SALT = 1687
 
-# Least and greatest offset of a digit's frame, in pixels of alignDRAW's canvas.
+# Smallest and largest offset of a digit's frame, in pixels of alignDRAW's canvas.
 CANVAS = 60
 LEFT, RIGHT, TOP, BOTTOM, CENTRE = (0, 4), (28, 32), (0, 2), (30, 32), (16, 18)
 FRAMES = {  # (horizontal, vertical) of each digit
@@ -48,7 +48,7 @@ FRAMES = {  # (horizontal, vertical) of each digit
 
 @dataclass(frozen=True)
 class Page:
-    """`layout` indexes LAYOUTS; `digits` holds one digit, or two: the left or upper one first."""
+    """The content of a picture. `layout` indexes LAYOUTS. `digits` holds one or two digits, the left or upper one first."""
 
     layout: int
     digits: tuple[int, ...]
@@ -59,9 +59,9 @@ class Page:
 
 
 def page(split: str, seed: int, index: int) -> tuple[Page, np.random.Generator]:
-    """The page and the generator that goes on to draw its details. Contents of the other split are drawn again."""
+    """The page of a sample, and the generator that then draws its details. A content of the other split is redrawn."""
     rng = np.random.default_rng([seed, SPLITS[split], index])
-    # Drawn once, outside the loop: drawing it again would tilt the balance by the share of each that is held out.
+    # Drawn once, outside the loop: redrawing would shift the balance of one and two digits by their held-out shares.
     count = int(rng.integers(1, 3))
     layouts = (0, CORNERS) if count == 1 else (CORNERS, len(LAYOUTS))
     while True:
@@ -72,11 +72,11 @@ def page(split: str, seed: int, index: int) -> tuple[Page, np.random.Generator]:
 
 @lru_cache(maxsize=1)
 def _handwriting() -> dict[str, list[NDArray[np.uint8]]]:
-    """split -> for each digit its handwritten pictures, (n, 10, 10), 255 for ink, with a blank border of one pixel."""
+    """split -> the handwritten pictures of each digit, [n, 10, 10], 255 for ink, with a blank border of one pixel."""
     with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as data:
         pictures, labels = data["pictures"], data["labels"]
     images = np.pad(pictures, ((0, 0), (1, 1), (1, 1))) * (255 / 16)  # the border keeps strokes off the edges
-    # Every fifth *of each digit*: the data set runs 0 1 2 ... 9 0 1 2 ..., so that every fifth of all is a 0 or a 5.
+    # Every fifth *of each digit*: the data set has the order 0 1 2 ... 9 0 1 2 ..., so every fifth of all is a 0 or a 5.
     by_digit = [images[labels == digit].astype(np.uint8) for digit in range(10)]
     fifth = [np.arange(len(p)) % 5 == 0 for p in by_digit]
     return {
@@ -86,7 +86,7 @@ def _handwriting() -> dict[str, list[NDArray[np.uint8]]]:
 
 
 def altered(drawn: Page, rng: np.random.Generator) -> tuple[int, ...]:
-    """Digits that the page does not show so: the two exchanged, or one of them another."""
+    """Digits of a hard negative: the two digits exchanged, or one of them replaced."""
     if len(set(drawn.digits)) == 2 and rng.random() < 0.5:
         return drawn.digits[::-1]
     which, by = int(rng.integers(len(drawn.digits))), 1 + int(rng.integers(9))
@@ -112,5 +112,5 @@ def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
         pool = _handwriting()["test" if split == "test" else "train"][digit]
         ink = Image.fromarray(pool[int(rng.integers(len(pool)))]).resize((side, side), Image.Resampling.BICUBIC)
         x, y = (round(rng.uniform(*span) * image_size / CANVAS) for span in frame)
-        picture.paste((255, 255, 255), (x, y), ink)  # as ink: overlapping frames do not blot each other out
+        picture.paste((255, 255, 255), (x, y), ink)  # the ink is the mask: overlapping frames do not hide each other
     return Sample(f"{split}-{seed}-{index:07d}", picture, text, labels, hard_negative)

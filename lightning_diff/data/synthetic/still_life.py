@@ -1,8 +1,8 @@
-"""The still life: one or two things from the article, in a setting, with exact ground truth.
+"""Synthetic data "still life": one or two things from the article in a setting, with exact ground truth.
 
-8 subjects x 6 colours x 2 sizes, in 4 settings, alone (left, middle or right) or as a pair. A scene is drawn at four
-times its size and reduced. A tenth of all *contents* (setting, subjects, colours, sizes; whatever the place or the
-phrasing) never occurs in training: test captions ask for combinations that the model has not seen.
+8 subjects x 6 colours x 2 sizes in 4 settings, as a single thing (left, middle or right) or as a pair. A scene is drawn at
+four times its size and reduced. A tenth of all *contents* (setting, subjects, colours, sizes; in any place and phrasing)
+never occurs in training: test captions ask for combinations that the model has not seen.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """`place` is the place of a single thing; a pair stands first on the left, second on the right."""
+    """The content of a picture. `place` is for a single thing; the first of a pair is on the left, the second on the right."""
 
     setting: int
     things: tuple[Thing, ...]
@@ -57,7 +57,7 @@ def _draw_scene(rng: np.random.Generator) -> Scene:
 
 
 def scene(split: str, seed: int, index: int) -> tuple[Scene, np.random.Generator]:
-    """The scene and the generator that goes on to draw its details. Contents of the other split are drawn again."""
+    """The scene of a sample, and the generator that then draws its details. A content of the other split is redrawn."""
     rng = np.random.default_rng([seed, SPLITS[split], index])
     drawn = _draw_scene(rng)
     while split != "all" and drawn.held_out() != (split == "test"):
@@ -78,7 +78,7 @@ PLACED = {"left": "on the left", "middle": "in the middle", "right": "on the rig
 
 @dataclass(frozen=True)
 class Phrasing:
-    """Which of the words for the setting, which of the forms, and whether a single thing's place is said."""
+    """How a caption is phrased: `where` and `form` choose among the phrases; `with_place`: it states a single thing's place."""
 
     where: int
     form: int
@@ -110,7 +110,7 @@ def phrasing(s: Scene, rng: np.random.Generator) -> Phrasing:
 
 
 def altered(s: Scene, with_place: bool, rng: np.random.Generator) -> Scene:
-    """A scene of which the caption would differ in one thing: half the time where things stand, else an attribute."""
+    """The scene of a hard negative: half the time the positions change, else one attribute of one thing."""
 
     def other(value: int, values: tuple[str, ...]) -> int:
         return (value + 1 + int(rng.integers(len(values) - 1))) % len(values)
@@ -199,7 +199,7 @@ BACKDROPS = {"table": _table, "grass": _grass, "city": _city, "night": _night}
 
 
 def render(s: Scene, rng: np.random.Generator, image_size: int = 64) -> Image.Image:
-    """RGB picture, `image_size` pixels square."""
+    """Draw a scene. Returns an RGB picture of `image_size` x `image_size` pixels."""
     pixels = image_size * SUPERSAMPLING
     picture = Image.new("RGB", (pixels, pixels))
     canvas = Brush(ImageDraw.Draw(picture), pixels)

@@ -1,4 +1,4 @@
-"""How each subject of the still life is painted. Coordinates are the subject's own: x and y from -1 to 1, y downward."""
+"""Painters of the still life's subjects. Each uses its own coordinates: x and y from -1 to 1, y downward."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CREAM: Colour = (246, 238, 220)
 
 
 def shades(colour: Colour) -> Shades:
-    """A darker and a lighter tone of the colour, around itself."""
+    """A darker tone of the colour, the colour, and a lighter tone."""
 
     def mix(toward: int, by: float) -> Colour:
         r, g, b = (round(c + (toward - c) * by) for c in colour)
@@ -25,7 +25,7 @@ def shades(colour: Colour) -> Shades:
 
 
 class Brush:
-    """Draws in coordinates of its own: the picture's (0 to 1), or those of a thing placed with `at`."""
+    """Draws in relative coordinates: those of the picture (0 to 1), or those of a thing placed with `at`."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, scale: float, x: float = 0.0, y: float = 0.0) -> None:
         self.draw, self.scale, self.x, self.y = draw, scale, x, y
