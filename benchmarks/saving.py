@@ -34,7 +34,7 @@ CASES = {"none": None, "at once": 2**60, "meanwhile": 0}
 def rounded(net: nn.Module, place: Path, large: int | None, steps: int) -> tuple[float, list[float]]:
     """(seconds of 2 x `steps` steps with a checkpoint after each half, seconds that each call took)."""
     saving.LARGE = large or 0
-    writer, x, held = saving.WholeCheckpoints(), torch.randn(256, net[0].in_features), []  # type: ignore[index]
+    writer, x, held = saving.AtomicCheckpoints(), torch.randn(256, net[0].in_features), []  # type: ignore[index]
     begin = time.perf_counter()
     for step in range(2 * steps):
         net(x).square().mean().backward()

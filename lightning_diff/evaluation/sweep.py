@@ -106,10 +106,10 @@ def look(
     for call in calls(first, stop, rows):
         asked = [min(i, len(captions) - 1) for i in call]  # beyond the end the last one, again
         said = {name: column[asked] for name, column in labels.items()}
-        within = slice(max(first - call.start, 0), stop - call.start)
+        of_block = slice(max(first - call.start, 0), stop - call.start)
         for parts, images in zip(found, generate(cases, asked), strict=True):
             seen = see(images, [captions[i] for i in asked], said, judges) | {"pictures": images}
-            parts.append({name: values[within] for name, values in seen.items()})
+            parts.append({name: values[of_block] for name, values in seen.items()})
     return [joined(parts) for parts in found]
 
 

@@ -1,1 +1,1 @@
-"""Plain nn.Modules. They know nothing of data, of diffusion, or of Lightning."""
+"""Plain nn.Modules. They know nothing about data, diffusion or Lightning."""

@@ -24,12 +24,14 @@ from ..nets.weights import save_weights
 from ..ranks import console, first_rank, say, wait_for
 from ..training.modules.attributes import AttributesModule
 from ..training.modules.autoencoder import AutoencoderModule
-from ..training.modules.base import Trained
+from ..training.modules.base import BaseModule
 from ..training.modules.contrastive import ContrastiveModule
 from ..training.trainer import LAST, fit
 from .run import Run
 
-SEEING = SHIPPED / "still_life" / PARTS / "text.safetensors"  # whose picture half is the perceptual distance's net
+PERCEPTUAL_NET = (
+    SHIPPED / "still_life" / PARTS / "text.safetensors"
+)  # whose picture half is the perceptual distance's net
 
 
 def train_component(run: Run) -> None:
@@ -71,7 +73,7 @@ def train_component(run: Run) -> None:
     say(f"{part}: {json.dumps(metrics)}; weights in {path}")
 
 
-def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], Trained]:
+def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], BaseModule]:
     """(the part's name, what builds its net again, its LightningModule)."""
     t, seed = config.training, config.seed
     if config.task == "autoencoder":
@@ -80,7 +82,7 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], T
         a = config.autoencoder
         perceptual: Any = None
         if a.perceptual:
-            perceptual = Lpips(Path(a.lpips_weights)) if a.lpips_weights else TowerDistance(load_part(SEEING))
+            perceptual = Lpips(Path(a.lpips_weights)) if a.lpips_weights else TowerDistance(load_part(PERCEPTUAL_NET))
         return "autoencoder", net, AutoencoderModule(built, t, seed, a, perceptual)  # type: ignore[arg-type]
     if config.task == "attributes":
         net = {"heads": {name: len(values) for name, values in config.data.attributes.items()}}

@@ -30,7 +30,7 @@ SPREAD = ("fid", "clip_score", "accuracy")  # over several trainings
 
 def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale: float, split: str) -> None:
     """What the report shows besides the sweep: one denoising, reconstructions, what the model was trained on."""
-    film = list(model.film(captions[0], run.config.evaluation.seed * 2**32, scale))
+    trajectory = list(model.trajectory(captions[0], run.config.evaluation.seed * 2**32, scale))
     source, cache = run.config.data, Path(run.config.cache)
     held_out, train = (pictures(source, cache, s) for s in (split, "train"))
     assert held_out is not None and train is not None
@@ -38,7 +38,7 @@ def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale
     with torch.no_grad():
         unit = to_unit(real.images).to(model.device)
         rebuilt = to_pixels(model.autoencoder.decode(model.autoencoder.encode(unit).mean)).cpu()
-    noisy, guess = (torch.stack(frames) for frames in zip(*film, strict=True))
+    noisy, guess = (torch.stack(frames) for frames in zip(*trajectory, strict=True))
     kept = {"noisy": noisy, "guess": guess, "real": real.images, "rebuilt": rebuilt, "contact": seen.images}
     save_arrays(run.folder / KEPT, kept)
     said = {"prompts": list(captions[:SHOWN]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
