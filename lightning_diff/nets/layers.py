@@ -27,7 +27,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
     if mask is not None:
-        scores = scores + torch.where(mask, 0.0, -torch.inf).to(scores.dtype)  # its backward pass is cheaper than that of a masked fill
+        scores = scores + torch.where(mask, 0.0, -torch.inf).to(
+            scores.dtype
+        )  # its backward pass is cheaper than that of a masked fill
     return scores.softmax(-1).to(v.dtype) @ v
 
 

@@ -111,7 +111,9 @@ def held_bytes(module: BaseModule, ranks: int) -> dict[str, int]:
         "EMA": averaged * (3 if module.posthoc else 1),
     }
     if (adversary := getattr(module, "adversary", None)) is not None:
-        found["discriminator"] = 4 * tensor_bytes(list(adversary.net.parameters()))  # weights, gradients and two moments
+        found["discriminator"] = 4 * tensor_bytes(
+            list(adversary.net.parameters())
+        )  # weights, gradients and two moments
     if module.training_config.strategy == "ddp":
         return found | ({"buckets of gradients": trained} if ranks > 1 else {})
     net: Any = module.net

@@ -33,7 +33,9 @@ class AutoencoderModule(BaseModule):
     ) -> None:
         super().__init__(net, training, seed)
         self.config = config
-        self.frozen = [perceptual] if perceptual is not None else []  # a list hides it from Lightning: it is not trained or saved
+        self.frozen = (
+            [perceptual] if perceptual is not None else []
+        )  # a list hides it from Lightning: it is not trained or saved
         self.adversary: Adversary | None = None
         if config.adversarial:
             self.adversary = Adversary(config.adversarial, training.learning_rate, config.adversarial_from)
