@@ -1,7 +1,7 @@
-"""How fast each sampler converges, on data of which the probability flow is known: python benchmarks/convergence.py
+"""Convergence of each sampler on data whose probability flow is known: python benchmarks/convergence.py
 
-Root mean square error of the end point against network evaluations, for each path on the grid that suits it. Writes
-benchmarks/results/convergence.png; --json FILE writes the numbers, --quick takes fewer steps.
+It measures the root mean square error of the end point against network evaluations, for each path on a suitable grid. Writes
+benchmarks/results/convergence.png; --json FILE writes the numbers, --quick uses fewer steps.
 """
 
 from __future__ import annotations

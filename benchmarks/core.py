@@ -1,12 +1,13 @@
-"""A training step and 20-step guided sampling beside diffusers', on the same architecture and weights.
+"""Speed of a training step and of guided sampling in 20 steps, here and in diffusers, with the same architecture and weights.
 
-python benchmarks/core.py            # all of it, about an hour on two cores: half of that is torch.compile
-python benchmarks/core.py --quick    # a minute or two: one round, nothing compiled
+python benchmarks/core.py            # everything, about an hour on two cores; half of it is torch.compile
+python benchmarks/core.py --quick    # one or two minutes: one round, nothing compiled
 python benchmarks/core.py --size sd15-32 --batches 16,32,64     # on a GPU
 
-Each measurement is a process of its own; here and the peer take turns; the median of the rounds is kept. Modes: eager
-(float32), bf16 (bf16 autocast here and in training, bf16 weights in the peer's pipeline; channels_last, fused
-optimizer, foreach EMA), compile (bf16 and torch.compile of the net). Pictures of both sides are compared in eager mode.
+Each measurement is a separate process. This project ("here") and diffusers ("peer") take turns, and the median of the rounds
+counts. Modes: eager (float32), bf16 (bf16 autocast here and in training, bf16 weights in the peer's pipeline; channels_last,
+fused optimizer, foreach EMA), compile (bf16 and torch.compile of the net). The pictures of both sides are compared in eager
+mode.
 Writes benchmarks/results/core-DEVICE-SIZE.json and .md.
 """
 
@@ -40,7 +41,7 @@ Runs = dict[tuple[str, str, str, int], list[dict[str, float]]]
 
 
 def measure(side: str, job: str, mode: str, size: str, batch: int, count: int, *more: str) -> dict[str, Any]:
-    """One process. Where it runs out of memory, or dies, the reason stands in the place of the numbers."""
+    """Run one measurement in a process. If it runs out of memory or dies, the result holds the reason instead of numbers."""
     words = [side, job, mode, size, str(batch), str(count), *more]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, JOBS, *words], capture_output=True, text=True, env=environment)
@@ -51,7 +52,7 @@ def measure(side: str, job: str, mode: str, size: str, batch: int, count: int, *
 
 
 def difference(size: str, batch: int) -> float:
-    """The largest difference of any pixel of the two sides' pictures in [0, 1]."""
+    """The largest difference between a pixel of the two sides' pictures; pixels are in [0, 1]."""
     import torch
 
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +65,7 @@ def difference(size: str, batch: int) -> float:
 
 
 def rounds(size: str, batches: list[int], modes: list[str], count: int, steps: int) -> Runs:
-    """Every job in turns, so that what else the machine does meets both sides alike."""
+    """Run all jobs in turns, so that other work on the machine affects both sides equally."""
     runs: Runs = {}
     cases = [(job, mode) for job in ("train", "sample", "interval") for mode in modes]
     for n in range(count):
@@ -81,7 +82,7 @@ def rounds(size: str, batches: list[int], modes: list[str], count: int, steps: i
 
 
 def rows_of(runs: Runs) -> list[dict[str, Any]]:
-    """A row for each job, mode and batch; ratios are the peer's time by ours, of medians."""
+    """A row for each job, mode and batch. A ratio is the peer's median time divided by ours."""
     rows = []
     for job, mode, side, batch in runs:
         if side != "here":

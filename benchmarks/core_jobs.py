@@ -1,4 +1,4 @@
-"""One side of one measurement of core.py, in a process of its own: prints a line of JSON.
+"""The process of one measurement of core.py, for one side. It prints a line of JSON.
 
 python benchmarks/core_jobs.py SIDE JOB MODE SIZE BATCH COUNT, for example: peer train bf16 small 0 5
 """
@@ -53,7 +53,7 @@ Work = Callable[[], Any]
 
 
 def seeded(make: Callable[[], torch.nn.Module]) -> Any:
-    """The same random weights on both sides. Zeroed projections are filled, so that every part does work."""
+    """The net with the same random weights on both sides. Zeroed projections are filled, so that every layer has an effect."""
     torch.manual_seed(0)
     net = make()
     for p in net.parameters():
@@ -85,7 +85,7 @@ def data(size: dict[str, Any], batch: int) -> dict[str, Tensor]:
 
 
 def train_here(size: dict[str, Any], batch: int, mode: str) -> Work:
-    """DiffusionModule's own step with its optimizer, clipping and average, as Lightning calls them."""
+    """DiffusionModule's step with its optimizer, gradient clipping and EMA, in the order in which Lightning calls them."""
     net = our_unet(size).to(DEVICE)
     null = Condition(torch.zeros(1, LENGTH, size["tokens"]), torch.ones(1, LENGTH, dtype=torch.bool), torch.zeros(1, 1))
     objective = Objective("eps", "scaled_linear", times="uniform", caption_dropout=0.1)
@@ -119,7 +119,7 @@ def train_here(size: dict[str, Any], batch: int, mode: str) -> Work:
 
 
 def train_peer(size: dict[str, Any], batch: int, mode: str) -> Work:
-    """The loop of diffusers' train_text_to_image.py, on latents and hidden states that are computed already."""
+    """The loop of diffusers' train_text_to_image.py, on latents and hidden states that already exist."""
     from diffusers import DDPMScheduler
     from diffusers.training_utils import EMAModel
 
@@ -153,7 +153,7 @@ def train_peer(size: dict[str, Any], batch: int, mode: str) -> Work:
 
 
 def peer_unet(size: dict[str, Any]) -> Any:
-    """diffusers' net with the weights of ours."""
+    """diffusers' net with our net's weights."""
     from diffusers import UNet2DConditionModel
 
     from lightning_diff.interop.export import unet_config
@@ -176,7 +176,7 @@ def parts(size: dict[str, Any]) -> tuple[Any, Any, Any]:
 
 
 class Plain(TextToImage):
-    """In float32."""
+    """The model in float32."""
 
     def _bf16(self) -> torch.autocast:
         return bf16(False)
@@ -230,7 +230,7 @@ def sample_peer(size: dict[str, Any], batch: int, mode: str) -> Work:
 
 
 def sample_interval(size: dict[str, Any], batch: int, mode: str) -> Work:
-    """Guidance in the middle of the noise levels alone, where half of the steps are."""
+    """Sampling with guidance only in the middle of the noise levels, where half of the steps are."""
     return sample_here(size, batch, mode, CFG(interval=[0.28, 2.0]))
 
 
@@ -244,8 +244,8 @@ JOBS: dict[tuple[str, str], Callable[..., Work]] = {
 
 
 def floor(size: dict[str, Any], batch: int) -> dict[str, Any]:
-    """What the step would take if nothing but its products were computed, and if its state were moved but once; and
-    where the time of a real step goes."""
+    """The lower limit of a step's time: only its matrix products are computed, and its state is moved once. Also a profile of
+    a real step."""
     import diffusers
     from torch.profiler import ProfilerActivity, profile
 

@@ -1,7 +1,7 @@
-"""Stable Diffusion's nets at full size beside diffusers', on the same random weights: python benchmarks/full_size.py
+"""Comparison of Stable Diffusion's nets at full size with diffusers', on the same random weights: python benchmarks/full_size.py
 
-Prints and keeps (benchmarks/results/full_size.json) the largest difference of the outputs, relative to the largest
-output, in float32. The published weights have these shapes; a UNet of XL's size needs 24 GiB of memory.
+Prints the largest difference between the outputs, relative to the largest output, in float32, and writes it to
+benchmarks/results/full_size.json. The published weights have these shapes; a UNet of XL's size needs 24 GiB of memory.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ UNETS: dict[str, dict[str, Any]] = {
 
 
 def unet_error(name: str, side: int) -> tuple[float, int]:
-    """(relative error, parameters). The weights move over: both nets are never whole at once but for a moment."""
+    """(relative error, number of parameters). The peer takes over the weights' tensors, so both nets exist together only for a
+    short time."""
     from diffusers import UNet2DConditionModel
 
     c = UNETS[name]

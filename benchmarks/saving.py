@@ -1,9 +1,9 @@
-"""How long a training waits for a checkpoint: python benchmarks/saving.py [--quick] [--json FILE]
+"""The time that a training waits for a checkpoint: python benchmarks/saving.py [--quick] [--json FILE]
 
-Steps of SGD on a stack of linear layers, a checkpoint of its state every so many steps: at once, as small ones are
-written, and copied and written while the next steps run, as large ones are. In turns, several rounds: seconds that a call
-holds the training up, and seconds of a whole round with two checkpoints, beside one with none. Writes
-benchmarks/results/saving.json.
+It runs SGD on a stack of linear layers and saves a checkpoint at regular steps. "At once": the checkpoint is written directly,
+as small ones are. "Meanwhile": it is copied, and written while the next steps run, as large ones are. Several rounds in turns
+measure the seconds that a call delays the training, and the seconds of a round with two checkpoints and of a round without.
+Writes benchmarks/results/saving.json.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CASES = {"none": None, "at once": 2**60, "meanwhile": 0}
 def rounded(net: nn.Module, place: Path, large: int | None, steps: int) -> tuple[float, list[float]]:
     """(seconds of 2 x `steps` steps with a checkpoint after each half, seconds that each call took)."""
     saving.LARGE = large or 0
-    writer, x, held = saving.WholeCheckpoints(), torch.randn(256, net[0].in_features), []  # type: ignore[index]
+    writer, x, held = saving.AtomicCheckpoints(), torch.randn(256, net[0].in_features), []  # type: ignore[index]
     begin = time.perf_counter()
     for step in range(2 * steps):
         net(x).square().mean().backward()

@@ -1,16 +1,17 @@
-"""What is to be expected on 1, 8, 64 and 512 GPUs, computed from a config; and what two ranks do here, measured.
+"""Expected training speed on 1, 8, 64 and 512 GPUs, computed from a config; and the measured speed of two ranks here.
 
 python benchmarks/scaling.py experiment=base net=ldm_tiny training.batch=256
 python benchmarks/scaling.py --page       # docs/scaling.md: the tables of the two nets in PAGE
 python benchmarks/scaling.py --measure    # images/s at 1 and 2 ranks of this machine; benchmarks/results/scaling.json
 
-`training.batch` is what one GPU gets here; the global batch grows with the GPUs. --text names a model of open_clip whose
-captions the UNet reads: for its shape alone, its weights are not needed.
+In the computed tables `training.batch` is the batch of one GPU, so the global batch grows with the number of GPUs. --text
+names a model of open_clip that encodes the captions; only its shape is used, its weights are not needed.
 
---measure: two processes train the config's UNet on random features, `training.batch` pictures a step over all ranks. In
-turns, so that what else the machine does meets all alike: one rank alone; both, gradients averaged by gloo; both, each for
-itself (no_sync). Of a step of the second kind, what it takes longer than one of the third is spent on waiting: for the
-gradients of the other rank, and for the other rank. The third against the first is what the cores share (memory, caches).
+--measure: two processes train the config's UNet on random features, with `training.batch` pictures per step over all ranks.
+Three cases take turns, so that other work on the machine affects all of them equally: (1) one rank alone; (2) both ranks, with
+gradients averaged by gloo; (3) both ranks without exchange (no_sync). The extra time of a step in case 2 over case 3 is
+waiting: for the other rank and for its gradients. The difference between cases 3 and 1 comes from what the cores share
+(memory, caches).
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ PAGE = (
 
 @dataclass(frozen=True)
 class Machine:
-    """What is assumed, in operations and bytes a second."""
+    """The assumptions about the hardware, in operations, bytes and seconds."""
 
     peak: float = 989e12
     utilisation: float = 0.35
@@ -99,7 +100,8 @@ ASSUMED = """\
 
 @dataclass(frozen=True)
 class Row:
-    """On so many GPUs: bytes that a GPU sends in a step, and for each network seconds of the sum and efficiency."""
+    """The numbers for `gpus` GPUs: the bytes that a GPU sends in a step, and, for each network, the seconds of the gradients'
+    sum and the efficiency."""
 
     gpus: int
     ddp: float
@@ -110,7 +112,7 @@ class Row:
 
 
 def reduce_seconds(gradients: float, gpus: int, link: float, m: Machine) -> float:
-    """Of a ring over all GPUs, by its slowest link."""
+    """The seconds in which a ring over all GPUs sums the gradients; its slowest link decides."""
     if gpus == 1:
         return 0.0
     buckets = max(1, math.ceil(gradients / m.bucket))
@@ -118,7 +120,7 @@ def reduce_seconds(gradients: float, gpus: int, link: float, m: Machine) -> floa
 
 
 def rows(costs: Costs, m: Machine) -> tuple[float, list[Row]]:
-    """(seconds of computing a step, a row for each number of GPUs)."""
+    """(the seconds of computation in a step, a row for each number of GPUs)."""
     batch, gradients = costs.config.training.batch, costs.gradients
     compute = max(costs.flops * batch / (m.peak * m.utilisation), costs.step.made * m.launch)
     found = []
@@ -151,7 +153,7 @@ def head(m: Machine) -> list[str]:
 
 
 def facts(costs: Costs, compute: float, m: Machine) -> list[str]:
-    """What does not depend on the number of GPUs."""
+    """Sentences with the facts that do not depend on the number of GPUs."""
     t = costs.config.training
     parameters, write = costs.gradients / 4 / 1e6, 2 * costs.checkpoint / m.file_system
     steps, large = t.checkpoint_every * compute, costs.checkpoint >= LARGE
@@ -179,7 +181,7 @@ def costs_of(overrides: list[str], text: str | None) -> Costs:
     ranks = config.training.devices * config.training.nodes
     if ranks > 1:
         raise ConfigError(f"training.devices x nodes = {ranks}: leave them out, the table has its own numbers of GPUs")
-    # Said, not asked of the machine that this is computed on.
+    # Fixed values, so that the result does not depend on the machine that computes it.
     return Costs(replace(config, training=replace(config.training, precision="bf16-mixed", accelerator="cpu")))
 
 
@@ -195,7 +197,7 @@ def show(overrides: list[str], text: str | None) -> None:
 
 
 def page() -> str:
-    """docs/scaling.md."""
+    """The text of docs/scaling.md."""
     m = Machine()
     lines = ["# What to expect on more GPUs", ""]
     lines += [
@@ -230,7 +232,7 @@ def page() -> str:
 
 
 class Step(nn.Module):
-    """A training step as a forward pass, which DDP can wrap."""
+    """A module whose forward pass is a training step, so that DDP can wrap it."""
 
     def __init__(self, module: DiffusionModule) -> None:
         super().__init__()
@@ -241,7 +243,7 @@ class Step(nn.Module):
 
 
 def module_of(config: Config) -> tuple[DiffusionModule, dict[str, Tensor]]:
-    """(What is trained, one rank's batch of random features.)"""
+    """(the module that is trained, one rank's batch of random features)."""
     costs = Costs(config)
     torch.manual_seed(config.seed)
     null = Condition(
@@ -257,7 +259,7 @@ def module_of(config: Config) -> tuple[DiffusionModule, dict[str, Tensor]]:
 
 
 def timed(step: Any, module: DiffusionModule, optimizer: Any, batch: dict[str, Tensor], steps: int) -> list[float]:
-    """Seconds of each step: forward, backward, optimizer, average."""
+    """The seconds of each step: forward, backward, optimizer, EMA."""
     seconds = []
     for n in range(steps):
         begin = time.perf_counter()
@@ -270,7 +272,7 @@ def timed(step: Any, module: DiffusionModule, optimizer: Any, batch: dict[str, T
 
 
 def rank_main(rank: int, place: str, overrides: list[str], steps: int, rounds: int) -> None:
-    """One of two ranks; the first one writes what it measured."""
+    """The work of one of two ranks. The first rank writes the measured seconds."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{place}/group", rank=rank, world_size=2)
     config = compose_config(overrides)
@@ -297,7 +299,7 @@ def rank_main(rank: int, place: str, overrides: list[str], steps: int, rounds: i
 
 
 def measure(overrides: list[str], steps: int, rounds: int) -> dict[str, Any]:
-    """Passport and rows, as all recorded results have them."""
+    """The passport and the rows, in the format of all recorded results."""
     config = compose_config([*overrides, "training.accelerator=cpu"])
     with tempfile.TemporaryDirectory() as place:
         torch.multiprocessing.spawn(rank_main, (place, overrides, steps, rounds), 2)

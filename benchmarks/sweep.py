@@ -1,10 +1,10 @@
-"""FID and CLIP score over guidance scales, beside the straightforward way: python benchmarks/sweep.py [--quick]
+"""Time of a sweep of FID and CLIP score over scales, here and the straightforward way: python benchmarks/sweep.py [--quick]
 
-The straightforward way: StableDiffusionPipeline with the same weights, scale by scale, as many steps of the same solver;
-torchmetrics' FrechetInceptionDistance with the reference pictures and the drawn ones, and torchmetrics' CLIPScore, at
-every scale. Here: evaluate.py. Both are whole commands, from the start of the process to the table, and both use the same
-Inception file and the same tower (torchmetrics is given ours); here once more in float32, as the peer is, for the numbers.
-The Inception has random weights: its distances mean nothing, but they cost the same and have to agree. Writes
+The straightforward way uses StableDiffusionPipeline with the same weights, solver and number of steps, one scale after the
+other. At every scale it computes torchmetrics' FrechetInceptionDistance between the reference pictures and the drawn ones, and
+torchmetrics' CLIPScore. "Here" is evaluate.py. Both are complete commands, from the start of the process to the table. Both use
+the same Inception file and the same tower (torchmetrics gets ours). evaluate.py also runs once in float32, like the peer, to
+compare the numbers. The Inception has random weights: its distances mean nothing, but they cost the same and must agree. Writes
 benchmarks/results/sweep.json.
 """
 
@@ -29,7 +29,7 @@ BATCH = 32
 
 
 def prepare(steps: int) -> tuple[Path, Path, Path]:
-    """(a run of latent diffusion's nets, its folder for diffusers, an Inception file), made once."""
+    """(a run with latent diffusion's nets, its exported diffusers folder, an Inception file). They are made once."""
     run, folder, inception = HOME / "ldm", HOME / "ldm-diffusers", HOME / "inception.pth"
     words = "experiment=base net=ldm_tiny autoencoder=ldm_tiny objective=v_zero sampler=ddim name=ldm data.test=512"
     if not (run / "weights.safetensors").is_file():
@@ -77,7 +77,7 @@ def peer(run: Path, inception: Path, n: int) -> dict[float, dict[str, float]]:
 
 
 def straightforward(run: Path, inception: Path, n: int) -> None:
-    """What a script of diffusers and torchmetrics does. The pictures and prompts come from the run's test split."""
+    """The sweep as a script with diffusers and torchmetrics. The pictures and prompts come from the run's test split."""
     import torch
     from diffusers import StableDiffusionPipeline
     from torchmetrics.image.fid import FrechetInceptionDistance

@@ -1,8 +1,8 @@
-"""What a W&B server that fails costs a training: python benchmarks/wandb_faults.py [--quick] [--json FILE]
+"""The cost of a failing W&B server for a training: python benchmarks/wandb_faults.py [--quick] [--json FILE]
 
-Of each fault one training with tracking=online, whose server changes every few seconds between answering and failing
-(refuses, hangs, 429, 500): the median time of the steps of either kind, in the same run. Beside them, in
-turns, trainings with a server that always answers and with tracking=disabled. Writes benchmarks/results/wandb_faults.json.
+For each fault (refuses, hangs, 429, 500) one training runs with tracking=online. Its server changes every few seconds between
+working and failing, and the median step time of both states is measured in the same run. For comparison, trainings with a
+server that always works and trainings with tracking=disabled take turns. Writes benchmarks/results/wandb_faults.json.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from tests.faults.wandb_server import FAULTS, Server  # noqa: E402
 
 BATCH = 32
 WARM = 10  # steps that do not count
-PERIOD = 5.0  # seconds of either kind
+PERIOD = 5.0  # seconds in each state
 
 
 def trained(place: Path, name: str, steps: int, server: Server | None, fault: str | None) -> list[tuple[float, bool]]:
-    """(milliseconds, whether the server failed) of each step, from the record of a training in a process of its own. A step
-    during which the server changes is left out."""
+    """(milliseconds, whether the server failed) for each step, from the record of a training in a separate process. A step in
+    which the server changes is left out."""
     tracking = "online" if server else "disabled"
     words = [
         f"training.steps={steps}",
@@ -90,7 +90,7 @@ def main() -> None:
         place = Path(folder)
         trained(place, "warm", 20, None, None)
         off, on = [], []
-        for turn in range(1 if a.quick else 3):  # they cannot share a run
+        for turn in range(1 if a.quick else 3):  # these two cannot share a run
             off += trained(place, f"disabled{turn}", steps // 6, None, None)
             with Server() as server:
                 on += trained(place, f"works{turn}", steps // 6, server, None)

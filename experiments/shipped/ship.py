@@ -1,4 +1,4 @@
-"""Put finished runs into the package: python experiments/shipped/ship.py [outputs]. Weights are stored as float16."""
+"""Copies the weights of finished runs into the package, as float16: python experiments/shipped/ship.py [outputs]"""
 
 from __future__ import annotations
 

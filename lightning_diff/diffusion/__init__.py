@@ -1,1 +1,1 @@
-"""The mathematics. Nothing here knows of Lightning, of data, or of any one network."""
+"""The mathematics of diffusion. Nothing here knows about Lightning, data or a particular net."""

@@ -1,4 +1,4 @@
-"""The one interface of samplers and guidance: x_t and a moment to a Prediction (laws 2 and 3)."""
+"""Denoisers, which map x_t and a noise level to a Prediction (laws 2 and 3), and the two branches of guidance."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 
 from .path import Path
-from .records import Moment, Prediction
+from .records import NoiseLevel, Prediction
 
-Denoiser = Callable[[Tensor, Moment], Prediction]
-Answers = tuple[list[Prediction], list[Prediction]]
+Denoiser = Callable[[Tensor, NoiseLevel], Prediction]
+BranchPredictions = tuple[list[Prediction], list[Prediction]]
 Network = Callable[[Tensor, Tensor, Any], Tensor]  # x [B, C, H, W], t [B], a condition -> [B, C, H, W]
 
 
-def ask(network: Network, path: Path, x_t: Tensor, m: Moment, condition: Any) -> Prediction:
-    """One evaluation, read in the path's parameterisation. All of the batch is at the same moment."""
+def predict(network: Network, path: Path, x_t: Tensor, m: NoiseLevel, condition: Any) -> Prediction:
+    """Evaluate the network once and convert its output to a Prediction. The whole batch has the same noise level."""
     t = x_t.new_full((len(x_t),), m.t)
     return path.read(network(path.scaled(x_t, m), t, condition), x_t, m)
 
 
 def conditional(network: Network, path: Path, condition: Any) -> Denoiser:
-    """The denoiser of one condition."""
-    return lambda x_t, m: ask(network, path, x_t, m, condition)
+    """A denoiser without guidance, for one condition."""
+    return lambda x_t, m: predict(network, path, x_t, m, condition)
 
 
 def _split(p: Prediction, count: int) -> list[Prediction]:
@@ -34,9 +34,9 @@ def _split(p: Prediction, count: int) -> list[Prediction]:
 
 @dataclass
 class WithoutCaption:
-    """The branches of classifier-free guidance: the same network without the caption. All that is asked for at a moment is
-    one batch, or, `apart`, a batch for each x_t. `prepare` does, once for each make-up of a batch, what does not depend on
-    x_t and t."""
+    """The branches of classifier-free guidance: the same network, with and without the caption. One call of `predict` is one
+    batch, or, with `apart`, one batch for each x_t. `prepare` computes what does not depend on x_t and t. It is called once for
+    each pair (number of conditional x_t, number of others)."""
 
     network: Network
     path: Path
@@ -46,25 +46,26 @@ class WithoutCaption:
     apart: bool = False
     _prepared: dict[tuple[int, int], Any] = field(default_factory=dict)
 
-    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
+    def predict(self, x_cond: Sequence[Tensor], x_other: Sequence[Tensor], m: NoiseLevel) -> BranchPredictions:
         if not self.apart:
-            return self._ask(good, bad, m)
-        return [self._ask([x], [], m)[0][0] for x in good], [self._ask([], [x], m)[1][0] for x in bad]
+            return self._evaluate(x_cond, x_other, m)
+        return [self._evaluate([x], [], m)[0][0] for x in x_cond], [self._evaluate([], [x], m)[1][0] for x in x_other]
 
-    def _ask(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
-        made = len(good), len(bad)
+    def _evaluate(self, x_cond: Sequence[Tensor], x_other: Sequence[Tensor], m: NoiseLevel) -> BranchPredictions:
+        made = len(x_cond), len(x_other)
         if made not in self._prepared:
             parts = [self.cond] * made[0] + [self.uncond] * made[1]
             self._prepared[made] = self.prepare(parts[0] if len(parts) == 1 else type(self.cond).cat(*parts))
-        x = [*good, *bad]
-        p = ask(self.network, self.path, torch.cat(x) if len(x) > 1 else x[0], m, self._prepared[made])
+        x = [*x_cond, *x_other]
+        p = predict(self.network, self.path, torch.cat(x) if len(x) > 1 else x[0], m, self._prepared[made])
         found = _split(p, len(x))
         return found[: made[0]], found[made[0] :]
 
 
 @dataclass
 class WorseNetwork:
-    """The branches of autoguidance (Karras et al. 2024): a worse network with the same caption; `apart` as above."""
+    """The branches of autoguidance (Karras et al. 2024): the network and a worse one, both with the caption. `apart` is as
+    above."""
 
     network: Network
     worse: Network
@@ -72,13 +73,13 @@ class WorseNetwork:
     cond: Any
     apart: bool = False
 
-    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
-        return self._ask(self.network, good, m), self._ask(self.worse, bad, m)
+    def predict(self, x_cond: Sequence[Tensor], x_other: Sequence[Tensor], m: NoiseLevel) -> BranchPredictions:
+        return self._evaluate(self.network, x_cond, m), self._evaluate(self.worse, x_other, m)
 
-    def _ask(self, network: Network, x: Sequence[Tensor], m: Moment) -> list[Prediction]:
+    def _evaluate(self, network: Network, x: Sequence[Tensor], m: NoiseLevel) -> list[Prediction]:
         if not x:
             return []
         if self.apart:
-            return [ask(network, self.path, one, m, self.cond) for one in x]
+            return [predict(network, self.path, one, m, self.cond) for one in x]
         condition = self.cond if len(x) == 1 else type(self.cond).cat(*[self.cond] * len(x))
-        return _split(ask(network, self.path, torch.cat(list(x)), m, condition), len(x))
+        return _split(predict(network, self.path, torch.cat(list(x)), m, condition), len(x))

@@ -1,4 +1,4 @@
-"""At which times a sampler looks: from t = 1 (noise) to t = 0 (picture)."""
+"""The times at which a sampler evaluates the network, from t = 1 (noise) to t = 0 (picture)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import torch
 
 from .objective import shifted
 from .path import Path
-from .records import Moment
+from .records import NoiseLevel
 from .schedules import STEPS
 
 GRIDS = ("uniform", "shifted", "karras", "exponential")
 
 
-def time_grid(path: Path, steps: int, kind: str = "uniform", shift: float = 3.0, rho: float = 7.0) -> list[Moment]:
-    """steps + 1 moments, of which the last is the picture.
+def time_grid(path: Path, steps: int, kind: str = "uniform", shift: float = 3.0, rho: float = 7.0) -> list[NoiseLevel]:
+    """steps + 1 noise levels; the last one is the picture.
 
-    `uniform` in t: on the schedules of 1,000 steps the "trailing" spacing of Lin et al. 2023. `shifted` spends more
-    steps near the noise (Esser et al. 2024, eq. 23). `karras` (Karras et al. 2022, eq. 5) and `exponential` space
-    sigma / alpha from that of t = 1 to that of t = 1/1000, and then jump to 0; they need alpha(1) > 0.
+    `uniform` is uniform in t; on the schedules of 1,000 steps this is the "trailing" spacing of Lin et al. 2023. `shifted` has
+    more steps near the noise (Esser et al. 2024, eq. 23). `karras` (Karras et al. 2022, eq. 5) and `exponential` space the ratio
+    sigma / alpha: from its value at t = 1 to its value at t = 1/1000, and then it jumps to 0. These two need alpha(1) > 0.
     """
     t = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
     if kind == "shifted":

@@ -1,7 +1,7 @@
-"""Random numbers that are functions, not state (law 1): Philox4x32-10 (Salmon et al. 2011), in tensor arithmetic.
+"""Random numbers without state (law 1): Philox4x32-10 (Salmon et al. 2011), in tensor arithmetic.
 
-A number is addressed by (seed, stream, row, place): the same on every device, in any batch, on any rank, after any
-restart. `stream` keeps apart the uses that one row has for randomness.
+A number is a function of (seed, stream, row, index). So it is the same on every device, in any batch, on any rank, and after
+any restart. `stream` separates the different uses of random numbers in one row.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MASK = 0xFFFFFFFF
 M0, M1 = 0xD2511F53, 0xCD9E8D57
 W0, W1 = 0x9E3779B9, 0xBB67AE85
 
-# Streams: what a row's numbers are for. Sampling uses STEP + n for the noise of step n.
+# Streams: the uses of a row's numbers. Sampling uses STEP + n for the noise of step n.
 TIME, DROPOUT, POSTERIOR, NOISE, AUGMENT, OFFSET = range(6)
 START, STEP = 100, 101
 
@@ -26,14 +26,14 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int])
     a, b, c, d = counter
     k0, k1 = key
     for _ in range(10):
-        p, q = a * M0, c * M1  # wraps modulo 2**64; the mask takes the sign out of the upper half
+        p, q = a * M0, c * M1  # wraps modulo 2**64; the mask removes the sign from the upper half
         a, b, c, d = ((q >> 32) & MASK) ^ b ^ k0, q & MASK, ((p >> 32) & MASK) ^ d ^ k1, p & MASK
         k0, k1 = (k0 + W0) & MASK, (k1 + W1) & MASK
     return a, b, c, d
 
 
 def _words(rows: Tensor, count: int, seed: int, stream: int) -> Tensor:
-    """int64 [B, >= count] of 32 random bits each; rows int64 [B]."""
+    """int64 [B, >= count]; each number has 32 random bits. rows: int64 [B]."""
     blocks = -(-count // 4)
     rows = rows.long()[:, None]
     place = torch.arange(blocks, device=rows.device)[None].expand(len(rows), blocks)
@@ -43,12 +43,12 @@ def _words(rows: Tensor, count: int, seed: int, stream: int) -> Tensor:
 
 
 def uniform(rows: Tensor, seed: int, stream: int) -> Tensor:
-    """float32 [B] in (0, 1), one for each row."""
+    """Uniform numbers in (0, 1), one for each row: float32 [B]."""
     return (_words(rows, 1, seed, stream)[:, 0].double().add(0.5) * 2.0**-32).float().clamp(max=1 - 2.0**-24)
 
 
 def normal(rows: Tensor, shape: tuple[int, ...], seed: int, stream: int) -> Tensor:
-    """float32 [B, *shape] of N(0, 1), by Box and Muller's transform of 24-bit uniforms."""
+    """Normal numbers of N(0, 1), float32 [B, *shape]: the Box-Muller transform of 24-bit uniform numbers."""
     count = math.prod(shape)
     words = _words(rows, count + count % 2, seed, stream)
     words = words[:, : count + count % 2]
@@ -60,6 +60,6 @@ def normal(rows: Tensor, shape: tuple[int, ...], seed: int, stream: int) -> Tens
 
 
 def start(path: Any, seeds: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """x_1 [B, *shape] of a path, of the variance that x_t has at t = 1 when the data's is data_std^2."""
+    """The initial noise x_1 [B, *shape] of a path. Its variance is that of x_t at t = 1 for data of variance data_std^2."""
     m = path.at(1.0)
     return normal(seeds, shape, 0, START) * math.hypot(m.alpha * path.data_std, m.sigma)

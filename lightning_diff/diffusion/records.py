@@ -1,4 +1,4 @@
-"""The records that the mathematics is written in. They need no torch to be known."""
+"""Two records that all of diffusion/ uses: NoiseLevel and Prediction. This file does not import torch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Moment(NamedTuple):
-    """A time with its alpha and sigma: three numbers when a whole batch is there at once (sampling), or t [B] with
-    alpha and sigma [B, 1, 1, 1] (training)."""
+class NoiseLevel(NamedTuple):
+    """A time t with its alpha and sigma. In sampling these are three numbers, because the whole batch has the same t. In
+    training they are tensors: t [B], alpha and sigma [B, 1, 1, 1]."""
 
     t: Any
     alpha: Any
@@ -19,7 +19,7 @@ class Moment(NamedTuple):
 
     @property
     def ratio(self) -> Any:
-        """sigma / alpha, the noise level of Karras et al. 2022, in which guidance limits are given (law 3)."""
+        """sigma / alpha, which is sigma in Karras et al. 2022. The limits of guidance are given in it (law 3)."""
         if isinstance(self.alpha, float):
             return self.sigma / self.alpha if self.alpha > 0 else float("inf")
         return self.sigma / self.alpha
@@ -27,7 +27,7 @@ class Moment(NamedTuple):
 
 @dataclass
 class Prediction:
-    """What a denoiser says: x_0 and eps, with x_t = alpha x_0 + sigma eps. Both [B, C, H, W]."""
+    """A denoiser's output: x_0 and eps, both [B, C, H, W], with x_t = alpha x_0 + sigma eps."""
 
     x_0: Tensor
     eps: Tensor

@@ -1,7 +1,7 @@
-"""How noise grows along a path: alpha(t) and sigma(t) for t in [0, 1], 0 the picture and 1 the noise, in float64.
+"""Noise schedules: alpha(t) and sigma(t) for t in [0, 1], in float64. t = 0 is the picture, t = 1 is the noise.
 
-The discrete schedules of 1,000 steps (DDPM's, Stable Diffusion's) are products of 1 - beta_j. Written with the gamma
-function they have a value between the steps too, and agree with the products at t = (i + 1) / 1000, i = 0..999.
+The discrete schedules of 1,000 steps (DDPM, Stable Diffusion) are products of 1 - beta_j. The gamma function extends them to
+times between the steps. At t = (i + 1) / 1000, i = 0..999, they equal the products.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ COSINE_END = 0.5 * math.pi * 0.9957
 
 
 def cosine(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Variance preserving, alpha = cos(pi t / 2) (Nichol & Dhariwal 2021), ended at a log-SNR of about -10."""
+    """Variance preserving, alpha = cos(pi t / 2) (Nichol & Dhariwal 2021). It ends at a log-SNR of about -10."""
     return (t * COSINE_END).cos(), (t * COSINE_END).sin()
 
 
 def edm(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Variance exploding, sigma = 80 t^7, so that a uniform grid of t is that of Karras et al. 2022 (eq. 5)."""
+    """Variance exploding, sigma = 80 t^7. So a uniform grid of t is the grid of Karras et al. 2022 (eq. 5)."""
     return torch.ones_like(t), SIGMA_MAX * t**RHO
 
 
 def _log_product(n: Tensor, start: float, step: float) -> Tensor:
-    """log of the product over j < n of (1 - start - step j), by gamma functions, for any real n."""
+    """The logarithm of the product over j < n of (1 - start - step j). Gamma functions define it for any real n."""
     top = (1 - start) / step + 1
     return n * math.log(abs(step)) + math.lgamma(top) - torch.lgamma(top - n)
 
@@ -64,8 +64,9 @@ def scaled_linear(t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def zero_terminal(schedule: Schedule) -> Schedule:
-    """The schedule with alpha(1) = 0 (Lin et al. 2023, algorithm 1): sqrt(abar) shifted and scaled so that its last
-    step is 0 and its first stays. Before the first step (t < 1/1000) it goes on to alpha(0) = 1."""
+    """The schedule with zero terminal SNR, alpha(1) = 0 (Lin et al. 2023, algorithm 1). sqrt(abar) is shifted and scaled, so
+    that its last value is 0 and its first value does not change. Before the first step (t < 1/1000) it continues to
+    alpha(0) = 1."""
     first, last = (float(schedule(torch.tensor(t, dtype=torch.float64))[0]) for t in (1 / STEPS, 1.0))
 
     def rescaled(t: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +87,7 @@ SCHEDULES: dict[str, Schedule] = {
     "scaled_linear_zero": zero_terminal(scaled_linear),
     "edm": edm,
 }
-ENDS_IN_NOISE = ("flow", "linear_zero", "scaled_linear_zero")  # alpha(1) = 0: nothing of the picture is left
+ENDS_IN_NOISE = ("flow", "linear_zero", "scaled_linear_zero")  # alpha(1) = 0: x_1 is pure noise
 
 _INVERSES: dict[str, Callable[[Tensor], Tensor]] = {
     "flow": lambda ratio: 1 - 1 / (1 + ratio),
@@ -96,7 +97,7 @@ _INVERSES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def time_of(schedule: str, ratio: Tensor) -> Tensor:
-    """The t in [0, 1] at which sigma / alpha is `ratio` (float64, any shape); the nearest end where there is none."""
+    """The t in [0, 1] at which sigma / alpha is `ratio` (float64, any shape). If there is none, the nearest end."""
     if schedule in _INVERSES:
         return _INVERSES[schedule](ratio).clamp(0, 1)
     low, high = torch.zeros_like(ratio), torch.ones_like(ratio)

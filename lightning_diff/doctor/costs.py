@@ -21,7 +21,7 @@ from ..nets.weights import has_passport, read_passport
 from ..pipeline.components import locate_part
 from ..training.footprint import Live, checkpoint_bytes, fake_step, held_bytes, tensor_bytes
 from ..training.modules.autoencoder import AutoencoderModule
-from ..training.modules.base import Trained
+from ..training.modules.base import BaseModule
 from ..training.modules.diffusion import DiffusionModule
 from ..training.speed import step_flops
 from ..training.trainer import precision_of
@@ -104,14 +104,16 @@ class Costs:
         return net
 
     @cached_property
-    def module(self) -> Trained:
+    def module(self) -> BaseModule:
         """The LightningModule that is trained, on the meta device."""
         c, t = self.config, self.config.training
         with META:
             net: Any = self.make()
             if c.task == "diffusion":
                 return DiffusionModule(net, t, c.seed, c.objective, self.null)
-            return AutoencoderModule(net, t, c.seed, c.autoencoder) if c.task == "autoencoder" else Trained(net, t, 0)
+            return (
+                AutoencoderModule(net, t, c.seed, c.autoencoder) if c.task == "autoencoder" else BaseModule(net, t, 0)
+            )
 
     @cached_property
     def checkpoint(self) -> int:

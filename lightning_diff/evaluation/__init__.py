@@ -1,1 +1,1 @@
-"""Pictures in, numbers with a passport out."""
+"""Evaluation: it turns pictures into numbers, each with a passport."""

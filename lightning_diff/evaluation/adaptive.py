@@ -1,5 +1,5 @@
-"""How sure a number is: bootstrap over pictures, paired across cases, so that what is compared saw the same prompts; and
-where more pictures would make it surer."""
+"""Confidence intervals and adaptive allocation. The bootstrap over pictures is paired, so that compared cases use the same
+prompts. Adaptive allocation draws more pictures where the comparison is uncertain."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ DRAWS = 1000
 
 
 def resamples(n: int, draws: int = DRAWS) -> np.ndarray:
-    """[draws, n] rows of a bootstrap, always the same ones: two cases are resampled alike (paired)."""
+    """The rows [draws, n] of a bootstrap. They are always the same, so two cases are resampled in pairs."""
     return np.random.default_rng(20201).integers(0, n, (draws, n))
 
 
 def interval(values: np.ndarray, draws: int = DRAWS) -> tuple[float, float]:
-    """The middle 95 % of the mean of values [n], where nan does not count."""
+    """The 95 % bootstrap interval of the mean of values [n], without nan values."""
     drawn = values[resamples(len(values), draws)]
     with np.errstate(invalid="ignore"):
         count = (~np.isnan(drawn)).sum(axis=1)
@@ -26,15 +26,15 @@ def interval(values: np.ndarray, draws: int = DRAWS) -> tuple[float, float]:
 
 
 def compared(values: Mapping[str, np.ndarray], draws: int = DRAWS) -> dict[str, tuple[float, float]]:
-    """{case: 95 % interval of its mean minus that of the best case}, resampled in pairs over the prompts that both have
-    seen. Where the interval reaches 0, there is no difference between the two that these pictures show."""
+    """{case: 95 % interval of its mean minus the mean of the best case}, resampled in pairs over the prompts that both have. If
+    the interval reaches 0, these pictures show no difference between the two."""
     best = leader(values)
     return {case: interval(_minus(v, values[best]), draws) for case, v in values.items()}
 
 
 def leader(values: Mapping[str, np.ndarray]) -> str:
-    """The case that is least behind any other on the prompts that the two share: with equal prompts the one of the
-    highest mean; the first of equal ones."""
+    """The best case: its largest mean deficit to another case, over the prompts that the two share, is the smallest. If all
+    cases have the same prompts, this is the case with the highest mean. Of equal cases it is the first."""
 
     def worst(case: str) -> float:
         differences = [_minus(values[case], v) for v in values.values()]
@@ -56,10 +56,10 @@ def allocate(
     chunk: int,
     look: Callable[[dict[str, int]], dict[str, np.ndarray]],
 ) -> dict[str, int]:
-    """Adaptive allocation: spend `extra` pictures where the curve is uncertain. All cases have `first`; in each round those
-    that cannot be told from the best, and it, get `chunk` more, until all is told apart, spent, or `most` prompts are
-    reached. `look` draws what is missing of {case: how many} and returns each picture's values. Returns how many each
-    case has got."""
+    """Adaptive allocation: spend `extra` pictures where the curve is uncertain. All cases start with `first` pictures. In each
+    round, the best case and the cases that do not differ from it get `chunk` more. It ends when all differ, when `extra` is
+    spent, or when `most` prompts are reached. `look` draws the missing pictures of {case: count} and returns each picture's
+    values. Returns the final {case: count}."""
     counts = dict.fromkeys(cases, first)
     while True:
         values = look(counts)

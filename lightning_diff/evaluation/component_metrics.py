@@ -1,4 +1,4 @@
-"""How good a frozen part is, on pictures that it was not trained on."""
+"""Metrics of the frozen components (autoencoder, CLIP model, classifier) on pictures that they were not trained on."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ BATCH = 256
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
-    """Of uint8 pictures [N, 3, H, W], dB: the mean over pictures of -10 log10(MSE / 255^2)."""
+    """PSNR of uint8 pictures [N, 3, H, W] in dB: the mean over pictures of -10 log10(MSE / 255^2)."""
     error = (a.float() - b.float()).square().mean(dim=(1, 2, 3)) / 255**2
     return float((-10 * error.clamp(min=1e-10).log10()).mean())
 
 
 def correct_heads(classifier: AttributeClassifier, images: Tensor, labels: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """{head: bool [N]}: whether the attribute is as the caption states; True where it states nothing. images uint8."""
+    """{head: bool [N]}: whether the picture's attribute is the one that the caption states; True if the caption states none.
+    images: uint8."""
     device = next(classifier.parameters()).device
     right: dict[str, list[Tensor]] = {}
     for start in range(0, len(images), BATCH):
@@ -36,13 +37,13 @@ def correct_heads(classifier: AttributeClassifier, images: Tensor, labels: Mappi
 
 
 def correct(classifier: AttributeClassifier, images: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
-    """bool [N]: every attribute that the caption states is read off the picture."""
+    """bool [N]: whether the picture shows every attribute that the caption states."""
     return torch.stack(list(correct_heads(classifier, images, labels).values())).all(dim=0)
 
 
 def recall_at_1(images: Tensor, texts: Tensor, of: int = 256) -> float:
-    """How often a picture's own caption is the nearest of `of`; equal captions count as own. Groups of `of` are whole,
-    unless there is only one."""
+    """How often a picture's own caption is the nearest among `of` captions. A caption that equals its own counts as its own.
+    Incomplete groups of `of` are left out, unless there is only one group."""
     hits, total = 0.0, 0
     for start in range(0, len(images) - of + 1, of) if len(images) >= of else [0]:
         similar = images[start : start + of] @ texts[start : start + of].T
@@ -54,7 +55,7 @@ def recall_at_1(images: Tensor, texts: Tensor, of: int = 256) -> float:
 
 @torch.no_grad()
 def fit_latent_scale(net: LatentSpace, train: Pictures, count: int = 2048) -> None:
-    """Set shift and scale so that latents of the training pictures have mean 0 and std 1 per channel."""
+    """Set the autoencoder's shift and scale so that each channel of the training set's latents has mean 0 and std 1."""
     means, variances = [], []
     for start in range(0, min(count, len(train)), BATCH):
         mean, log_variance = net.moments(
@@ -68,7 +69,8 @@ def fit_latent_scale(net: LatentSpace, train: Pictures, count: int = 2048) -> No
 
 
 def distinct(captions: Sequence[str], labels: Mapping[str, Tensor], unsaid: Sequence[str]) -> list[int]:
-    """The first sample of each content: a tower cannot tell two captions apart that are true of the same picture."""
+    """The first sample of each content. Others are left out, because a model cannot distinguish two captions that are both true
+    for the same picture."""
     heads = [values.tolist() for name, values in labels.items() if name not in unsaid]
     contents: list[object] = list(zip(*heads, strict=True)) if heads else list(captions)
     seen: dict[object, int] = {}
@@ -79,7 +81,7 @@ def distinct(captions: Sequence[str], labels: Mapping[str, Tensor], unsaid: Sequ
 
 @torch.no_grad()
 def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequence[str] = ()) -> dict[str, Any]:
-    """The part's own metrics on held-out pictures. An autoencoder's latent scale is set first."""
+    """The component's own metrics on held-out pictures. For an autoencoder, the latent's shift and scale are set first."""
     device = next(net.parameters()).device
     if isinstance(net, LatentSpace):
         fit_latent_scale(net, train)
@@ -109,7 +111,7 @@ def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequenc
     if isinstance(net, Tower):
         rows = distinct(captions, {name: torch.cat(columns) for name, columns in labels.items()}, unsaid)
         metrics = {"recall_at_1_of_256": round(recall_at_1(joined["a"][rows], joined["b"][rows]), 4), "n": len(rows)}
-        if "c" in joined:  # how often the caption is nearer than one that differs in a single thing
+        if "c" in joined:  # how often the caption is nearer than its hard negative
             own, false = ((joined["a"] * joined[name]).sum(dim=1) for name in "bc")
             metrics["caption_over_contrast"] = round(float((own > false).float().mean()), 4)
         return metrics

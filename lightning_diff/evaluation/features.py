@@ -1,4 +1,4 @@
-"""Pictures to features, by the judging tower or by a feature extractor (evaluation/extractors/)."""
+"""Computation of features from pictures, by the judging tower or by a feature extractor (evaluation/extractors/)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Extractor = Callable[[Tensor], Tensor]  # uint8 [B, 3, H, W] -> [B, F], on the C
 
 
 def judge_features(tower: Tower) -> Extractor:
-    """The judging tower's picture embedding, before it is brought to unit length."""
+    """The judging tower's picture embedding, without normalisation to unit length."""
     return lambda images: tower.image_features(to_unit(images.to(tower.device)), normalize=False).cpu()
 
 

@@ -1,4 +1,4 @@
-"""No number without its passport (law 4): everything that would change it."""
+"""Helpers for passports (law 4): hashes of captions and pictures, and the environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def text_hash(lines: Sequence[str]) -> str:
 
 
 def tensor_hash(images: torch.Tensor) -> str:
-    """Of pictures, by their pixels."""
+    """A hash of the pictures' pixels."""
     return hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()[:12]
 
 

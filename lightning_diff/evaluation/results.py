@@ -1,4 +1,4 @@
-"""The rows that may stand side by side: of a run, of several, of several trainings of one experiment."""
+"""Tables of sweep rows that can be compared: of one run, of several runs, of several trainings of one experiment."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ..tracking.table import write_csv, write_parquet
 from .setup import Passport, picture_key
 from .sweep import Row, against_the_best, front, unlike
 
-SEEN = "sweep"  # the run's folder of what was seen of each case
+SEEN = "sweep"  # the run's folder with the stored features and values of each case
 STUDIED = ("weights", "guidance", "ema", "sampler", "drawn", "plugins")  # what may differ on one axis (law 4)
 
 
 def values_path(folder: Path, passport: Passport) -> Path:
-    """Where the values of each picture of a row are kept, and its first pictures: beside what was seen of them."""
+    """The file that keeps a row's values for each picture and its first pictures. It is beside the stored features."""
     return folder / SEEN / picture_key(passport) / f"{digest(passport)}.safetensors"
 
 
 def recorded(record: Record) -> list[tuple[Row, Passport]]:
-    """The rows of a run's record, oldest first, with their passports in today's words; and each passport as it is stored,
-    which names the row's files."""
+    """The rows of a run's record, oldest first. Each row has its passport in the newest format. The second value is the passport
+    as it is stored, because the names of the row's files depend on it."""
     found = []
     for row in record.read("sweep"):
         stored = row["passport"]
@@ -39,8 +39,9 @@ def recorded(record: Record) -> list[tuple[Row, Passport]]:
 
 
 def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
-    """The rows of a run's record that may stand beside its last one, in order, each with its distance to the best of
-    them, and its first pictures by its passport's digest, uint8 [N, 3, H, W]. Of equal passports the last counts."""
+    """The rows of a run's record that can be compared with its last row, in order, each with its distance to the best of them;
+    and the first pictures of each row, uint8 [N, 3, H, W], by the digest of its passport. If passports are equal, the last row
+    counts."""
     found: dict[str, tuple[Row, Path]] = {}
     for row, stored in recorded(Record(folder)):
         place = values_path(folder, stored)
@@ -65,8 +66,8 @@ def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
 
 
 def write_tables(place: Path, runs: Mapping[str, Sequence[Row]]) -> None:
-    """Rows of runs as PLACE.csv, with the digests of the passports that PLACE.json holds, and as PLACE.parquet, with the
-    passports as columns, if pyarrow is installed."""
+    """Write the rows of runs as PLACE.csv, with digests of the passports; PLACE.json holds the passports. If pyarrow is
+    installed, also write PLACE.parquet, with the passports as columns."""
     every = [{"run": name, **row} for name, rows in runs.items() for row in rows]
     write_parquet(place.with_suffix(".parquet"), every)
     papers = {digest(row["passport"]): row["passport"] for row in every}
@@ -80,17 +81,17 @@ def write_tables(place: Path, runs: Mapping[str, Sequence[Row]]) -> None:
 
 
 def quality(rows: Sequence[Row]) -> str:
-    """The column by which a picture is said to fit its caption."""
+    """The column that says how well pictures fit their captions."""
     return "accuracy" if rows and "accuracy" in rows[0] else "clip_score"
 
 
 def series_of(row: Row) -> str:
-    """All of a case but its guidance scale."""
+    """The name of a case without its guidance scale."""
     return f"{row['guider']}, {row['sampler']}" + (f", EMA {row['ema']:g}" if row["ema"] else "")
 
 
 def verdict(rows: Sequence[Row], best: Row | None) -> str:
-    """Whether the best scale is better than the other ones of its guider, sampler and EMA, beyond chance."""
+    """A sentence: is the best scale significantly better than the other scales of its guider, sampler and EMA?"""
     if best is None or len(rows) < 2:
         return ""
     series, weights = series_of(best), best["passport"]["weights"]
@@ -102,7 +103,7 @@ def verdict(rows: Sequence[Row], best: Row | None) -> str:
 
 
 def refuse_unlike(runs: Mapping[str, Sequence[Row]]) -> None:
-    """Raises ConfigError, with the field, where numbers of runs may not stand on one axis."""
+    """Raises ConfigError, with the field that differs, if the numbers of these runs cannot be compared."""
     first = [rows[0]["passport"] for rows in runs.values() if rows]
     if first and (fields := unlike(first, STUDIED)):
         raise ConfigError(
@@ -111,7 +112,7 @@ def refuse_unlike(runs: Mapping[str, Sequence[Row]]) -> None:
 
 
 def spread(runs: Mapping[str, Sequence[Row]]) -> list[Row]:
-    """Of cases that several trainings have in common: mean and standard deviation over the trainings of each number."""
+    """For each case that all trainings have: the mean and the standard deviation of each number over the trainings."""
     cases: dict[str, list[Row]] = {}
     for rows in runs.values():
         for row in rows:

@@ -1,4 +1,4 @@
-"""The guidance sweep of a run: draws, sees and scores every case, and writes the tables and figures of its folder."""
+"""The guidance sweep of a run: it draws and scores every case, and writes the tables and figures to the run folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .sweep import Case, Row, Seen, Store, best_row, blocks, deciding, draw, joi
 
 
 class DrawnCase(NamedTuple):
-    """A case that was drawn and seen: its passport, the key of its pictures, how many of it are means of."""
+    """A case whose pictures are drawn: its passport, the key of its pictures, and the number of pictures."""
 
     case: Case
     passport: Passport
@@ -36,8 +36,8 @@ class DrawnCase(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """A finished sweep: the rows that it asked for, with the first pictures of each, uint8 [N, 3, H, W]; the best of them and
-    what drew it; the best of all rows of the run that stand beside them; the figures."""
+    """A finished sweep: its rows, with the first pictures of each, uint8 [N, 3, H, W]; the best of its rows and the combination
+    that drew it; the best of all comparable rows of the run; the figures."""
 
     rows: list[Row]
     pictures: list[np.ndarray]
@@ -48,8 +48,8 @@ class Swept(NamedTuple):
 
 
 def run_sweep(combinations: Iterable[Combination], folder: Path, record: Record) -> Swept | None:
-    """Pictures that were seen already, in this sweep or in another one of the run, are not drawn again. Ranks but the first
-    draw, and return None."""
+    """Draw and score all combinations. Pictures that this sweep or another sweep of the run has drawn already are not drawn
+    again. The other ranks help to draw, but only the first rank returns the result; they return None."""
     made_by: dict[str, Combination] = {}  # by the digests of the rows' passports
     for one in combinations:
         drawn = _drawn(one, folder, record)
@@ -66,12 +66,12 @@ def run_sweep(combinations: Iterable[Combination], folder: Path, record: Record)
 
 
 def _drawn(one: Combination, folder: Path, record: Record) -> list[DrawnCase]:
-    """Draw and see all cases of a combination, with the other ranks. Returns when all of it is there."""
+    """Draw all cases of a combination and compute their features, together with the other ranks. Returns when all are done."""
     e, setup, scales, store = one.settings, one.setup, one.guider.scales, Store(folder / SEEN)
     count = min(e.samples, len(setup.captions))
     if count < e.samples:
         say(f"evaluation: {count} {setup.split} captions, fewer than evaluation.samples={e.samples}: all are used")
-    places: dict[str, str] = {}  # of the pictures of older rows, whose passports had other words
+    places: dict[str, str] = {}  # keys of older rows, whose passports had another format
     for row, stored in recorded(record):
         places.setdefault(picture_key(row["passport"]), picture_key(stored))
     sampler = f"{one.sampler.kind}{one.sampler.steps}"
@@ -95,18 +95,18 @@ def _drawn(one: Combination, folder: Path, record: Record) -> list[DrawnCase]:
 
 
 def _block(size: int, rows: int | None) -> int:
-    """A block of about so many prompts, of whole calls."""
+    """The size of a block: about `size` prompts, and a multiple of `rows`."""
     return max(1, size) if rows is None else max(rows, size // rows * rows)
 
 
 def _pictures(model: TextToImage, setup: EvaluationSetup, cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
-    """uint8 [cases, B, 3, H, W] of B prompts, by their numbers."""
+    """Pictures, uint8 [cases, B, 3, H, W], of the B prompts with these numbers."""
     captions, scales = [setup.captions[i] for i in prompts], [case.scale for case in cases]
     return replace(model, apart=setup.rows is not None).generate(captions, setup.seeds(prompts), *scales)
 
 
 class _Drawing:
-    """The cases of one average, {key: case}, drawn block by block with the model that is loaded when it is needed."""
+    """Draws the cases {key: case} of one EMA length, block by block. It loads the model when it first needs it."""
 
     def __init__(self, one: Combination, ema: float, cases: dict[str, Case], store: Store, size: int) -> None:
         self.one, self.setup, self.ema = one, one.setup, ema
@@ -120,7 +120,7 @@ class _Drawing:
         return _pictures(self.model, self.setup, some, prompts)
 
     def until(self, counts: dict[str, int]) -> None:
-        """Draw what is missing of {key: how many}: cases that have got equally far side by side."""
+        """Draw the missing pictures of {key: count}. Cases with the same number of pictures are drawn together."""
         keep = self.one.settings.grid
         for first in sorted(set(self.counts.values())):
             some = {k: c for k, c in self.cases.items() if self.counts[k] == first and counts[k] > first}
@@ -137,14 +137,14 @@ class _Drawing:
             self.counts |= {k: counts[k] for k in some}
 
     def look(self, counts: dict[str, int]) -> dict[str, np.ndarray]:
-        """Each picture's values of {key: how many}. All ranks see all of them, and so go on alike."""
+        """Each picture's values for {key: count}. All ranks get all values, so all make the same decisions."""
         self.until(counts)
         seen, metrics = {key: self.store.read(key, n) for key, n in counts.items()}, self.setup.judges.metrics
         return {key: deciding(picture_values(s, self.setup.labels(counts[key]), metrics)) for key, s in seen.items()}
 
 
 def _row(drawn: DrawnCase, one: Combination, folder: Path, nfe: int) -> Row:
-    """The numbers of a case; each picture's values and the first pictures are kept for later comparisons."""
+    """The row of a case. Each picture's values and the first pictures are saved for later comparisons."""
     seen, setup = Store(folder / SEEN).read(drawn.key, drawn.drawn), one.setup
     row, values = score(seen, setup.labels(drawn.drawn), setup.judges, drawn.passport["prompts"]["n"])
     kept = {name: torch.from_numpy(v) for name, v in values.items()}
@@ -153,7 +153,8 @@ def _row(drawn: DrawnCase, one: Combination, folder: Path, nfe: int) -> Row:
 
 
 def periodic_measure(one: Combination, model: TextToImage) -> Callable[[Any], Row]:
-    """What measures a net while it is trained: evaluation.quick pictures at guidance.scale, the rest being the model's."""
+    """The function that measures a net during training: evaluation.quick pictures at guidance.scale. Everything except the net
+    comes from `model`."""
     setup, scale = one.setup, one.guider.scale
     n = min(one.settings.quick, len(setup.captions))
     passport, case = one.passport(n, scale, 0.0), Case(one.guider.name, one.sampler.kind, 0.0, scale)
@@ -171,7 +172,7 @@ def periodic_measure(one: Combination, model: TextToImage) -> Callable[[Any], Ro
 
 
 def _publish(folder: Path, record: Record, made_by: dict[str, Combination]) -> Swept:
-    """Tables and figures: of all rows of the run that may stand beside those that were asked for."""
+    """Write the tables and figures of all rows of the run that can be compared with this sweep's rows."""
     figures, captions = folder / "figures", next(reversed(made_by.values())).setup.captions
     rows, shown = study_rows(folder)
     best, mine = best_row(rows), [r for r in rows if digest(r["passport"]) in made_by]
@@ -211,7 +212,7 @@ def _print(rows: list[Row], best: Row) -> None:
 
 
 def _cell(row: Row, column: str) -> str:
-    """The number, with half of its 95 % interval where it has one."""
+    """The number, with half the width of its 95 % interval if it has one."""
     value = row[column]
     if not isinstance(value, float):
         return str(value)

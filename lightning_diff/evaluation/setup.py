@@ -1,4 +1,4 @@
-"""The evaluation setup: captions to draw, pictures to compare with, judges, metrics, and the passport of all of it."""
+"""The evaluation setup: the captions, the reference pictures, the judges, the metrics, and the passport of all of them."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ Passport = dict[str, Any]
 
 @dataclass
 class EvaluationSetup:
-    """`asked` holds the split's captions and labels and the reference pictures; `judged_by` is the judges' passport; `seed`
-    is that of the pictures' noise."""
+    """What every evaluation of a run uses. `asked` holds the split's captions, labels and reference pictures. `judged_by` is the
+    judges' passport. `seed` is the seed of the pictures' noise."""
 
     split: str
     asked: PictureBatch
@@ -53,25 +53,25 @@ class EvaluationSetup:
         return {"split": self.split, "n": len(images), "sha256": tensor_hash(images)}
 
     def labels(self, count: int) -> dict[str, Tensor]:
-        """Of the first `count` captions."""
+        """The labels of the first `count` captions."""
         return {name: column[:count] for name, column in self.asked.labels.items()}
 
     def seeds(self, prompts: Sequence[int]) -> list[int]:
-        """The seeds of the noise of prompts, by their numbers."""
+        """The noise seeds of the prompts with these numbers."""
         return [self.seed * 2**32 + i for i in prompts]
 
     @property
     def rows(self) -> int | None:
-        """The rows of a net's call: always as many on a CPU; None: as many as there are in a block, on a GPU."""
+        """The number of rows in each call of a net: ROWS on a CPU. On a GPU it is None: as many rows as the block has."""
         return ROWS if self.judges.tower.device.type == "cpu" else None
 
 
 @dataclass(frozen=True)
 class Combination:
-    """A guider with a sampler, on the weights of one run: what is drawn, and what it is measured with.
+    """A guider and a sampler on the weights of one run, with the settings and the setup of their evaluation.
 
-    `sampler` has the steps and the precision that it will draw with; `load` gives the model with that length of post-hoc
-    EMA (0: the training's own average, of this `decay`); `plugins` is the passport's entry for what of it came with a plugin."""
+    `sampler` has its final steps and precision. `load` gives the model with a length of post-hoc EMA (0: the training's own
+    EMA, whose decay is `decay`). `plugins` is the passport's entry for choices that come from plugins."""
 
     guider: Guider
     sampler: Sampler
@@ -84,7 +84,7 @@ class Combination:
     setup: EvaluationSetup
 
     def passport(self, count: int, scale: float, ema: float) -> Passport:
-        """Of the first `count` pictures of a case."""
+        """The passport of a case's first `count` pictures."""
         guidance = {k: v for k, v in asdict(self.guider).items() if k not in ("scale", "scales")}
         guide = guidance.get("guide")
         if guide and Path(guide).is_file():
@@ -113,8 +113,8 @@ class Combination:
 
 
 def picture_key(passport: Passport) -> str:
-    """Of all that makes a case's pictures and what is seen of each: not how many there are, nor the reference, nor what is
-    computed of them."""
+    """A digest of everything that determines a case's pictures and their features. It does not depend on the number of pictures,
+    on the reference, or on the metrics."""
     rest = {k: v for k, v in passport.items() if k not in ("reference", "drawn", "metrics", "plugins")}
     drawing = {k: v for k, v in passport.get("plugins", {}).items() if not k.startswith("metric=")}
     return digest(
@@ -137,8 +137,8 @@ def make_judges(
     device: str,
     cache: Path,
 ) -> tuple[Judges, dict[str, Any]]:
-    """The judges of the weights in these files, with their passport; `player` is the text encoder that conditions. Raises
-    ConfigError."""
+    """The judges with the weights in these files, and their passport. `player` is the file of the text encoder that conditions.
+    Raises ConfigError, for example if that file is also the judging tower's."""
     if file_hash(tower) == file_hash(player):
         raise ConfigError(f"{tower}: the tower that conditions cannot be its own judge; give another tower")
     judge = load_part(tower).to(device)
@@ -156,7 +156,7 @@ def make_judges(
 
 
 def _reference(images: Tensor, extract: Extractor, name: str, cache: Path) -> Tensor:
-    """Features of the reference pictures, kept by what they are of and what saw them."""
+    """Features of the reference pictures. They are cached by the hash of the pictures and the name of the extractor."""
     path = cache / "reference" / f"{digest({'images': tensor_hash(images), 'extractor': name})}.safetensors"
     if not path.is_file():
         save_arrays(path, {"features": features_of(images, extract)})

@@ -1,4 +1,4 @@
-"""The torchmetrics.Metric objects of our metrics: states that are updated batch by batch, and that ranks put together."""
+"""The torchmetrics.Metric classes of our metrics. Their states are updated batch by batch and merged over the ranks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class TwoSets(Metric):
-    """The features of real and of made pictures, [M, F] and [N, F], in the order of their updates and then of the ranks.
-    `compute()` gives the metric's columns. With reset_real_features=False the real ones outlive a reset()."""
+    """Collects the features of real pictures [M, F] and of drawn pictures [N, F], in the order of the updates, rank after rank.
+    `compute()` gives the metric's columns. With reset_real_features=False, reset() keeps the real features."""
 
     full_state_update = False
     real: list[Tensor]
@@ -30,7 +30,7 @@ class TwoSets(Metric):
         self.choice, self.reset_real_features = choice, reset_real_features
         self.add_state("real", [], dist_reduce_fx="cat")
         self.add_state("made", [], dist_reduce_fx="cat")
-        self._prepared: tuple[int, Any] | None = None  # of how many real ones, what is shared by all comparisons
+        self._prepared: tuple[int, Any] | None = None  # (number of real pictures, what `prepare` made)
 
     def update(self, features: Tensor, real: bool) -> None:
         (self.real if real else self.made).append(features)
@@ -53,8 +53,8 @@ class TwoSets(Metric):
 
 
 class PictureMeans(Metric):
-    """Values of each picture by column. `compute()` gives the mean of each column, where nan does not count, and of those
-    named in `intervals` the ends of its 95 % interval."""
+    """Collects values of each picture by column. `compute()` gives the mean of each column, without nan values. For the columns
+    in `intervals` it also gives the ends of the 95 % interval."""
 
     full_state_update = False
     values: list[Tensor]

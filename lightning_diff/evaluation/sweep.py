@@ -1,11 +1,11 @@
-"""A generator in, a table out: every guider, average and guidance scale, from the same prompts and the same noise.
+"""Drawing and scoring of a sweep: all guiders, EMA lengths and guidance scales use the same prompts and the same noise.
 
-The pictures are drawn in blocks of prompts, all cases of a block at once, and are seen once; what was seen of a block
-is a file. So a killed sweep goes on at its next block, processes share the blocks through the file system, and the numbers
-do not depend on how many there were.
+Pictures are drawn in blocks of prompts, all cases of a block together. Each picture's features are computed once, and a block's
+features are one file. So a killed sweep continues with its next block, processes share the blocks through the file system, and
+the numbers do not depend on the number of processes.
 
-On a CPU a matrix product of other rows may round otherwise. So there every net is called with ROWS prompts, a prompt always
-in the same row of the same call: the bits of a picture, and of what is seen of it, are those of any other block.
+On a CPU, a matrix product may round differently if its other rows change. So there every net is called with ROWS prompts, and a
+prompt is always in the same row of the same call. Then the bits of a picture and of its features do not depend on the blocks.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ ROWS = 32  # on two cores as fast as larger calls, to 3 % (16: 8 %)
 
 
 class Case(NamedTuple):
-    """One row of a sweep: how it is guided, the sampler with its steps, how the weights were averaged (0: as in
-    training), the guidance scale."""
+    """One row of a sweep: the guider, the sampler with its steps, the EMA length (0: the training's own EMA), and the guidance
+    scale."""
 
     guider: str
     sampler: str
@@ -46,7 +46,7 @@ class Case(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Short, and fit for a file's name: cfg-euler20-w3, apg-heun10-ema0.1-w3."""
+        """A short name that can be part of a file name: cfg-euler20-w3, apg-heun10-ema0.1-w3."""
         guider = self.guider.replace(":", "")
         return f"{guider}-{self.sampler}{f'-ema{self.ema:g}' if self.ema else ''}-w{self.scale:g}"
 
@@ -59,10 +59,11 @@ Generate = Callable[[Sequence[Case], Sequence[int]], Tensor]  # cases, numbers o
 
 @dataclass
 class Judges:
-    """What scores: the tower (never the one that conditions), the classifier, what they see in the reference, the metrics."""
+    """All that scores pictures: the tower (never the one that conditions), the classifier, the reference's features, the
+    metrics."""
 
     tower: Tower
-    extract: Extractor | None  # None: FID and its kin are of the tower's own embedding, which is there already
+    extract: Extractor | None  # None: FID and similar metrics use the tower's embedding
     classifier: AttributeClassifier | None
     reference: Tensor  # [R, F], by `extract`, or the embedding
     reference_embedding: Tensor  # [R, E], by the tower
@@ -70,7 +71,7 @@ class Judges:
 
     @cached_property
     def scores(self) -> list[tuple[MetricChoice, Metric]]:
-        """Each metric with the object that computes it, which has the reference. The first rank alone computes the rows."""
+        """Each metric with its torchmetrics.Metric, which already has the reference. Only the first rank computes rows."""
         width = self.reference.shape[1]
         made = [(choice, choice.build(width, keep_real=True, sync=False)) for choice in self.metrics]
         for choice, metric in made:
@@ -79,13 +80,13 @@ class Judges:
 
 
 def joined(parts: Sequence[Seen]) -> Seen:
-    """What was seen of blocks that follow each other, as of one; of what not all have, as much as there is."""
+    """Concatenate the features of consecutive blocks. A tensor that only some blocks have is concatenated over those blocks."""
     return {name: torch.cat([p[name] for p in parts if name in p]) for name in parts[0]}
 
 
 def calls(first: int, stop: int, rows: int | None) -> list[range]:
-    """The prompts of each call for a block, of `rows` in each, from a multiple of `rows` on, so that some may be outside
-    of the block; with None all of the block at once."""
+    """The prompts of each call for a block. Each call has `rows` prompts and starts at a multiple of `rows`, so some prompts may
+    be outside the block. With None, the whole block is one call."""
     if rows is None:
         return [range(first, stop)]
     return [range(at, at + rows) for at in range(first // rows * rows, stop, rows)]
@@ -100,22 +101,22 @@ def look(
     judges: Judges,
     rows: int | None,
 ) -> list[Seen]:
-    """Draw a block of prompts and see it: of each case what was seen, and its `pictures`."""
+    """Draw a block of prompts. Returns for each case the features and the `pictures`."""
     first, stop = block
     found: list[list[Seen]] = [[] for _ in cases]
     for call in calls(first, stop, rows):
-        asked = [min(i, len(captions) - 1) for i in call]  # beyond the end the last one, again
+        asked = [min(i, len(captions) - 1) for i in call]  # past the end, repeat the last prompt
         said = {name: column[asked] for name, column in labels.items()}
-        within = slice(max(first - call.start, 0), stop - call.start)
+        of_block = slice(max(first - call.start, 0), stop - call.start)
         for parts, images in zip(found, generate(cases, asked), strict=True):
             seen = see(images, [captions[i] for i in asked], said, judges) | {"pictures": images}
-            parts.append({name: values[within] for name, values in seen.items()})
+            parts.append({name: values[of_block] for name, values in seen.items()})
     return [joined(parts) for parts in found]
 
 
 @torch.no_grad()
 def see(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], judges: Judges) -> Seen:
-    """One pass of every net over pictures, uint8 [B, 3, H, W], of B captions with labels {head: [B]}."""
+    """Evaluate every judging net once on pictures, uint8 [B, 3, H, W], of B captions with labels {head: [B]}."""
     embedding = features_of(images, judge_features(judges.tower))
     texts = judges.tower.text_features(captions).cpu()
     seen = {
@@ -130,8 +131,8 @@ def see(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], j
 
 
 def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges, n: int) -> tuple[Row, dict[str, np.ndarray]]:
-    """The numbers of a case, and the values of each picture that the means and their intervals are of. Statistics of a
-    set, whose bias depends on its size, are of the first `n` pictures; means are of all that were `drawn`."""
+    """The row of a case, and each picture's values, from which the means and their intervals are computed. Statistics of a set
+    use the first `n` pictures, because their bias depends on the number. Means use all `drawn` pictures."""
     row: Row = {"n": n, "drawn": len(seen["embedding"])}
     for choice, metric in judges.scores:
         metric.reset()
@@ -141,15 +142,15 @@ def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges, n: int) -> t
 
 
 def picture_values(seen: Seen, labels: Mapping[str, Tensor], metrics: Sequence[MetricChoice]) -> dict[str, np.ndarray]:
-    """What is known of each picture, and the means of the table are of."""
+    """Each picture's values, from which the table's means are computed."""
     found = [m.values(seen, labels) for m in metrics if isinstance(m, PictureMetric)]
     return {name: values.numpy() for columns in found for name, values in columns.items()}
 
 
 class Store:
-    """What was seen of each case, block by block: FOLDER/KEY/FIRST-STOP.safetensors, the key being of all that makes a
-    picture. Blocks are named by both ends, so that no sweep takes a part of one for the whole, and a sweep of more
-    pictures begins with those that are there."""
+    """The stored features of each case, one file per block: FOLDER/KEY/FIRST-STOP.safetensors. The key is a digest of everything
+    that determines a picture. The name has both ends of the block, so no sweep mistakes a shorter block for a longer one. A sweep
+    of more pictures starts with the blocks that exist."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -158,14 +159,14 @@ class Store:
         return self.folder / key / f"{block[0]:07d}-{block[1]:07d}.safetensors"
 
     def read(self, key: str, count: int) -> Seen:
-        """The first `count` prompts of a case as one. Raises FileNotFoundError if they are not all there."""
+        """The features of a case's first `count` prompts. Raises FileNotFoundError if some of them are missing."""
         found = [read_arrays(path) for path in self._chain(key, count)]
         if not found:
             raise FileNotFoundError(f"{self.folder / key}: what was seen of the first {count} prompts is not all there")
         return joined(found)
 
     def _chain(self, key: str, count: int) -> list[Path]:
-        """Blocks that follow each other from 0 to `count`, of several such the ones of the longest blocks; [] if none."""
+        """Consecutive blocks from 0 to `count`, with the longest possible blocks first; [] if there are none."""
         stops: dict[int, list[int]] = {}
         for path in (self.folder / key).glob("*-*.safetensors"):
             first, stop = map(int, path.stem.split("-"))
@@ -186,7 +187,7 @@ class Store:
 
 
 def blocks(first: int, stop: int, size: int) -> list[Block]:
-    """The first prompt of each block, and one past its last."""
+    """The blocks from `first` to `stop`: for each one its first prompt, and one past its last."""
     return [(at, min(at + size, stop)) for at in range(first, stop, size)]
 
 
@@ -202,9 +203,9 @@ def draw(
     rows: int | None,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[int]:
-    """Draw and see the blocks of {key: case} that are not there yet, with whoever else is at it; yields the numbers of those
-    that were this process's, and ends when all are there. The pictures of the first `keep` prompts are kept. `share`, this
-    process's number and how many there are, says where it begins."""
+    """Draw the missing blocks of {key: case}, together with the other processes. Yields the numbers of the blocks that this
+    process has drawn, and ends when all blocks exist. The pictures of the first `keep` prompts are saved. `share` is (this
+    process's number, the number of processes); it says where this process starts."""
 
     def missing(i: int) -> list[str]:
         return [key for key in cases if not store.path(key, every[i]).is_file()]
@@ -224,13 +225,13 @@ def draw(
 
 
 def deciding(values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Of a case's values, those by which cases are ranked: single objects obeyed, or the CLIP score where no attributes
-    are known."""
+    """The values that rank the cases: the accuracy on single objects, else the accuracy, or the CLIP score if the data has no
+    attributes."""
     return values[next(n for n in ("single_object_accuracy", "accuracy", "clip_score") if n in values)]
 
 
 def against_the_best(rows: Sequence[Row], values: Sequence[Mapping[str, np.ndarray]]) -> None:
-    """Add to each row how far it is behind the best one, as a 95 % interval of the paired difference: `behind_low`,
+    """Add to each row its distance to the best row, as the 95 % interval of the paired difference: `behind_low`,
     `behind_high`."""
     found = compared({str(i): deciding(v) for i, v in enumerate(values)})
     for i, row in enumerate(rows):
@@ -238,20 +239,22 @@ def against_the_best(rows: Sequence[Row], values: Sequence[Mapping[str, np.ndarr
 
 
 def front(rows: Sequence[Row], low: Sequence[str], high: Sequence[str]) -> list[int]:
-    """The Pareto front: the rows to which no other is equal or better in all of the columns, and better in one; lower is
-    better in `low`, higher in `high`."""
+    """The Pareto front. A row is on it unless another row is better in one column and at least equal in all. Lower is better in
+    the columns `low`, higher in the columns `high`."""
     table = np.array([[float(r[c]) for c in low] + [-float(r[c]) for c in high] for r in rows])
     beaten = [bool(((table <= row).all(axis=1) & (table < row).any(axis=1)).any()) for row in table]
     return [i for i, worse in enumerate(beaten) if not worse]
 
 
 def best_row(rows: Sequence[Row]) -> Row:
-    """The row of the highest accuracy on single objects where there is one, else, and of equal ones, of the lowest FID."""
+    """The row with the highest accuracy on single objects. If rows are equal, or have no such column, the one with the lowest
+    FID."""
     return max(rows, key=lambda r: (float(r.get("single_object_accuracy", 0)), -float(r["fid"])))
 
 
 def unlike(passports: Sequence[Mapping[str, Any]], free: Sequence[str]) -> list[str]:
-    """The fields in which these passports differ, but for the free ones: such numbers are not put on one axis (law 4)."""
+    """The fields in which these passports differ, except the `free` ones. Numbers with such differences must not be compared
+    (law 4)."""
     first = passports[0]
     names = [n for n in first if n not in free]
     return [n for n in names if len({json.dumps(p.get(n), sort_keys=True) for p in passports}) > 1]

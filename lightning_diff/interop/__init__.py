@@ -1,1 +1,1 @@
-"""Weights of other projects: opened, and written so that they open them."""
+"""Exchange of weights with other projects: their weights are read here, and ours are written in their formats."""

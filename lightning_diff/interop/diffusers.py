@@ -1,6 +1,6 @@
-"""Weights of diffusers' folders (UNet2DConditionModel, AutoencoderKL) and of single-file LDM checkpoints, in our nets.
+"""Reading of weights for our nets: from diffusers' folders (UNet2DConditionModel, AutoencoderKL) and single-file LDM checkpoints.
 
-Only safetensors are read: nothing in them can be executed (law 8).
+Only safetensors are read, because nothing in them can be executed (law 8).
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def _each(value: Any, levels: int) -> list[Any]:
 
 
 def unet_arguments(c: dict[str, Any]) -> dict[str, Any]:
-    """LatentDiffusionUNet's arguments from a UNet2DConditionModel's config. Raises ConfigError for what is not of
-    Stable Diffusion's kind."""
+    """LatentDiffusionUNet's arguments from a UNet2DConditionModel's config. Raises ConfigError if the UNet is not like Stable
+    Diffusion's."""
     widths = list(c["block_out_channels"])
     levels = len(widths)
     known = {"CrossAttnDownBlock2D": 1, "DownBlock2D": 0}
@@ -105,8 +105,8 @@ def unet_state(path: Path, blocks: int, depth: list[int]) -> dict[str, Tensor]:
 
 
 def autoencoder_state(path: Path, levels: int, blocks: int, scaling_factor: float | None = None) -> dict[str, Tensor]:
-    """An autoencoder's parameters under our names, with its scaling factor (from the folder's config) as the latent's
-    scale: their latents are raw * factor, ours (raw - shift) / scale. Raises ConfigError."""
+    """An autoencoder's parameters under our names. Its scaling factor (from the folder's config) becomes the latent's scale:
+    diffusers' latents are (raw - shift) * factor, ours are (raw - shift) / scale. Raises ConfigError."""
     shift = 0.0
     if path.is_dir():
         folder = component(path, "vae")

@@ -1,7 +1,7 @@
-"""A run in the forms that others open: a folder for diffusers' StableDiffusionPipeline, or a single-file checkpoint.
+"""Export of a run to other projects: as a folder for diffusers' StableDiffusionPipeline, or as a single-file checkpoint.
 
-Both need the architecture of latent diffusion (net=ldm, autoencoder=ldm) without a mask over the caption's
-padding, which that pipeline does not know. Nothing of diffusers is imported: the files are written as it writes them.
+Both need the architecture of latent diffusion (net=ldm, autoencoder=ldm), without a mask over the caption's padding, because
+that pipeline has no such mask. diffusers is not imported: this file writes the same files as diffusers does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ TEXT_PREFIX = "cond_stage_model.transformer."
 
 
 def exportable_tower(net: object, autoencoder: object, tower: TextEncoder, null: str) -> Tower:
-    """The one tower. Raises ConfigError for nets, towers and null conditions that StableDiffusionPipeline does not have."""
+    """The tower to export. Raises ConfigError for nets, towers and null conditions that StableDiffusionPipeline does not
+    have."""
     if not isinstance(net, LatentDiffusionUNet) or not isinstance(autoencoder, LatentDiffusionAutoencoder):
         raise ConfigError("export: only net=ldm with autoencoder=ldm; train with both of them ldm_tiny, or sd15 and sd")
     if net.pooled:
@@ -60,7 +61,7 @@ def exportable_tower(net: object, autoencoder: object, tower: TextEncoder, null:
 
 
 def scheduler_config(schedule: str, prediction: str, sampler: Sampler) -> dict[str, Any]:
-    """diffusers' scheduler of the same samples. Raises ConfigError where it has none."""
+    """The config of diffusers' scheduler that draws the same samples. Raises ConfigError if there is no such scheduler."""
     base = schedule.removesuffix("_zero")
     if base not in BETAS or prediction not in PREDICTIONS or sampler.grid != "uniform":
         raise ConfigError(
@@ -83,7 +84,7 @@ def scheduler_config(schedule: str, prediction: str, sampler: Sampler) -> dict[s
 
 
 def unet_config(net: LatentDiffusionUNet, token_width: int, side: int) -> dict[str, Any]:
-    """UNet2DConditionModel's config of this net."""
+    """The config of UNet2DConditionModel for this net."""
     widths = [block.resnets[-1].conv1.out_channels for block in net.down_blocks]  # type: ignore[union-attr, index]
     cross = [bool(d) for d in net.depth]
     pooled = net.add_embedding.linear_1.in_features if net.pooled else None
@@ -109,7 +110,7 @@ def unet_config(net: LatentDiffusionUNet, token_width: int, side: int) -> dict[s
 
 
 def autoencoder_config(net: LatentDiffusionAutoencoder, size: int) -> dict[str, Any]:
-    """AutoencoderKL's config; the latent's shift and scale are in the weights (see `folded`)."""
+    """The config of AutoencoderKL for this net. The latent's shift and scale are in the weights (see `folded`)."""
     widths = [level.resnets[-1].conv1.out_channels for level in net.encoder.down_blocks]  # type: ignore[union-attr, index]
     return {
         "_class_name": "AutoencoderKL",
@@ -127,14 +128,14 @@ def autoencoder_config(net: LatentDiffusionAutoencoder, size: int) -> dict[str, 
 
 
 def folded(net: LatentSpace) -> dict[str, Tensor]:
-    """The autoencoder's parameters with its shift and scale inside of quant_conv and post_quant_conv, which are affine:
-    encode gives (raw - shift) / scale, decode takes z scale + shift."""
+    """The autoencoder's parameters, with its shift and scale merged into quant_conv and post_quant_conv, which are affine. So
+    encoding gives (raw - shift) / scale, and decoding starts with z scale + shift."""
     state = {n: t.clone() for n, t in net.state_dict().items()}
     shift, scale = state.pop("shift"), state.pop("scale")
     c = len(shift)
     state["quant_conv.weight"][:c] /= scale[:, None, None, None]
     state["quant_conv.bias"][:c] = (state["quant_conv.bias"][:c] - shift) / scale
-    state["quant_conv.bias"][c:] -= 2 * scale.log()  # the log variance moves as a whole
+    state["quant_conv.bias"][c:] -= 2 * scale.log()  # the same change for all log variances of a channel
     weight = state["post_quant_conv.weight"]
     state["post_quant_conv.bias"] += (weight[:, :, 0, 0] * shift).sum(1)
     state["post_quant_conv.weight"] = weight * scale[None, :, None, None]
@@ -150,7 +151,8 @@ def _component(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tens
 def export_pipeline(
     out: Path, net: Any, autoencoder: Any, tower: Tower, scheduler: Mapping[str, Any], image_size: int
 ) -> None:
-    """A folder that StableDiffusionPipeline.from_pretrained opens, whole or not at all. Raises ConfigError."""
+    """Write a folder that StableDiffusionPipeline.from_pretrained opens. It is complete or does not exist. Raises ConfigError,
+    for example if `out` exists already."""
     if out.exists():
         raise ConfigError(f"out={out}: it is there already; give another name")
     text_config, text_state = text_encoder(tower)
@@ -179,7 +181,8 @@ def export_pipeline(
 
 
 def export_single_file(out: Path, net: Any, autoencoder: Any, tower: Tower) -> None:
-    """One safetensors file under LDM's names, as Stable Diffusion 1.x is shared. Raises ConfigError."""
+    """Write one safetensors file with LDM's parameter names, the format in which Stable Diffusion 1.x is shared. Raises
+    ConfigError if it cannot be written."""
     vae = to_ldm(
         to_diffusers(folded(autoencoder)),
         vae_table(len(autoencoder.encoder.down_blocks), autoencoder.blocks),

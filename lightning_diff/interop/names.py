@@ -1,7 +1,7 @@
-"""Three ways to call the same parameters: ours, diffusers' and those of LDM checkpoints (CompVis, Stability AI).
+"""Translation between three sets of parameter names: ours, diffusers', and those of LDM checkpoints (CompVis, Stability AI).
 
-Ours are diffusers' with the projections of attention fused and 1x1 convolutions of transformers written as matrices.
-LDM's are a table of prefixes, made by walking through the levels of the net as LDM counts them.
+Ours are diffusers' names, but the projections of attention are fused, and 1x1 convolutions of transformers are matrices. LDM's
+names come from a table of prefixes, which follows LDM's numbering of the net's blocks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 State = dict[str, Tensor]
-FUSED = {  # our projection: diffusers' parts of it
+FUSED = {  # our fused projection -> diffusers' projections
     "to_qkv": ("to_q", "to_k", "to_v"),
     "to_kv": ("to_k", "to_v"),
 }
@@ -22,7 +22,7 @@ MATRICES = re.compile(r"attentions\.\d+\.(proj_in|proj_out|to_qkv|to_out\.0)\.we
 
 
 def from_diffusers(state: Mapping[str, Tensor]) -> State:
-    """diffusers' parameters under our names."""
+    """Rename diffusers' parameters to our names."""
     out: State = {}
     for name, tensor in state.items():
         for old, new in OLD_VAE.items():
@@ -39,8 +39,8 @@ def from_diffusers(state: Mapping[str, Tensor]) -> State:
 
 
 def to_diffusers(state: Mapping[str, Tensor], convolutions: bool = False) -> State:
-    """Our parameters under diffusers' names; `convolutions` writes proj_in and proj_out as 1x1 convolutions, as
-    Stable Diffusion 1.x has them."""
+    """Rename our parameters to diffusers' names. `convolutions` writes proj_in and proj_out as 1x1 convolutions, as in Stable
+    Diffusion 1.x."""
     out: State = {}
     for name, tensor in state.items():
         fused = next((f for f in FUSED if f".{f}." in name), None)
@@ -55,8 +55,8 @@ def to_diffusers(state: Mapping[str, Tensor], convolutions: bool = False) -> Sta
 
 
 def from_ldm(state: Mapping[str, Tensor], table: Mapping[str, str], inner: Mapping[str, str]) -> State:
-    """A single file's parameters (without their common prefix) under diffusers' names: prefixes by the table (the
-    longest that fits), then what is inside of them."""
+    """Rename a single file's parameters (without their common prefix) to diffusers' names. `table` translates the prefix (the
+    longest one that fits), `inner` translates the rest."""
     out: State = {}
     prefixes = sorted(table, key=len, reverse=True)
     for name, tensor in state.items():
@@ -72,7 +72,7 @@ def from_ldm(state: Mapping[str, Tensor], table: Mapping[str, str], inner: Mappi
     return out
 
 
-RESNET = {  # LDM's names inside of a UNet's residual block
+RESNET = {  # LDM's names inside a UNet's residual block
     ".in_layers.0": ".norm1",
     ".in_layers.2": ".conv1",
     ".emb_layers.1": ".time_emb_proj",
@@ -96,7 +96,8 @@ UNET_ENDS = {
 
 
 def unet_table(blocks: int, depth: list[int]) -> dict[str, str]:
-    """LDM's prefix -> diffusers' prefix, for a UNet with so many blocks and transformer layers a level."""
+    """LDM's prefix -> diffusers' prefix, for a UNet with `blocks` blocks per level and `depth` transformer layers at each
+    level."""
     table, n, last = dict(UNET_ENDS), 1, len(depth) - 1
     for i, layers in enumerate(depth):
         for j in range(blocks):
@@ -124,7 +125,7 @@ VAE_BLOCK |= {".proj_out": ".to_out.0"}
 
 
 def vae_table(levels: int, blocks: int) -> dict[str, str]:
-    """LDM's prefix -> diffusers' prefix, for an autoencoder of so many levels."""
+    """LDM's prefix -> diffusers' prefix, for an autoencoder with `levels` levels."""
     table = {"quant_conv": "quant_conv", "post_quant_conv": "post_quant_conv"}
     for half, way, down, more in (("encoder", "down", True, 0), ("decoder", "up", False, 1)):
         table |= {f"{half}.conv_in": f"{half}.conv_in", f"{half}.conv_out": f"{half}.conv_out"}
@@ -144,7 +145,7 @@ def vae_table(levels: int, blocks: int) -> dict[str, str]:
 
 
 def to_ldm(state: Mapping[str, Tensor], table: Mapping[str, str], inner: Mapping[str, str]) -> State:
-    """diffusers' parameters under LDM's names."""
+    """Rename diffusers' parameters to LDM's names."""
     inside = {new: old for old, new in inner.items()}
     out: State = {}
     back = {new: old for old, new in table.items()}

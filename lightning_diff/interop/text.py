@@ -1,5 +1,6 @@
-"""CLIP's text encoder in the form of transformers (CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer): opened as
-a tower, written from one. Nothing of transformers is imported, and only safetensors are read (law 8)."""
+"""Reading and writing of CLIP's text encoder in the format of transformers (CLIPTextModel, CLIPTextModelWithProjection,
+CLIPTokenizer). Reading gives a tower, writing starts from one. transformers is not imported, and only safetensors are read
+(law 8)."""
 
 from __future__ import annotations
 
@@ -17,19 +18,20 @@ from ..nets.weights import load_state, read_state
 from .diffusers import read_config
 
 FILE = "model.safetensors"
-INNER = {  # a layer's parts: open_clip's name, transformers' name
+INNER = {  # the modules of a layer: open_clip's name -> transformers' name
     "ln_1": "layer_norm1",
     "ln_2": "layer_norm2",
     "mlp.c_fc": "mlp.fc1",
     "mlp.c_proj": "mlp.fc2",
     "attn.out_proj": "self_attn.out_proj",
 }
-# What a tower without pictures has of a picture's half, which open_clip's CLIP always has: next to nothing.
+# open_clip's CLIP always has a picture half. A tower for captions only has this tiny one.
 BLIND = {"layers": 1, "width": 8, "head_width": 8, "patch_size": 8, "image_size": 8}
 
 
 def _pad(folder: Path) -> int:
-    """The id of the padding, from the tokenizer beside the encoder (tokenizer, or tokenizer_2 of text_encoder_2)."""
+    """The id of the padding, from the tokenizer's folder beside the encoder's (tokenizer, or tokenizer_2 for
+    text_encoder_2)."""
     beside = folder.with_name(folder.name.replace("text_encoder", "tokenizer"))
 
     def table(name: str) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def _pad(folder: Path) -> int:
 
 
 def tower_of_folder(folder: Path) -> Tower:
-    """The tower of a pipeline's text_encoder (or text_encoder_2) folder. Raises ConfigError for what is not CLIP's."""
+    """The tower in a pipeline's text_encoder (or text_encoder_2) folder. Raises ConfigError if it is not a CLIP model."""
     c = read_config(folder)
     if not (folder / FILE).is_file():
         raise ConfigError(f"{folder}: no {FILE} in it; only safetensors are read (save with safe_serialization=True)")
@@ -52,7 +54,9 @@ def tower_of_folder(folder: Path) -> Tower:
         raise ConfigError(f"{folder}: vocab_size={c['vocab_size']}; only CLIP's byte pairs, {END + 1} of them")
     state = {n.removeprefix("text_model."): t for n, t in read_state(folder / FILE).items()}
     width = c["hidden_size"]
-    projection = state.get("text_projection.weight", torch.eye(width))  # [E, width]; without one there is none
+    projection = state.get(
+        "text_projection.weight", torch.eye(width)
+    )  # [E, width]; the identity if the model has no projection
     text = {
         "context_length": c["max_position_embeddings"],
         "width": width,
@@ -92,9 +96,9 @@ def _under_our_names(state: dict[str, Tensor], layers: int) -> dict[str, Tensor]
 
 
 def text_encoder(tower: Tower) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """CLIPTextModel's config and parameters, without the layers after the one that is read. A tower with a vocabulary of
-    its own gets all 49,408 word vectors: those that it lacks are that of its unknown word; its padding is one more
-    token, <pad>."""
+    """CLIPTextModel's config and parameters, without the layers after the one that gives the tokens. A tower with its own
+    vocabulary gets all 49,408 word vectors: each word that it lacks gets the vector of its unknown word. Its padding becomes an
+    additional token, <pad>."""
     state = tower.model.state_dict()
     table = state["token_embedding.weight"]
     if tower.tokenizer.vocabulary is not None:
@@ -144,7 +148,7 @@ def text_encoder(tower: Tower) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def write_tokenizer(tower: Tower, folder: Path) -> None:
-    """CLIPTokenizer's files, from open_clip's byte pairs."""
+    """Write CLIPTokenizer's files from open_clip's byte pairs."""
     bpe = SimpleTokenizer(context_length=tower.tokenizer.context_length)
     marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     vocabulary = {marks.get(word, word): n for word, n in bpe.encoder.items()}

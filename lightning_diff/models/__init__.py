@@ -1,1 +1,1 @@
-"""Models put together out of nets, and how they are found and loaded."""
+"""Models that are built from nets, and the functions that build and load them."""

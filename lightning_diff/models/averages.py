@@ -1,4 +1,4 @@
-"""Post-hoc EMA (Karras et al. 2024, "EDM2", section 3): any length of averaging, chosen after training."""
+"""Reconstruction of post-hoc EMA (Karras et al. 2024, "EDM2", section 3): the average's length is chosen after training."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ FOLDER = Path("checkpoints") / "ema"
 
 
 def gamma_of(length: float) -> float:
-    """The exponent of the profile of that relative standard deviation (EDM2, eq. 126): the positive root of
+    """The exponent gamma of the profile whose relative standard deviation is `length` (EDM2, eq. 126): the positive root of
     length^2 (gamma + 2)^2 (gamma + 3) = gamma + 1."""
     s = length**-2
     return float(np.roots([1, 7, 16 - s, 12 - s]).real.max())
 
 
 def snapshot_steps(folder: Path) -> list[int]:
-    """The steps at which a run's averages were written down."""
+    """The steps at which a run saved its averages."""
     return sorted(int(p.stem) for p in (folder / FOLDER).glob("*.safetensors"))
 
 
 def last_snapshot(folder: Path) -> int:
-    """Raises ConfigError if nothing was written down."""
+    """The last step at which a run saved its averages. Raises ConfigError if it saved none."""
     steps = snapshot_steps(folder)
     if not steps:
         raise ConfigError(f"{folder}: it wrote down no averages; train with training.ema_every=STEPS")
@@ -36,13 +36,13 @@ def last_snapshot(folder: Path) -> int:
 
 
 def combination(steps: Sequence[int], length: float, step: int) -> np.ndarray:
-    """[len(steps), 2]: how much of each average written at those steps makes the one of `length` at `step`: least
-    squares between profiles (EDM2, appendix C.2), of which all the integrals are closed forms."""
+    """The coefficients [len(steps), 2] of the saved averages in the average of `length` at `step`. They are the least-squares
+    fit of the profiles (EDM2, appendix C.2); all integrals have closed forms."""
     ends = np.repeat(np.array(steps, float), len(LENGTHS)) / step
     gammas = np.tile([gamma_of(x) for x in LENGTHS], len(steps))
 
     def overlap(t: np.ndarray, g: np.ndarray, u: np.ndarray, h: np.ndarray) -> np.ndarray:
-        """Integral of the product of (g + 1) x^g / t^(g + 1) on [0, t] and the like of h on [0, u]."""
+        """The integral of the product of two profiles: (g + 1) x^g / t^(g + 1) on [0, t], and the same with h on [0, u]."""
         low = np.minimum(t, u)
         return (g + 1) * (h + 1) / (g + h + 1) * (low / t) ** g * (low / u) ** h * low / (t * u)
 
@@ -52,7 +52,7 @@ def combination(steps: Sequence[int], length: float, step: int) -> np.ndarray:
 
 
 def reconstruct(folder: Path, length: float, step: int) -> dict[str, Tensor]:
-    """The parameters averaged with that length up to `step`. Raises ConfigError."""
+    """The parameters, averaged with that length up to `step`. Raises ConfigError if no averages of that step were saved."""
     last_snapshot(folder)
     steps = snapshot_steps(folder)
     if step not in steps:

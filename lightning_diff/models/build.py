@@ -1,4 +1,4 @@
-"""The nets that a config's choices mean, and those that a passport describes; weights to start them from."""
+"""Building of nets: their descriptions from a config's choices, the nets from passports, and their initial weights."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ..nets.text import TextEncoder, Tower, Towers
 from ..nets.unet import Condition, NullCondition
 from ..nets.weights import has_passport, load_into, load_state, read_passport
 
-NET_PARTS = ("net", "unet")  # what a passport calls the denoising net; until November 2026 the latter
+NET_PARTS = ("net", "unet")  # a passport's words for the denoising net; "unet" until November 2026
 
 
 def kind_of(net: dict[str, Any]) -> str:
-    """The choice that the net of a passport is; where nothing is said it is small."""
+    """The name of the choice that a passport's net belongs to; "small" if it is not given."""
     return str(net.get("kind", "small"))
 
 
@@ -48,7 +48,7 @@ def build(passport: dict[str, Any]) -> nn.Module:
 
 
 def load_part(path: Path) -> Any:
-    """The part in that file, frozen and in evaluation mode. Raises ConfigError."""
+    """The component in that file, frozen and in evaluation mode. Raises ConfigError."""
     passport = read_passport(path)
     net = build(passport)
     load_into(net, path)
@@ -57,13 +57,13 @@ def load_part(path: Path) -> Any:
 
 
 def autoencoder_net(autoencoder: AutoencoderSpec) -> dict[str, Any]:
-    """The autoencoder of this choice, as a passport describes it."""
+    """The description, for a passport, of this choice's autoencoder."""
     return {"kind": autoencoder.kind, **autoencoder.arguments()}
 
 
 @torch.no_grad()
 def null_condition(kind: str, tower: TextEncoder) -> Condition:
-    """What stands for no caption: the empty one, or zeros; a learned one begins as the empty one."""
+    """The condition that means "no caption": that of the empty caption, or zeros. A learned one starts as the empty caption."""
     empty = tower.condition([""])
     if kind != "zeros":
         return empty
@@ -73,8 +73,8 @@ def null_condition(kind: str, tower: TextEncoder) -> Condition:
 def denoising_net(
     net: NetSpec, autoencoder: Any, null: Condition, learned: bool, objective: Objective
 ) -> dict[str, Any]:
-    """The net of this choice between an autoencoder's latents and captions of the null condition's shape, as a passport
-    describes it. `learned`: it learns its condition of no caption."""
+    """The description, for a passport, of this choice's net. It fits the autoencoder's latents and captions of the null
+    condition's shape. `learned`: the net learns its null condition."""
     width, pooled = null.tokens.shape[-1], null.pooled.shape[-1]
     given = Inputs(autoencoder.latent_channels, autoencoder.factor, width, pooled, objective.schedule)
     described = {"kind": net.kind, **net.arguments(given)}
@@ -82,8 +82,8 @@ def denoising_net(
 
 
 def start_from(net: nn.Module, path: Path) -> None:
-    """Load weights of this project, of a diffusers folder, or of a single-file checkpoint. Raises ConfigError when they
-    are not of this net."""
+    """Load weights of this project, of a diffusers folder, or of a single-file checkpoint. Raises ConfigError when they do not
+    fit this net."""
     if path.is_file() and has_passport(path):
         load_into(net, path)
         return
@@ -93,11 +93,11 @@ def start_from(net: nn.Module, path: Path) -> None:
         state = autoencoder_state(path, len(net.encoder.down_blocks), net.blocks)
     else:
         raise ConfigError(f"{path}: weights without a passport fit net=ldm and autoencoder=ldm alone")
-    if null := getattr(net, "null", None):  # learned here, so not in there
+    if null := getattr(net, "null", None):  # learned by this project, so those weights lack it
         state |= {f"null.{name}": value for name, value in null.state_dict().items()}
     load_state(net, state, path, "; choose its shape, net=sd15, sd21 or sdxl, autoencoder=sd")
 
 
 def parameters(net: nn.Module) -> float:
-    """Millions."""
+    """The number of parameters, in millions."""
     return sum(p.numel() for p in net.parameters()) / 1e6

@@ -1,4 +1,4 @@
-"""A latent diffusion model put together: captions to conditions, noise to latents, latents to pictures."""
+"""The complete latent diffusion model: captions to conditions, noise to latents, latents to pictures."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ..nets.unet import Condition
 
 
 def precision_of(s: Sampler, device: str) -> str:
-    """bf16 where it pays, unless the config says otherwise."""
+    """The sampler's precision on a device. If the config says auto, it is bf16 where that is faster, else float32."""
     auto = "bf16" if bf16_pays(device) else "float32"
     return auto if s.precision == "auto" else s.precision
 
 
 @dataclass
 class TextToImage:
-    """All parts on one device, in evaluation mode. `null` is the condition of no caption, of one row; `worse` is
-    autoguidance's other network. `apart`: each scale, with the caption and without, is a call of the net of its own, so
-    that the bits of a picture do not depend on the scales beside it."""
+    """A latent diffusion model. All components are on one device, in evaluation mode. `null` is the condition that means "no
+    caption", with one row. `worse` is autoguidance's worse net. With `apart`, each scale and each branch is a separate call of
+    the net, so that the bits of a picture do not depend on the other scales."""
 
     net: Net
     path: Path
@@ -68,12 +68,12 @@ class TextToImage:
         return self._run(self.net, x, t, condition)
 
     def _pictures(self, z: Tensor) -> Tensor:
-        """Latents -> uint8 on the CPU. In bf16 a seventh of the values are another, nearly all by one of 255."""
+        """Latents -> uint8 pictures on the CPU. Compared with float32, bf16 changes a seventh of the values, nearly all by 1."""
         with self._bf16():
             return to_pixels(self.autoencoder.decode(z).float()).cpu()
 
     def denoiser(self, prompts: Sequence[str], *scales: float) -> Denoiser:
-        """The guided denoiser of one generation; of several scales, as Guider.guided has them."""
+        """The guided denoiser of one generation. With several scales, x_t is as in Guider.guided."""
         condition = self.tower.condition(prompts)
         branches: Branches
         if self.worse is not None:
@@ -86,8 +86,8 @@ class TextToImage:
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seeds: Sequence[int], *scales: float) -> Tensor:
-        """uint8 [scales, B, 3, H, W] on the CPU. Picture i of a scale depends on prompt i, seed i and the scale, not on its
-        neighbours; what the scales share is computed once."""
+        """Pictures, uint8 [scales, B, 3, H, W] on the CPU. Picture i of a scale depends on prompt i, seed i and the scale, not on
+        the other pictures. Work that is the same for several scales is done once."""
         rows, s = torch.tensor(list(seeds), device=self.device), self.sampler
         x, many = start(self.path, rows, self.latent_shape()), len(scales)
         denoiser = self.denoiser(prompts, *scales)
@@ -95,14 +95,14 @@ class TextToImage:
         return torch.stack([self._pictures(part) for part in z.chunk(many)])
 
     @torch.no_grad()
-    def film(self, prompt: str, seed: int, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
-        """After each step the noisy latent and the denoiser's guess at the end, both as pictures, uint8 [3, H, W]."""
+    def trajectory(self, prompt: str, seed: int, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
+        """After each step: the noisy latent and the predicted x_0, both decoded to pictures, uint8 [3, H, W]."""
         rows, s = torch.tensor([seed], device=self.device), self.sampler
         noise = start(self.path, rows, self.latent_shape())
         for x, p in s.trajectory(self.denoiser([prompt], scale), self.path, noise, rows):
             yield self._pictures(x)[0], self._pictures(p.x_0)[0]
 
     def batches(self, prompts: Sequence[str], seeds: Sequence[int], scale: float, batch: int) -> Tensor:
-        """`generate` of one scale, `batch` pictures at a time: uint8 [B, 3, H, W]."""
+        """Call `generate` for one scale, with `batch` pictures at a time: uint8 [B, 3, H, W]."""
         firsts = range(0, len(prompts), batch)
         return torch.cat([self.generate(prompts[i : i + batch], seeds[i : i + batch], scale)[0] for i in firsts])

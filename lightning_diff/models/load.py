@@ -1,4 +1,4 @@
-"""The model of a run folder, or of the shipped one, from its weights."""
+"""Loading of the model in a run folder, or of the shipped model."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from .latent_diffusion import TextToImage
 
 
 def load_net(folder: Path, source: str, device: str, compiled: bool = False) -> Any:
-    """A run's net, frozen: `source` is a weights file, or ema:LENGTH@STEP of this run's post-hoc averages. Raises
-    ConfigError."""
+    """A run's net, frozen. `source` is a weights file, or ema:LENGTH@STEP for this run's post-hoc EMA. Raises ConfigError."""
     wanted = re.fullmatch(EMA_GUIDE, source)
     path = folder / WEIGHTS if wanted else Path(source)
     passport = read_passport(path)
@@ -48,8 +47,9 @@ def load_model(
     ema: float = 0.0,
     compiled: bool = False,
 ) -> TextToImage:
-    """The model of a run folder (or of the shipped one), with its averaged weights, or with those of a post-hoc EMA of
-    length `ema` at the run's end. `null` is what stands for no caption, unless the net has learned it. Raises ConfigError.
+    """The model of a run folder (or the shipped model) with its averaged weights. If `ema` > 0, it has the weights of a post-hoc
+    EMA of that length at the run's end. `null` is the kind of null condition, unless the net has learned its own. Raises
+    ConfigError.
     """
     source = f"ema:{ema:g}@{last_snapshot(folder)}" if ema else str(folder / WEIGHTS)
     net = load_net(folder, source, device, compiled)

@@ -1,4 +1,4 @@
-"""A small classifier that reads every attribute of a picture: the witness of whether a caption was obeyed."""
+"""A small classifier that predicts every attribute of a picture. It shows whether the picture follows its caption."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class AttributeClassifier(nn.Module):
-    """Picture [B, 3, H, W] in [-1, 1] -> logits of every head {name: [B, values]}."""
+    """Picture [B, 3, H, W] in [-1, 1] -> logits of each head, {name: [B, values]}."""
 
     def __init__(self, heads: Mapping[str, int], width: int = 32) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class AttributeClassifier(nn.Module):
             layers += [nn.Conv2d(channels, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
             channels = outputs
         layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
-        # Left and right matter, so the columns are kept apart: 4 x 4 cells, not one mean.
+        # Left and right matter, so the features are pooled to 4 x 4 cells, not to one mean.
         self.trunk = nn.Sequential(
             *layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, 128), nn.ReLU()
         )
@@ -31,7 +31,7 @@ class AttributeClassifier(nn.Module):
 
 
 def attribute_loss(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
-    """Sum over heads of the cross-entropy; a label of -1 says nothing and is left out."""
+    """The sum of the cross-entropy over heads. A label of -1 means "not known" and is left out."""
     total = next(iter(logits.values())).new_zeros(())
     for name, values in logits.items():
         known = (labels[name] >= 0).sum().clamp(min=1)

@@ -1,7 +1,7 @@
-"""The first stage: a KL autoencoder (Rombach et al. 2022, section 3.1) between pictures and latents.
+"""This project's own KL autoencoder (Rombach et al. 2022, section 3.1), and the interface that all autoencoders have.
 
-The first halving and the last doubling are a rearrangement of 2x2 pixels into channels, so that no convolution runs at
-full resolution: on a CPU that is where the time would go.
+The first downsampling and the last upsampling rearrange 2x2 pixels into channels and back. So no convolution runs at full
+resolution, where a CPU would spend most of its time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .layers import ResidualBlock, Upsample, group_norm
 
 @dataclass
 class Posterior:
-    """A diagonal Gaussian over latents, mean and std [B, C, h, w], in the latent's own scale."""
+    """A diagonal Gaussian over latents: mean and std [B, C, h, w], in the latent's scale."""
 
     mean: Tensor
     std: Tensor
@@ -28,10 +28,10 @@ class Posterior:
 
 
 class LatentSpace(nn.Module):
-    """What every autoencoder is to the rest: pictures to posteriors over latents and back.
+    """The interface of every autoencoder: from pictures to posteriors over latents, and from latents to pictures.
 
-    `shift` and `scale` [C] belong to the latent: `encode` returns (z - shift) / scale, which has mean 0 and std 1 over
-    the training set, and `decode` undoes it. `factor` is how many pixels a latent's side stands for.
+    `shift` and `scale` [C] normalise the latent: `encode` returns (z - shift) / scale, which has mean 0 and std 1 over the
+    training set, and `decode` reverses it. One element of a latent stands for `factor` x `factor` pixels.
     """
 
     shift: Tensor
@@ -44,35 +44,36 @@ class LatentSpace(nn.Module):
         self.register_buffer("scale", torch.ones(latent_channels))
 
     def encode_raw(self, x: Tensor) -> Tensor:
-        """Picture [B, 3, H, W] -> mean and log variance [B, 2 C, h, w] before shift and scale."""
+        """Picture [B, 3, H, W] -> mean and log variance [B, 2 C, h, w], without shift and scale."""
         raise NotImplementedError
 
     def decode_raw(self, z: Tensor) -> Tensor:
-        """Latent before shift and scale -> picture."""
+        """Latent without shift and scale -> picture."""
         raise NotImplementedError
 
     def last_layer(self) -> nn.Parameter:
-        """The weight by which the decoder's last convolution makes the picture."""
+        """The weight of the decoder's last convolution, which makes the picture."""
         raise NotImplementedError
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Picture [B, 3, H, W] in [-1, 1] -> (mean, log variance) [B, C, h, w] before shift and scale."""
+        """Picture [B, 3, H, W] in [-1, 1] -> (mean, log variance) [B, C, h, w], without shift and scale."""
         mean, log_variance = self.encode_raw(x).float().chunk(2, dim=1)
         return mean, log_variance.clamp(-30, 20)
 
     def encode(self, x: Tensor) -> Posterior:
-        """Picture [B, 3, H, W] in [-1, 1] -> Posterior over latents of mean 0 and std 1."""
+        """Picture [B, 3, H, W] in [-1, 1] -> Posterior over latents that have mean 0 and std 1."""
         mean, log_variance = self.moments(x)
         scale = self.scale[:, None, None]
         return Posterior((mean - self.shift[:, None, None]) / scale, (0.5 * log_variance).exp() / scale)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Latent [B, C, h, w] -> picture [B, 3, H, W], about [-1, 1] (not clamped)."""
+        """Latent [B, C, h, w] -> picture [B, 3, H, W], about in [-1, 1] (not clamped)."""
         return self.decode_raw(z * self.scale[:, None, None] + self.shift[:, None, None])
 
 
 class Autoencoder(LatentSpace):
-    """`widths` are the channels at 1/2, 1/4, ... of the picture's size: the latent's side is size / 2 ** len(widths)."""
+    """The small autoencoder. `widths` are the channels at 1/2, 1/4, ... of the picture's size. The latent's side is
+    size / 2 ** len(widths)."""
 
     def __init__(self, widths: Sequence[int] = (32, 96), latent_channels: int = 4, blocks: int = 2) -> None:
         super().__init__(2 ** len(widths), latent_channels)
@@ -102,7 +103,7 @@ class Autoencoder(LatentSpace):
 
 
 def reconstruction_loss(x: Tensor, y: Tensor) -> Tensor:
-    """L1 + 2 MSE + 0.5 L1 of the differences between neighbouring pixels, which keeps edges sharp."""
+    """L1 + 2 MSE + 0.5 times the L1 of the differences between neighbouring pixels. The last term keeps edges sharp."""
     d = y.float() - x
     edges = (d[..., 1:, :] - d[..., :-1, :]).abs().mean() + (d[..., :, 1:] - d[..., :, :-1]).abs().mean()
     return d.abs().mean() + 2 * F.mse_loss(d, torch.zeros_like(d)) + 0.5 * edges

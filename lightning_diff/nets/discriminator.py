@@ -1,4 +1,4 @@
-"""What tells real pictures from rebuilt ones, patch by patch (PatchGAN, Isola et al. 2017)."""
+"""A discriminator that scores patches of a picture as real or rebuilt (PatchGAN, Isola et al. 2017)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 
 class PatchDiscriminator(nn.Module):
-    """Picture [B, 3, H, W] -> a score for each of its overlapping patches, [B, 1, h, w]. Norms are of groups, not of
-    batches, so that a score does not depend on the other pictures or on the number of ranks."""
+    """Picture [B, 3, H, W] -> a score for each of its overlapping patches, [B, 1, h, w]. It uses group norms instead of batch
+    norms, so a score does not depend on the other pictures or on the number of ranks."""
 
     def __init__(self, width: int = 64, halvings: int = 3) -> None:
         super().__init__()
@@ -31,5 +31,5 @@ class PatchDiscriminator(nn.Module):
 
 
 def hinge_loss(real: Tensor, made: Tensor) -> Tensor:
-    """The discriminator's loss (Lim & Ye 2017)."""
+    """The discriminator's hinge loss (Lim & Ye 2017)."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + made).mean())

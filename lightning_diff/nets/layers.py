@@ -1,4 +1,4 @@
-"""The pieces that the nets share: attention, residual blocks, resampling."""
+"""Layers that several nets use: attention, residual blocks, resampling, embeddings."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ FEW_KEYS = 512
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Scaled dot-product attention. q [B, heads, N, D], k and v [B, heads, M, D], mask [B, M] (True: may be seen).
+    """Scaled dot-product attention. q [B, heads, N, D], k and v [B, heads, M, D], mask [B, M] (True: attended to).
 
-    In bf16 the CPU's fused kernel takes twice as long over few keys as the formula written out, 5 times in the backward
-    pass (256 keys: 4.2 ms and 1.5 ms together); from about 1,000 keys on, or in float32, it is the faster one.
+    In bf16 on the CPU and with few keys, the fused kernel takes twice as long as the written-out formula, and 5 times as long
+    in the backward pass (256 keys: 4.2 ms against 1.5 ms for both passes). From about 1,000 keys on, or in float32, the fused
+    kernel is faster.
     """
     if mask is not None:
         mask = mask[:, None, None, :]
@@ -26,19 +27,21 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tenso
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-1, -2)
     if mask is not None:
-        scores = scores + torch.where(mask, 0.0, -torch.inf).to(scores.dtype)  # cheaper backward than a masked fill
+        scores = scores + torch.where(mask, 0.0, -torch.inf).to(
+            scores.dtype
+        )  # its backward pass is cheaper than that of a masked fill
     return scores.softmax(-1).to(v.dtype) @ v
 
 
-def run(module: nn.Module, again: bool, *inputs: Any) -> Tensor:
-    """The module's output; with `again` it is computed a second time in the backward pass instead of being kept."""
-    if again and torch.is_grad_enabled():
+def run(module: nn.Module, checkpointing: bool, *inputs: Any) -> Tensor:
+    """The module's output. With `checkpointing`, its activations are not kept: the backward pass computes them again."""
+    if checkpointing and torch.is_grad_enabled():
         return checkpoint(module, *inputs, use_reentrant=False)  # type: ignore[return-value]
     return module(*inputs)
 
 
 def zero_(module: nn.Module) -> nn.Module:
-    """Zero the parameters, so that a residual branch begins as nothing."""
+    """Set the parameters to zero, so that a residual branch adds nothing at first."""
     for p in module.parameters():
         nn.init.zeros_(p)
     return module
@@ -50,16 +53,16 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 
 class ChannelNorm(nn.LayerNorm):
-    """LayerNorm over the channels of each pixel. x [B, C, H, W], in channels_last memory a plain LayerNorm: measured on
-    the CPU at a tenth of GroupNorm's time, which was 23 % of a UNet's training step."""
+    """LayerNorm over the channels of each pixel, x [B, C, H, W]. In channels_last memory this is a plain LayerNorm. On the CPU
+    it takes a tenth of GroupNorm's time, which was 23 % of a UNet's training step (measured)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class ResidualBlock(nn.Module):
-    """norm, SiLU, conv, (modulated) norm, SiLU, conv, plus the input. `embedding` [B, E] scales and shifts the second
-    norm (as AdaGN, Dhariwal & Nichol 2021, section 3); with E = 0 there is none. `norm` makes a norm of C channels."""
+    """The input plus: norm, SiLU, conv, (modulated) norm, SiLU, conv. `embedding` [B, E] scales and shifts the second norm's
+    output (AdaGN, Dhariwal & Nichol 2021, section 3); with E = 0 nothing does. `norm` makes a norm of C channels."""
 
     def __init__(
         self, inputs: int, outputs: int, embedding: int = 0, norm: Callable[[int], nn.Module] = group_norm
@@ -82,7 +85,7 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of x [B, N, C] to keys and values that it made of x itself or of a context [B, M, K]."""
+    """Multi-head attention of x [B, N, C] to keys and values that `keys_values` made from x or from a context [B, M, K]."""
 
     def __init__(self, channels: int, heads: int, context: int = 0) -> None:
         super().__init__()
@@ -105,26 +108,27 @@ class Attention(nn.Module):
 
 
 class ReadsCaption(nn.Module):
-    """An attention to a caption's tokens, whose keys and values can be computed once for all steps."""
+    """The interface of attention to a caption's tokens. Its keys and values can be computed once for all sampling steps."""
 
     def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """source [B, M, K] -> keys and values [B, heads, M, D]."""
         raise NotImplementedError
 
-    def readers(self) -> list[nn.Module]:
-        """The parts that `keys_values` asks."""
+    def caption_projections(self) -> list[nn.Module]:
+        """The submodules that `keys_values` calls."""
         raise NotImplementedError
 
 
 class CaptionAttention(Attention, ReadsCaption):
     """Attention to a caption."""
 
-    def readers(self) -> list[nn.Module]:
+    def caption_projections(self) -> list[nn.Module]:
         return [self.key_value]
 
 
 def positions(height: int, width: int, device: torch.device) -> Tensor:
-    """Fourier features of the places of a grid, [height * width, 16]: cos and sin of pi k x and pi k y, k = 1/2, 1, 2, 4."""
+    """Fourier features of the positions in a grid, [height * width, 16]: cos and sin of pi k x and pi k y with
+    k = 1/2, 1, 2, 4."""
     axes = [(torch.arange(n, device=device) + 0.5) / n for n in (height, width)]
     y, x = (a.flatten() for a in torch.meshgrid(*axes, indexing="ij"))
     rates = math.pi * torch.tensor([0.5, 1.0, 2.0, 4.0], device=device)
@@ -135,7 +139,7 @@ def positions(height: int, width: int, device: torch.device) -> Tensor:
 class TransformerBlock(nn.Module):
     """Self-attention, cross-attention to the caption's tokens, and a feed-forward net, each on a residual branch.
 
-    Places are told apart by their Fourier features: without them a caption's left and right were drawn at random.
+    Fourier features of the positions are added to the input. Without them, the model drew left and right at random.
     """
 
     def __init__(self, channels: int, heads: int, context: int) -> None:
@@ -160,7 +164,7 @@ class TransformerBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest-neighbour doubling, then a 3x3 convolution."""
+    """Doubles the resolution (nearest neighbour), then applies a 3x3 convolution."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -172,7 +176,7 @@ class Upsample(nn.Module):
 
 
 def sinusoid(t: Tensor, channels: int, longest: float = 10_000.0) -> Tensor:
-    """Sinusoidal embedding of t [B] (in units in which 1 matters) -> [B, channels] (Vaswani et al. 2017, 3.5)."""
+    """Sinusoidal embedding of t [B] -> [B, channels] (Vaswani et al. 2017, 3.5). t is scaled so that a step of 1 matters."""
     half = channels // 2
     rates = torch.exp(-math.log(longest) * torch.arange(half, device=t.device, dtype=torch.float32) / half)
     angles = t.float()[:, None] * rates

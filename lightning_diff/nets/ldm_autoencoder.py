@@ -1,7 +1,7 @@
-"""The KL autoencoder of latent diffusion models (Rombach et al. 2022), as Stable Diffusion has it.
+"""The KL autoencoder of latent diffusion models (Rombach et al. 2022), as in Stable Diffusion.
 
-Parameters are called as in diffusers' AutoencoderKL; the attention of the middle has one matrix for queries, keys and
-values.
+Parameters have the same names as in diffusers' AutoencoderKL, with one exception: the attention in the middle has one matrix
+for queries, keys and values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EPS = 1e-6
 
 
 class MiddleAttention(nn.Module):
-    """One head over all the pixels."""
+    """Self-attention with one head over all pixels."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
@@ -36,6 +36,8 @@ class MiddleAttention(nn.Module):
 
 
 class Middle(nn.Module):
+    """The lowest resolution: a residual block, attention, a residual block."""
+
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
         self.resnets = nn.ModuleList(ResnetBlock(channels, channels, 0, groups, EPS) for _ in range(2))
@@ -46,7 +48,7 @@ class Middle(nn.Module):
 
 
 class Level(nn.Module):
-    """The residual blocks of one resolution, then the way to the next one."""
+    """The residual blocks of one resolution, then the down- or upsampling to the next one (`way`)."""
 
     def __init__(self, inputs: int, outputs: int, blocks: int, groups: int, way: str | None) -> None:
         super().__init__()
@@ -108,7 +110,8 @@ class Decoder(nn.Module):
 
 
 class LatentDiffusionAutoencoder(LatentSpace):
-    """`widths` are the channels at 1, 1/2, 1/4, ... of the picture's size: the latent's side is size / 2^(levels - 1)."""
+    """Stable Diffusion's autoencoder. `widths` are the channels at 1, 1/2, 1/4, ... of the picture's size. The latent's side
+    is size / 2^(levels - 1)."""
 
     def __init__(
         self, widths: Sequence[int] = (128, 256, 512, 512), latent_channels: int = 4, blocks: int = 2, groups: int = 32

@@ -1,7 +1,7 @@
 """The UNet of latent diffusion models (Rombach et al. 2022) in the shapes of Stable Diffusion 1.x, 2.x and XL.
 
-Parameters are called as in diffusers' UNet2DConditionModel, but for the projections of attention: one matrix makes
-queries, keys and values of a picture (`to_qkv`), one makes keys and values of a caption (`to_kv`).
+Parameters have the same names as in diffusers' UNet2DConditionModel, except for the projections of attention: one matrix makes
+queries, keys and values from the picture (`to_qkv`), one makes keys and values from the caption (`to_kv`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .unet import CaptionedUNet, Condition
 
 
 class ResnetBlock(nn.Module):
-    """norm, SiLU, conv, plus the time, norm, SiLU, conv, plus the input. `embedding` = 0: no time."""
+    """The input plus: norm, SiLU, conv, the time embedding added, norm, SiLU, conv. `embedding` = 0: no time embedding."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int, groups: int = 32, eps: float = 1e-5) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class CrossAttention(ReadsCaption):
         k, v = self.to_kv(source).view(b, m, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         return k, v
 
-    def readers(self) -> list[nn.Module]:
+    def caption_projections(self) -> list[nn.Module]:
         return [self.to_kv]
 
     def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -78,7 +78,7 @@ class CrossAttention(ReadsCaption):
 
 
 class GEGLU(nn.Module):
-    """Shazeer 2020."""
+    """A gated linear layer with GELU (Shazeer 2020)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -113,7 +113,8 @@ class TransformerLayer(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """Transformer layers over the pixels. A projection that is a 1x1 convolution in some weights is linear here."""
+    """Transformer layers over the pixels. `proj_in` and `proj_out` are linear here; in some weights they are 1x1
+    convolutions."""
 
     def __init__(self, channels: int, heads: int, context: int, depth: int, groups: int = 32) -> None:
         super().__init__()
@@ -131,7 +132,7 @@ class SpatialTransformer(nn.Module):
 
 
 class Sampler(nn.Module):
-    """The one convolution between two resolutions, under diffusers' name."""
+    """The convolution of a down- or upsampling, under diffusers' name."""
 
     def __init__(self, channels: int, stride: int, padding: int = 1) -> None:
         super().__init__()
@@ -142,7 +143,7 @@ class Sampler(nn.Module):
 
 
 class Block(nn.Module):
-    """The residual blocks of one resolution, each followed by a transformer where the resolution attends."""
+    """The residual blocks of one resolution. If the resolution has attention, a transformer follows each block."""
 
     attentions: nn.ModuleList
     downsamplers: nn.ModuleList
@@ -169,13 +170,13 @@ class Embedding(nn.Module):
 class LatentDiffusionUNet(CaptionedUNet):
     """x_t [B, C, H, W], t [B] in [0, 1], Condition -> [B, C, H, W].
 
-    `widths` are the channels of each resolution, `blocks` the residual blocks of each on the way down (one more on the
-    way up), `depth` the transformer layers after each block (0: the resolution does not attend). A head has
-    `head_width` channels, or each resolution has `heads` heads. `pooled_width` > 0 adds the caption's pooled output and
-    the picture's size to the time, as XL does; the size is said to be what the latent's is, uncropped.
+    `widths` are the channels of each resolution. `blocks` is the number of residual blocks of each resolution on the way down
+    (one more on the way up). `depth` is the number of transformer layers after each block (0: no attention). A head has
+    `head_width` channels, or each resolution has `heads` heads. `pooled_width` > 0 adds the caption's pooled output and the
+    picture's size to the time embedding, as in XL; the size is that of the latent in pixels, without a crop.
 
-    `time_offset` turns t into the number that the net is shown, 1000 t + time_offset: -1 for weights that were trained
-    on steps 0 to 999 (t = 1 is the last one).
+    The net gets the time 1000 t + time_offset. `time_offset` is -1 for weights that were trained on steps 0 to 999 (t = 1 is
+    the last step).
     """
 
     def __init__(
@@ -238,11 +239,11 @@ class LatentDiffusionUNet(CaptionedUNet):
         self.conv_out = nn.Conv2d(first, channels, 3, padding=1)
 
     def heads_of(self, widths: Sequence[int]) -> list[int]:
-        """How many heads each width has."""
+        """The number of heads at each width."""
         return [self.heads or max(1, w // self.head_width) for w in widths]
 
     def embedding(self, t: Tensor, condition: Condition, height: int, width: int) -> Tensor:
-        """[B, E] after its SiLU: the time, and for XL the pooled caption and the picture's size."""
+        """The embedding [B, E] after its SiLU: of the time, and for XL also of the pooled caption and the picture's size."""
         dtype = self.time_embedding.linear_1.weight.dtype
         e = self.time_embedding(sinusoid(1000 * t + self.time_offset, self.width).to(dtype))
         if self.pooled:

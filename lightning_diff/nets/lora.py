@@ -1,6 +1,7 @@
-"""Low-rank adapters (Hu et al. 2021) on the attention of latent diffusion's UNet: W + B A, W frozen.
+"""Low-rank adapters (LoRA, Hu et al. 2021) on the attention of latent diffusion's UNet: W + B A, where W is frozen.
 
-A fused projection has a pair A, B for each of its parts, so that what is trained is what the peers call to_q, to_k, ...
+A fused projection has one pair A, B for each projection in it. So the adapters match those of other projects for to_q,
+to_k, ...
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ PARTS = {"to_qkv": ("to_q", "to_k", "to_v"), "to_q": ("to_q",), "to_kv": ("to_k"
 
 
 class LoraLinear(nn.Module):
-    """A linear layer of `parts` stacked outputs, each with an adapter of that rank. It begins as the layer was."""
+    """A linear layer whose output is a stack of `parts` projections, each with an adapter of rank `rank`. At first it computes
+    the same as the original layer."""
 
     def __init__(self, base: nn.Linear, rank: int, parts: int) -> None:
         super().__init__()
@@ -30,12 +32,12 @@ class LoraLinear(nn.Module):
         return self.base(x) + torch.cat([F.linear(piece, b) for piece, b in zip(low, self.b, strict=True)], dim=-1)
 
     def merged(self) -> Tensor:
-        """The weight of one linear layer that does the same."""
+        """The weight of one linear layer that computes the same."""
         return self.base.weight + (self.b @ self.a).flatten(0, 1)
 
 
 def _targets(net: nn.Module) -> list[tuple[nn.Module, str, str, str]]:
-    """(module that holds it, its name there, its full name, its kind) of every projection of attention."""
+    """For every projection of attention: (the module that holds it, its name there, its full name, its kind)."""
     found = []
     for name, module in net.named_modules():
         kind = next((k for k in PARTS if name.endswith("." + k)), None)
@@ -46,15 +48,15 @@ def _targets(net: nn.Module) -> list[tuple[nn.Module, str, str, str]]:
 
 
 def add_lora(net: nn.Module, rank: int) -> None:
-    """Freeze the net, but for new adapters on every projection of its attention."""
+    """Freeze the net and add trainable adapters to every projection of its attention."""
     net.requires_grad_(False)
     for holder, last, _, kind in _targets(net):
         layer = LoraLinear(holder.get_submodule(last), rank, len(PARTS[kind]))  # type: ignore[arg-type]
-        holder.register_module(last, layer)  # a list too keeps its modules by name
+        holder.register_module(last, layer)  # this also works for a ModuleList
 
 
 def merged_state(net: nn.Module) -> dict[str, Tensor]:
-    """The state of the plain net that does the same."""
+    """The state of a net without adapters that computes the same."""
     state = dict(net.state_dict())
     for _, _, name, _ in _targets(net):
         layer = net.get_submodule(name)
@@ -67,7 +69,7 @@ def merged_state(net: nn.Module) -> dict[str, Tensor]:
 
 
 def adapters(net: nn.Module) -> dict[str, Tensor]:
-    """The adapters alone, in the form of diffusers' load_lora_weights (alpha is the rank: nothing is scaled)."""
+    """Only the adapters, in the form that diffusers' load_lora_weights reads (alpha equals the rank, so nothing is scaled)."""
     out: dict[str, Tensor] = {}
     for _, _, name, kind in _targets(net):
         layer = net.get_submodule(name)

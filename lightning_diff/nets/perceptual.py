@@ -1,4 +1,4 @@
-"""How unlike two pictures look to a net that has learned to see."""
+"""Perceptual distances: how different two pictures are for a pretrained net."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .weights import read_state
 
 
 class Lpips(nn.Module):
-    """LPIPS (Zhang et al. 2018) on VGG-16, by torchmetrics, whose package has its linear layers; the VGG-16 is given as
-    a local safetensors file of torchvision's weights. Pictures [B, 3, H, W] in [-1, 1] -> a number."""
+    """LPIPS (Zhang et al. 2018) on VGG-16, from torchmetrics, whose package contains the linear layers. `weights` is a local
+    safetensors file with torchvision's VGG-16. Pictures [B, 3, H, W] in [-1, 1] -> a number."""
 
     def __init__(self, weights: Path) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class Lpips(nn.Module):
 
 
 class TowerDistance(nn.Module):
-    """The mean square between the hidden states of a tower's picture half, each of unit length, over all its layers:
-    what stands in for LPIPS where its weights are not at hand."""
+    """The mean squared difference between the hidden states of a CLIP model's picture tower, over all its layers. Each hidden
+    state has unit length. It replaces LPIPS where the VGG-16 weights are not available."""
 
     def __init__(self, tower: Tower) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Towers of open_clip: the one that conditions (its text half) and the one that judges (both halves)."""
+"""CLIP models of open_clip, here called towers. One conditions the net (its text half), another judges (both halves)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ START, END = 49406, 49407  # open_clip's BPE ids of <start_of_text> and <end_of_
 class Tokenizer:
     """Captions -> ids [B, L] by open_clip's byte-pair vocabulary, padded with `pad`.
 
-    With `vocabulary`, a sorted list of the byte-pair ids in use, ids are the places in that list plus 2 (0 pads, 1
-    stands for any id that the list lacks), so that a small tower does not carry 49,408 word vectors. The end of text
-    keeps the highest id, by which open_clip finds it.
+    `vocabulary` is a sorted list of the byte-pair ids in use. With it, an id is the index in that list plus 2; 0 is padding
+    and 1 stands for any id that is not in the list. So a small tower does not need 49,408 word vectors. The end of text keeps
+    the highest id, because open_clip finds it by that.
     """
 
     def __init__(self, context_length: int, vocabulary: Sequence[int] | None = None, pad: int = 0) -> None:
@@ -38,7 +38,7 @@ class Tokenizer:
 
     @staticmethod
     def words_of(captions: Sequence[str]) -> list[int]:
-        """The vocabulary in use in these captions."""
+        """The vocabulary of these captions."""
         bpe = SimpleTokenizer()
         return sorted({i for c in set(captions) for i in bpe.encode(c)} | {START, END})
 
@@ -60,11 +60,11 @@ class Tokenizer:
 
 
 class Tower(nn.Module):
-    """An open_clip model with its tokenizer and its normalisation of pictures. `config` describes all three; it is
-    plain data (strings, numbers, lists), so that a tower can be stored as safetensors and built again.
+    """An open_clip model (both halves) with its tokenizer and its normalisation of pictures. `config` describes all three. It
+    is plain data (strings, numbers, lists), so that a tower can be stored as safetensors and built again.
 
-    A caption's tokens are the hidden states after the `layer`-th layer from the end (1: the last), through the final
-    norm unless `final_norm` is False. `pad` is the id of the padding, where it is not 0.
+    A caption's tokens are the hidden states after the `layer`-th layer from the end (1: the last layer). They go through the
+    final norm unless `final_norm` is False. `pad` is the id of the padding, if it is not 0.
     """
 
     mean: Tensor
@@ -92,7 +92,7 @@ class Tower(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
     def read_at(self, layer: int, final_norm: bool) -> None:
-        """Say after which layer from the end a caption's tokens are read."""
+        """Set the layer, counted from the end, whose hidden states are a caption's tokens."""
         self.layer, self.final_norm = layer, final_norm
         self.config |= {"layer": layer, "final_norm": final_norm}
 
@@ -101,7 +101,7 @@ class Tower(nn.Module):
         return self.mean.device
 
     def condition(self, captions: Sequence[str]) -> Condition:
-        """Captions -> Condition: the hidden states of the tokens, and the projected state of the end of text."""
+        """Captions -> Condition: the hidden states of the tokens, and the projected hidden state of the end of text."""
         ids, mask = (a.to(self.device) for a in self.tokenizer(captions))
         out = self.model.forward_intermediates(
             text=ids, text_indices=self.layer, normalize=False, normalize_intermediates=self.final_norm
@@ -113,7 +113,7 @@ class Tower(nn.Module):
         return self.tokenizer.unknown(caption)
 
     def image_layers(self, x: Tensor) -> list[Tensor]:
-        """Pictures [B, 3, H, W] in [-1, 1] -> each layer's hidden states of the picture, [B, C, h, w]."""
+        """Pictures [B, 3, H, W] in [-1, 1] -> the hidden states of each layer of the picture half, [B, C, h, w]."""
         out = self.model.forward_intermediates(image=self._shown(x), intermediates_only=True)
         return [h.float() for h in out["image_intermediates"]]
 
@@ -124,20 +124,20 @@ class Tower(nn.Module):
         return (x - self.mean) / self.std
 
     def text_features(self, captions: Sequence[str]) -> Tensor:
-        """[B, E], of unit length."""
+        """Captions -> [B, E], of unit length."""
         features: Tensor = self.model.encode_text(self.tokenizer(captions)[0].to(self.device), normalize=True)
         return features.float()
 
     def image_features(self, x: Tensor, normalize: bool = True) -> Tensor:
-        """Pictures [B, 3, H, W] in [-1, 1] -> [B, E]; resized (bicubic, antialiased) if the tower wants another size."""
+        """Pictures [B, 3, H, W] in [-1, 1] -> [B, E]. They are resized (bicubic, antialiased) if the tower needs another size."""
         features: Tensor = self.model.encode_image(self._shown(x), normalize=normalize)
         return features.float()
 
 
 class Towers(nn.Module):
-    """Several towers that read the same caption. `join`: "channels" (each token is what all of them say of it, as in
-    Stable Diffusion XL) or "tokens" (one after the other, filled up with zeros to the widest); `pooled`: of "all" of
-    them or of the "last" one."""
+    """Several towers that read the same caption. `join` says how their tokens are joined: "channels" (a token has the channels
+    of all towers, as in Stable Diffusion XL) or "tokens" (one list after the other, padded with zeros to the widest). `pooled`
+    says which pooled outputs are used: of "all" towers or of the "last" one."""
 
     def __init__(self, towers: Sequence[Tower], join: str, pooled: str) -> None:
         super().__init__()

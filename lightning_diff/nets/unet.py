@@ -1,4 +1,4 @@
-"""The network that predicts the noise: a UNet over latents, told the time and the caption."""
+"""This project's own denoising net, a UNet over latents, and the Condition that every denoising net gets."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .layers import ChannelNorm, ReadsCaption, ResidualBlock, TransformerBlock, 
 
 @dataclass
 class Condition:
-    """What a caption says: tokens [B, L, D], mask [B, L] (True: a token, False: padding), pooled [B, P].
+    """The features of captions: tokens [B, L, D], mask [B, L] (True: a token, False: padding), pooled [B, P].
 
-    `prepared` holds the keys and values that `prepare` made of the tokens for a net, [B, heads, L, D] each.
+    `prepared` holds the keys and values that a net's `prepare` made from the tokens, [B, heads, L, D] each.
     """
 
     tokens: Tensor
@@ -28,11 +28,11 @@ class Condition:
         return Condition(self.tokens.to(device), self.mask.to(device), self.pooled.to(device))
 
     def expand(self, n: int) -> Condition:
-        """A condition of one row as n rows."""
+        """The one row of this condition, repeated n times."""
         return Condition(*(a.expand(n, *a.shape[1:]) for a in (self.tokens, self.mask, self.pooled)))  # type: ignore[arg-type]
 
     def where(self, keep: Tensor, other: Condition) -> Condition:
-        """This condition in the rows where keep [B] is True, the other one elsewhere."""
+        """This condition in the rows where keep [B] is True, and the other one in the other rows."""
         return Condition(
             torch.where(keep[:, None, None], self.tokens, other.tokens),
             torch.where(keep[:, None], self.mask, other.mask),
@@ -49,36 +49,38 @@ class Condition:
 
 
 class CaptionedUNet(nn.Module):
-    """What a UNet has in common with the others: attention to the caption, whose keys and values are computed once, and lists
-    of blocks. `checkpointing`, set afterwards, trades time for memory."""
+    """The base class of UNets: it computes the keys and values of all attention to the caption once, and it lists the blocks.
+    `checkpointing`, which is set after the net is built, saves memory and costs time."""
 
     checkpointing = False
 
-    def _readers(self) -> list[ReadsCaption]:
+    def _caption_attentions(self) -> list[ReadsCaption]:
         return [m for m in self.modules() if isinstance(m, ReadsCaption)]
 
     def prepare(self, condition: Condition) -> Condition:
-        """The condition with the keys and values of every attention to it: they do not depend on x_t and t."""
-        return replace(condition, prepared=[layer.keys_values(condition.tokens) for layer in self._readers()])
+        """The condition with the keys and values of all attention to it. They do not depend on x_t and t."""
+        return replace(
+            condition, prepared=[layer.keys_values(condition.tokens) for layer in self._caption_attentions()]
+        )
 
     def blocks(self) -> Iterator[list[nn.Module]]:
-        """What makes keys and values of the caption is a block of its own: `prepare` asks all of it at once, before the
-        others. Then each block of the lists."""
-        if readers := [part for layer in self._readers() for part in layer.readers()]:
-            yield readers
+        """First one block of all modules that make keys and values of the caption, because `prepare` calls all of them at
+        once. Then each block in the module lists."""
+        if projections := [part for layer in self._caption_attentions() for part in layer.caption_projections()]:
+            yield projections
 
-        def within(module: nn.Module) -> Iterator[list[nn.Module]]:
+        def list_blocks(module: nn.Module) -> Iterator[list[nn.Module]]:
             for child in module.children():
-                if isinstance(child, nn.ModuleList):  # it has no forward of its own
-                    yield from within(child)
+                if isinstance(child, nn.ModuleList):  # a list has no forward
+                    yield from list_blocks(child)
                 elif isinstance(module, nn.ModuleList) and next(child.parameters(), None) is not None:
                     yield [child]
 
-        yield from within(self)
+        yield from list_blocks(self)
 
 
 class NullCondition(nn.Module):
-    """The condition of no caption as parameters: `shape` is (tokens, their width, the pooled width)."""
+    """A learned condition that means "no caption". `shape` is (number of tokens, token width, pooled width)."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -88,7 +90,7 @@ class NullCondition(nn.Module):
 
     @torch.no_grad()
     def begin(self, condition: Condition) -> None:
-        """Start as that condition of one row."""
+        """Set the parameters to that condition of one row."""
         self.tokens.copy_(condition.tokens)
         self.pooled.copy_(condition.pooled)
 
@@ -98,7 +100,7 @@ class NullCondition(nn.Module):
 
 
 class Level(nn.Module):
-    """A residual block, then a transformer block where the level attends."""
+    """A residual block, then a transformer block if `heads` > 0."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int, heads: int, context: int) -> None:
         super().__init__()
@@ -113,8 +115,8 @@ class Level(nn.Module):
 class UNet(CaptionedUNet):
     """x_t [B, C, H, W], t [B] in [0, 1], Condition -> [B, C, H, W].
 
-    `widths` are the channels of each resolution, `blocks` how many residual blocks each has on the way down (one more
-    on the way up), `attention` which resolutions attend to themselves and to the caption.
+    `widths` are the channels of each resolution. `blocks` is the number of residual blocks of each resolution on the way down
+    (one more on the way up). `attention` says which resolutions have attention to themselves and to the caption.
     """
 
     def __init__(
@@ -132,7 +134,7 @@ class UNet(CaptionedUNet):
         self.time_width = widths[0]
         self.time = nn.Sequential(nn.Linear(widths[0], e), nn.SiLU(), nn.Linear(e, e))
         self.pooled = nn.Linear(pooled_width, e)
-        self.pooled_scale = pooled_width**0.5  # the elements of a direction are then about 1
+        self.pooled_scale = pooled_width**0.5  # so that the elements of a unit vector become about 1
         self.activation = nn.SiLU()
         self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
 

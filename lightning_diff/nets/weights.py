@@ -1,6 +1,6 @@
-"""Weights on disk: a safetensors file whose metadata holds the passport, from which the net is built again.
+"""Weights files: safetensors whose metadata holds a passport. The net is built again from its passport.
 
-Safetensors hold numbers alone: nothing in them can be executed (law 8).
+Safetensors hold only numbers: nothing in them can be executed (law 8).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..files import whole_file
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], passport: Mapping[str, Any], half: bool = False) -> None:
-    """Written to the side, flushed, and renamed. `half` stores float32 as float16."""
+    """Write the weights to a temporary file, flush it and rename it. `half` stores float32 as float16."""
     tensors = {
         name: (t.half() if half and t.dtype == torch.float32 else t).detach().cpu().contiguous()
         for name, t in state.items()
@@ -39,7 +39,7 @@ def has_passport(path: Path) -> bool:
 
 
 def read_passport(path: Path) -> dict[str, Any]:
-    """What made these weights. Raises ConfigError if the file has none."""
+    """The passport of a weights file. Raises ConfigError if the file has none."""
     try:
         with safe_open(path, framework="pt") as f:
             passport = json.loads((f.metadata() or {})["passport"])
@@ -53,19 +53,20 @@ def read_passport(path: Path) -> dict[str, Any]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors, floating-point ones as float32."""
+    """The tensors of a file by name. Floating-point tensors become float32."""
     with safe_open(path, framework="pt") as f:
         state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
     return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
 
 
 def load_into(net: nn.Module, path: Path) -> None:
-    """Raises ConfigError when the weights are of another architecture."""
+    """Load a file's weights into the net. Raises ConfigError when they belong to another architecture."""
     load_state(net, read_state(path), path)
 
 
 def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, hint: str = "") -> None:
-    """Raises ConfigError, with the hint how to mend it, when the state of that path is of another architecture."""
+    """Load a state, which was read from `path`, into the net. Raises ConfigError, with a hint how to correct it, when the
+    state belongs to another architecture."""
     try:
         net.load_state_dict(state)
     except RuntimeError as e:
@@ -74,11 +75,11 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, hint: st
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:
-    """Tensors as they are, whole or not at all."""
+    """Write tensors to a file without conversion. The file is complete or does not exist."""
     with whole_file(path) as partial:
         save_file({name: t.detach().cpu().contiguous() for name, t in arrays.items()}, partial, {"format": "pt"})
 
 
 def read_arrays(path: Path) -> dict[str, Tensor]:
-    """What `save_arrays` wrote."""
+    """The tensors that `save_arrays` wrote."""
     return load_file(path)

@@ -24,7 +24,7 @@ from ..nets.weights import save_weights
 from ..ranks import console, first_rank, say, wait_for
 from ..training.modules.attributes import AttributesModule
 from ..training.modules.autoencoder import AutoencoderModule
-from ..training.modules.base import Trained
+from ..training.modules.base import BaseModule
 from ..training.modules.contrastive import ContrastiveModule
 from ..training.trainer import LAST, fit
 from .run import Run
@@ -72,7 +72,7 @@ def train_component(run: Run) -> None:
     say(f"{component}: {json.dumps(metrics)}; weights in {path}")
 
 
-def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], Trained]:
+def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], BaseModule]:
     """(name of the component, description that rebuilds its net, its LightningModule)."""
     t, seed = config.training, config.seed
     if config.task == "autoencoder":

@@ -30,7 +30,7 @@ SPREAD = ("fid", "clip_score", "accuracy")  # columns whose mean and deviation o
 
 def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale: float, split: str) -> None:
     """Save what the report shows besides the sweep: one sampling trajectory, reconstructions, and training pictures."""
-    trajectory = list(model.film(captions[0], run.config.evaluation.seed * 2**32, scale))
+    trajectory = list(model.trajectory(captions[0], run.config.evaluation.seed * 2**32, scale))
     source, cache = run.config.data, Path(run.config.cache)
     held_out, train = (pictures(source, cache, s) for s in (split, "train"))
     assert held_out is not None and train is not None

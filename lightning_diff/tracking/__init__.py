@@ -1,1 +1,1 @@
-"""The run folder's own record, and its mirrors."""
+"""The record in the run folder, and the trackers that mirror it."""

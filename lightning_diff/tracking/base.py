@@ -1,4 +1,4 @@
-"""What a tracker is told of a run, and what it must be able to do."""
+"""The interface of trackers: the data of a run that a tracker gets, and the methods that it must have."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 Row = Mapping[str, Any]
-CASE = ("guider", "sampler", "ema", "scale")  # the columns that say which case a row is, where a sweep has them
+CASE = ("guider", "sampler", "ema", "scale")  # the columns that identify a row's case, if a sweep has them
 TABLES = ("sweep.csv", "sweep.json", "sweep.parquet")
 
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker knows of a run. `job` is train or evaluate, `config` plain values; `entity` owns the project."""
+    """The facts about a run that a tracker gets. `job` is train or evaluate, `config` holds plain values, `entity` owns the
+    project."""
 
     folder: Path
     job: str
@@ -36,8 +37,8 @@ class TrackedRun:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a finished sweep tells. `pictures` are, row by row, the first of their case, uint8 [N, 3, H, W], of the first
-    `captions`; `seed` is that of their noise."""
+    """The results of a finished sweep. `pictures` has for each row the first pictures of its case, uint8 [N, 3, H, W]; they
+    belong to the first `captions`. `seed` is the seed of their noise."""
 
     rows: Sequence[Row]
     best: Row
@@ -53,17 +54,17 @@ class Sweep:
 
     @property
     def columns(self) -> list[str]:
-        """All but the passport."""
+        """All columns except the passport."""
         return [c for c in self.rows[0] if c != "passport"]
 
     @property
     def measured(self) -> list[str]:
-        """The columns that make a curve over the guidance scale; not the ends of intervals."""
+        """The columns that make a curve over the guidance scale, without the ends of intervals."""
         numbers = [c for c in self.columns if c not in self.case and isinstance(self.rows[0][c], float)]
         return [c for c in numbers if not c.endswith(("_low", "_high", "_std"))]
 
     def lines(self) -> dict[str, list[Row]]:
-        """The rows by what they have in common but for the scale, in order of scale."""
+        """The rows of each line, in order of the scale. A line has all rows that differ only in the scale."""
         found: dict[str, list[Row]] = {}
         for row in sorted(self.rows, key=lambda r: float(r["scale"])):
             found.setdefault(line_of(row), []).append(row)
@@ -71,18 +72,18 @@ class Sweep:
 
 
 def line_of(row: Row) -> str:
-    """Short, and fit for a folder's name: cfg, apg-ema0.1."""
+    """The name of a row's line, short, usable as a folder name: cfg, apg-ema0.1."""
     words = [str(row["guider"]), *([str(row["sampler"])] if "sampler" in row else [])]
     return "-".join([*words, *([f"ema{row['ema']:g}"] if row["ema"] else [])])
 
 
 def tables(folder: Path) -> list[Path]:
-    """The sweep's tables that are there."""
+    """The paths of the sweep's tables that exist."""
     return [folder / name for name in TABLES if (folder / name).is_file()]
 
 
 class Mirror(Protocol):
-    """One tracker. Any of these may raise: the tracker is then done without."""
+    """A run in one tracker. If a method raises, the run continues without this tracker."""
 
     def train(self, step: int, values: Mapping[str, float]) -> None: ...
 
@@ -93,16 +94,16 @@ class Mirror(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Tracker(Choice):
-    """A place where a run is mirrored. Its keys say where; `open` loads the packages that it needs and begins."""
+    """A tracker that mirrors a run. Its keys say where; `open` imports the packages that it needs and starts."""
 
     title: ClassVar[str] = ""  # its name in messages, if that is not the choice's
     remedy: ClassVar[str] = "leave it out"  # what to do when its server does not answer
 
     @property
     def server(self) -> str:
-        """The address that must answer, for the doctor to ask; empty if there is none."""
+        """The address of its server, which the doctor checks; empty if there is none."""
         return ""
 
     def open(self, run: TrackedRun) -> Mirror:
-        """Begin to mirror this run, or go on with it. May raise: the tracker is then done without."""
+        """Start to mirror this run, or continue. If this raises, the run continues without this tracker."""
         raise NotImplementedError

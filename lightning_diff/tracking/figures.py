@@ -1,4 +1,4 @@
-"""What people would rather look at than read: grids of pictures, the FID-CLIP curve, the loss."""
+"""Figures: grids of pictures, the curve of FID against CLIP score, the Pareto front, the loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int = 4, zoom: int = 2) -> Path:
-    """Pictures with their captions beneath."""
+    """Save a grid of pictures with their captions below."""
     n, _, h, w = images.shape
     zoom = max(1, zoom * 64 // w)
     text = 30
@@ -37,7 +37,7 @@ def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int 
 
 
 def save_table(images: Mapping[str, Pixels], captions: Sequence[str], path: Path, zoom: int = 2) -> Path:
-    """A row a caption, a column a case (named by its label): the same noise under rising guidance."""
+    """Save a table of pictures: a row for each caption, a column for each case (with its label). A row has the same noise."""
     labels = list(images)
     h, w = next(iter(images.values())).shape[-2:]
     zoom = max(1, zoom * 64 // w)
@@ -62,7 +62,8 @@ def _picture(pixels: np.ndarray, zoom: int) -> Image.Image:
 
 
 def _lines(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows by what they have in common but for the guidance scale, in order of scale. What all share is not named."""
+    """The rows of each line, in order of the guidance scale. A line has all rows that differ only in the scale. Its name leaves
+    out what all rows share."""
     parts = [c for c in ("guider", "sampler", "ema") if len({r[c] for r in rows}) > 1] or ["guider"]
     found: dict[str, list[Row]] = {}
     for r in sorted(rows, key=lambda r: float(r["scale"])):
@@ -72,8 +73,8 @@ def _lines(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def plot_sweep(rows: Sequence[Row], path: Path, title: str) -> Path:
-    """FID against CLIP score, a point a scale and a line for each guider, sampler and EMA length; where attributes are
-    known, their accuracy over the scale beside it. Of several lines the ends alone are marked."""
+    """Plot FID against CLIP score: a point for each scale, and a line for each guider, sampler and EMA length. If there are
+    attributes, a second plot shows their accuracy over the scale. With several lines, only the ends are labelled."""
     lines = _lines(rows)
     several = len(lines) > 1
     accuracies = [k for k in ("accuracy", "single_object_accuracy")[: 1 if several else 2] if k in rows[0]]
@@ -104,8 +105,9 @@ def plot_sweep(rows: Sequence[Row], path: Path, title: str) -> Path:
 
 
 def plot_front(rows: Sequence[Row], quality: str, path: Path, title: str) -> Path:
-    """What can be had at what cost: FID against `quality`, a colour for each guider, large for many network evaluations a
-    picture, filled on the Pareto front of the three; and the best `quality` for so many evaluations or fewer."""
+    """Plot quality against cost. Left: FID against `quality`, with a colour for each guider; a point is large for many network
+    evaluations per picture, and filled on the Pareto front of the three. Right: the best `quality` for each number of network
+    evaluations."""
     figure, (ax, cost) = plt.subplots(1, 2, figsize=(11, 4.6))
     most = max(float(r["nfe"]) for r in rows)
     for n, guider in enumerate(dict.fromkeys(r["guider"] for r in rows)):
@@ -135,7 +137,7 @@ def plot_front(rows: Sequence[Row], quality: str, path: Path, title: str) -> Pat
 
 
 def plot_loss(rows: Sequence[Row], path: Path) -> Path:
-    """Every loss of the record over the steps."""
+    """Plot every loss of the record over the steps."""
     figure, ax = plt.subplots(figsize=(6, 4))
     for key in sorted({k for r in rows for k in r if k.startswith("loss")}):
         points = [(r["step"], r[key]) for r in rows if key in r]

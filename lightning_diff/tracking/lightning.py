@@ -1,4 +1,4 @@
-"""Any logger of Lightning as a mirror: Comet, Neptune, Aim, trackio and the like need no code of ours."""
+"""A mirror that uses any logger of Lightning. So Comet, Neptune, Aim, trackio and others need no code of ours."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 class LightningLogger:
-    """Tells a `pytorch_lightning.loggers.Logger` of the run. A tracker's `open(run)` returns it, around a logger that it
-    makes: `LightningLogger(CometLogger(project=run.project, name=run.name), run.config)`.
+    """Logs a run to a `pytorch_lightning.loggers.Logger`. A tracker's `open(run)` makes the logger and returns, for example,
+    `LightningLogger(CometLogger(project=run.project, name=run.name), run.config)`.
 
-    It gets the config once, the training's numbers at their steps, a sweep's at step 100 w, and the best row's."""
+    The logger gets the config once, the training's numbers at their steps, a sweep's numbers at step 100 w, and the numbers of
+    the best row."""
 
     def __init__(self, logger: Logger, config: Mapping[str, Any]) -> None:
         self.logger = logger

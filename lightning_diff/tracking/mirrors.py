@@ -1,4 +1,4 @@
-"""Mirrors of the run folder: what each of them is told, and the fan-out that outlives any of them (law 6)."""
+"""All mirrors of a run together: what is logged goes to each of them, and a mirror that fails does not stop the run (law 6)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ log = logging.getLogger(__name__)
 
 
 class Mirrors:
-    """All that were asked for and could be opened. One that fails is dropped with a word, and the run goes on."""
+    """The mirrors that the config names and that could be opened. A mirror that fails is removed with a warning, and the run
+    continues."""
 
     def __init__(self, trackers: Iterable[Tracker], run: TrackedRun) -> None:
         self.open: dict[str, Mirror] = {}

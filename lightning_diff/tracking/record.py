@@ -1,4 +1,4 @@
-"""The run folder is the truth (law 6): an append-only file of events, one JSON object a line."""
+"""The record of a run: an append-only file of events in the run folder, one JSON object per line. It is the truth (law 6)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 
 class Record:
-    """`record.jsonl`. A line cut short by a kill is passed over when read, and closed off before the next is written.
-    Reading changes nothing: a line that looks cut short may be one that the run is writing."""
+    """The file `record.jsonl`. A kill can leave an incomplete line. Reading skips it, and writing ends it before the next line.
+    Reading never changes the file, because a line that looks incomplete may be one that the run is writing."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "record.jsonl"
@@ -44,5 +44,5 @@ class Record:
         return rows
 
     def curve(self, event: str = "train") -> list[Mapping[str, Any]]:
-        """One row a step; a step that was recorded again after a restart counts as recorded last."""
+        """One row per step. If a step was recorded again after a restart, its last row counts."""
         return [row for _, row in sorted({row["step"]: row for row in self.read(event)}.items())]

@@ -1,5 +1,5 @@
-"""report.html: one file that opens from the disk and travels by mail. The page is report.html beside this file; here it
-is given its data, as JSON that the page sets as text, never as markup."""
+"""Writing of report.html: one file that can be opened from the disk and sent by mail. The page's template is report.html
+beside this file. This code adds the data as JSON; the page shows it as text, never as markup."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from PIL import Image
 from ..files import write_text
 
 PAGE = Path(__file__).with_name("report.html")
-POINTS = 400  # of a curve
+POINTS = 400  # at most in a curve
 LARGE = 128  # pixels; larger pictures are JPEG
 
 
 def data_uri(pixels: np.ndarray) -> str:
-    """uint8 [3, H, W] as an address that holds the picture itself."""
+    """A picture, uint8 [3, H, W], as a data URI that contains the picture."""
     out = io.BytesIO()
     picture = Image.fromarray(pixels.transpose(1, 2, 0))
     kind = "jpeg" if max(picture.size) > LARGE else "png"
@@ -31,13 +31,13 @@ def data_uri(pixels: np.ndarray) -> str:
 
 
 def thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Means of as many neighbours as leave POINTS points."""
+    """The curve with at most POINTS points: each one is the mean of neighbouring points."""
     n = max(1, math.ceil(len(points) / POINTS))
     return [tuple(np.mean(points[i : i + n], axis=0).tolist()) for i in range(0, len(points), n)]
 
 
 def _plain(value: Any) -> Any:
-    """nan is not JSON."""
+    """The value for JSON, which has no nan and no infinity: they become None."""
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -46,7 +46,8 @@ def _plain(value: Any) -> Any:
 
 
 def write_report(path: Path, data: Mapping[str, Any]) -> Path:
-    """Whole or not at all. "<" is written as \\u003c, so that no text can end the script that holds it."""
+    """Write the report; the file is complete or does not exist. "<" is written as \\u003c, so that no text can end the script
+    element that holds it."""
     text = json.dumps(_plain(data), allow_nan=False).replace("<", "\\u003c")
     write_text(path, PAGE.read_text("utf-8").replace("__DATA__", text))
     return path

@@ -1,6 +1,6 @@
-"""W&B's offline files sent to its server beside a run, by a process of their own: training never waits for a server.
+"""Sending of W&B's offline files to its server. A separate process does it during the run: training never waits for a server.
 
-python -m lightning_diff.tracking.sending [--live] SEGMENT      what that process runs; it ends with its standard input
+python -m lightning_diff.tracking.sending [--live] SEGMENT      runs in that process; it ends when its standard input closes
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-WAIT = 30.0  # seconds at the end of a run for what is not sent yet
+WAIT = 30.0  # seconds to wait, at the end of a run, for the rest to be sent
 
 
 class Sender:
-    """Sends what is left of the run's earlier segments, in order, and then the one that is being written, as it grows.
-    What the sending process says is in RUN/wandb/sending.log."""
+    """Sends the run's earlier segments that are not sent yet, in order, and then the current segment while it grows. The output
+    of the sending process is in RUN/wandb/sending.log."""
 
     def __init__(self, folder: Path, segment: Path) -> None:
         self.folder, self.sent, self.over = folder, False, False
@@ -32,7 +32,9 @@ class Sender:
         self.thread.start()
 
     def _send(self) -> None:
-        own = {k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"}  # the run's would wait for it at the end
+        own = {
+            k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"
+        }  # the run's service would wait for this process at the end
         with (self.folder / "wandb" / "sending.log").open("ab") as said:
             for job in self.jobs:
                 with self.lock:
@@ -44,14 +46,15 @@ class Sender:
                         stdout=said,
                         stderr=said,
                         env=own,
-                        start_new_session=True,  # Ctrl-C is for the run
+                        start_new_session=True,  # so Ctrl-C reaches only the run
                     )
                 if self.process.wait():
                     return
         self.sent = True
 
     def finish(self) -> None:
-        """Call it when the run's file is complete. Waits for a while, and says how to send what is not sent then."""
+        """Wait up to WAIT seconds until all is sent; if it is not, log how to send the rest. Call it when the run's file is
+        complete."""
         self.thread.join(WAIT)
         with self.lock:
             self.over = True
@@ -66,13 +69,13 @@ class Sender:
 
 
 def _end_with_the_run() -> None:
-    """The run holds the other end, and lets go of it however it ends: nothing is left behind by a kill."""
+    """Exit when standard input closes. The run holds its other end, which closes whenever the run ends, even by a kill."""
     sys.stdin.read()
     os._exit(1)
 
 
 def main() -> None:
-    os.nice(19)  # it takes what the training leaves of the cores
+    os.nice(19)  # so it does not slow down the training
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     from wandb.cli.cli import cli
 

@@ -1,4 +1,4 @@
-"""Tables as files, whole or not at all: CSV for people and spreadsheets, Parquet for whoever goes on with the numbers."""
+"""Writing of tables: CSV for people and spreadsheets, Parquet for programs. A file is complete or does not exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Numbers to five decimals."""
+    """Write rows as CSV. Numbers are rounded to five decimals."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -25,8 +25,8 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 
 def write_parquet(path: Path, rows: Sequence[Row]) -> None:
-    """Tables within a row become columns with dotted names, lists become text. Without pyarrow (the extra `parquet`) no file
-    is written, and one of an earlier time, whose rows are others, is removed."""
+    """Write rows as Parquet. Tables inside a row become columns with dotted names, lists become text. Without pyarrow (the extra
+    `parquet`) no file is written, and an older file is removed, because it has other rows."""
     if find_spec("pyarrow") is None:
         path.unlink(missing_ok=True)
         return

@@ -1,1 +1,1 @@
-"""Training by Lightning: our modules, and what is needed for a killed run to end with the same bits."""
+"""Training with Lightning: our modules, and the callbacks and checkpoints that let a killed run end with the same bits."""

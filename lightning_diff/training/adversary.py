@@ -1,7 +1,7 @@
-"""The other side of adversarial training: a discriminator with its own optimizer, in step with the trainer's.
+"""The discriminator of adversarial training, with its own optimizer. It makes one step in each step of the trainer.
 
-It is kept out of the LightningModule's parameters and optimizers: Lightning counts a step for every optimizer, and where
-a run goes on is one integer (law 1). Its gradients are averaged over the ranks here.
+The LightningModule does not know its parameters and its optimizer: Lightning counts one step per optimizer, but one integer
+must say where a run continues (law 1). So this file averages the discriminator's gradients over the ranks.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..nets.discriminator import PatchDiscriminator, hinge_loss
 
 
 class Adversary:
-    """`weight` is what the adversarial loss counts beside the reconstruction, after both have been brought to gradients
-    of equal size at the decoder's last layer (Esser et al. 2021, eq. 7)."""
+    """A discriminator and its optimizer. `weight` is the weight of the adversarial loss relative to the reconstruction
+    loss, after both are scaled to gradients of equal size at the decoder's last layer (Esser et al. 2021, eq. 7)."""
 
     def __init__(self, weight: float, learning_rate: float, begin: int) -> None:
         self.weight, self.begin = weight, begin
@@ -24,7 +24,7 @@ class Adversary:
         self.optimizer = torch.optim.AdamW(self.net.parameters(), learning_rate, betas=(0.5, 0.9), weight_decay=0.0)
 
     def update(self, real: Tensor, made: Tensor) -> Tensor:
-        """One step on real and rebuilt pictures. Returns the discriminator's loss, detached."""
+        """Train the discriminator for one step on real and rebuilt pictures. Returns its loss, detached."""
         self.net.to(real.device).requires_grad_(True)
         loss = hinge_loss(self.net(real), self.net(made.detach()))
         self.optimizer.zero_grad()
@@ -39,7 +39,7 @@ class Adversary:
         return loss.detach()
 
     def loss(self, reconstruction: Tensor, made: Tensor, last: nn.Parameter) -> tuple[Tensor, Tensor]:
-        """(the weighted loss that pulls `made` towards what the discriminator takes for real, its weight)."""
+        """(the weighted adversarial loss, its weight). The loss is small if the discriminator takes `made` for real."""
         fooled = -self.net(made).mean()
         a, b = (torch.autograd.grad(x, last, retain_graph=True)[0].float().norm() for x in (reconstruction, fooled))
         weight = self.weight * (a / (b + 1e-4)).clamp(0, 1e4).detach()

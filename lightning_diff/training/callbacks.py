@@ -1,4 +1,4 @@
-"""What happens at the end of a step: the record, the progress bar, the checkpoint, the stop."""
+"""Callbacks at the end of each step: they write the record, show the progress bar, save the checkpoint, and stop the run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from torch import Tensor
 from ..cluster.signals import STOP
 from ..config.errors import ConfigError
 from ..tracking.record import Record
-from .checkpoint import WholeCheckpoints
-from .modules.base import Trained
+from .checkpoint import AtomicCheckpoints
+from .modules.base import BaseModule
 from .speed import matmul_rate, peak_memory
 
 Log = Callable[[int, dict[str, float]], None]
 
 
 def portable(state: dict[str, Any], numbers: list[int]) -> None:
-    """An optimizer's state as sharded training reads it: parameters numbered as the module has them (the optimizer itself
-    goes by their order alone), tensors contiguous. `numbers` are of its parameters, group by group."""
+    """Change an optimizer's state, in place, to the form that sharded training reads: tensors are contiguous, and each
+    parameter has its number in the module (the optimizer itself numbers them by their order in its groups). `numbers` are the
+    numbers in the module of the optimizer's parameters, group by group."""
     state["state"] = {
         numbers[i]: {name: t.contiguous() if isinstance(t, Tensor) else t for name, t in moments.items()}
         for i, moments in state["state"].items()
@@ -35,13 +36,14 @@ def portable(state: dict[str, Any], numbers: list[int]) -> None:
 
 
 class Agreement:
-    """The signal that any rank was sent: all ranks must stop at the same step. They tell each other on the CPU, while the
-    next step is computed: each step has the answer of the one before, and nothing waits for the device."""
+    """Tells all ranks about a signal that any rank received, so that all ranks stop at the same step. The ranks exchange it on
+    the CPU while the next step is computed. So each step sees the result of the step before, and nothing waits for the
+    device."""
 
     def __init__(self, ranks: int) -> None:
         self.ranks = ranks
         self.group: Any = torch.distributed.new_group(backend="gloo") if ranks > 1 else None
-        self.asked: tuple[Any, Tensor] | None = None
+        self.pending: tuple[Any, Tensor] | None = None
 
     def __call__(self, number: int) -> int:
         if self.ranks == 1:
@@ -49,21 +51,21 @@ class Agreement:
         agreed = self.answer()
         told = torch.tensor(number)
         work = torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX, self.group, async_op=True)
-        self.asked = work, told
+        self.pending = work, told
         return agreed
 
     def answer(self) -> int:
-        """Of the last question; 0 if there was none."""
-        if self.asked is None:
+        """The result of the last exchange; 0 if there was none."""
+        if self.pending is None:
             return 0
-        work, told = self.asked
-        self.asked = None
+        work, told = self.pending
+        self.pending = None
         work.wait()
         return int(told)
 
 
 class Checkpoint(pl.Callback):
-    """Saves `last.ckpt` every so many steps, at the end, and when asked to stop."""
+    """Saves `last.ckpt` every `every` steps, at the end, and when a signal asks the run to stop."""
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
@@ -72,12 +74,12 @@ class Checkpoint(pl.Callback):
         self.agreement = Agreement(trainer.world_size)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        assert isinstance(module, Trained)
+        assert isinstance(module, BaseModule)
         if module.training_config.strategy == "ddp":
             numbers = {p: i for i, p in enumerate(module.parameters())}
             for optimizer, state in zip(trainer.optimizers, checkpoint["optimizer_states"], strict=True):
                 portable(state, [numbers[p] for group in optimizer.param_groups for p in group["params"]])
-            once: dict[int, Tensor] = {}  # what has two names is written once
+            once: dict[int, Tensor] = {}  # a tensor with two names is written once
             for name, t in checkpoint["state_dict"].items():
                 checkpoint["state_dict"][name] = once.setdefault(t.data_ptr(), t.contiguous())
 
@@ -88,15 +90,16 @@ class Checkpoint(pl.Callback):
             trainer.save_checkpoint(self.path)
         if stopping or step == trainer.max_steps:
             writer = trainer.strategy.checkpoint_io
-            assert isinstance(writer, WholeCheckpoints)
+            assert isinstance(writer, AtomicCheckpoints)
             writer.wait()
-            self.agreement.answer()  # no rank leaves while another one still waits for it
+            self.agreement.answer()  # so no rank leaves while another rank still waits for it
         if stopping:
             raise STOP.end(stopping, step)
 
 
 class Meters(pl.Callback):
-    """Means of the meters over `every` steps, to the record and the mirrors; one wait for the device each time."""
+    """Writes the means of the meters over `every` steps to the record and the mirrors. It waits for the device once each
+    time."""
 
     def __init__(
         self, record: Record, every: int, batch: int, mirror: Log, keys_of: Callable[[int], list[str]]
@@ -107,7 +110,7 @@ class Meters(pl.Callback):
         self.since, self.steps, self.rate = time.perf_counter(), 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        assert isinstance(module, Trained)
+        assert isinstance(module, BaseModule)
         if trainer.is_global_zero:
             how = {"world_size": trainer.world_size, "precision": str(trainer.precision)}
             if module.flops:
@@ -118,7 +121,7 @@ class Meters(pl.Callback):
         self.since = time.perf_counter()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        assert isinstance(module, Trained)
+        assert isinstance(module, BaseModule)
         for name, value in module.meters.items():
             value = value.float()
             known = ~value.isnan()
@@ -131,7 +134,7 @@ class Meters(pl.Callback):
             seconds = time.perf_counter() - self.since
             values["images_per_second"] = self.steps * self.batch / seconds
             values["peak_memory_mib"] = peak_memory(module.device)
-            if self.rate:  # the share of the measured rate of matrix products
+            if self.rate:  # as a share of the measured rate of matrix products
                 values["utilisation"] = values["images_per_second"] * module.flops / self.rate
             values["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
             self.sums, self.counts, self.steps, self.since = {}, {}, 0, time.perf_counter()
@@ -140,7 +143,7 @@ class Meters(pl.Callback):
                 self.mirror(step, values)
             self._stop_if_lost(trainer, module)
 
-    def _stop_if_lost(self, trainer: pl.Trainer, module: Trained) -> None:
+    def _stop_if_lost(self, trainer: pl.Trainer, module: BaseModule) -> None:
         most, streak = module.training_config.skip_at_most, int(module.streak)
         if streak <= most:
             return
@@ -154,7 +157,7 @@ class Meters(pl.Callback):
         )
 
     def _means(self, trainer: pl.Trainer) -> dict[str, float]:
-        """Over the interval and over all ranks."""
+        """The mean of each meter over the interval and over all ranks."""
         names = sorted(self.sums)
         table = torch.stack([torch.stack([self.sums[n], self.counts[n].float()]) for n in names])
         if trainer.world_size > 1:
@@ -163,7 +166,8 @@ class Meters(pl.Callback):
 
 
 class ProgressBar(pl.Callback):
-    """A bar with the loss, images a second and the time left; a line now and then where there is no terminal."""
+    """Shows a bar with the loss, the images per second and the time left. Without a terminal it prints a line from time to
+    time."""
 
     def __init__(self, console: Console, title: str, batch: int) -> None:
         self.console, self.title, self.batch = console, title, batch
@@ -183,7 +187,7 @@ class ProgressBar(pl.Callback):
         wait = 0.5 if self.bar else 20.0
         if not trainer.is_global_zero or (now - self.said < wait and step != trainer.max_steps):
             return
-        assert isinstance(module, Trained)
+        assert isinstance(module, BaseModule)
         self.said = now
         rate = (step - self.first) / (now - self.began)
         note = f"loss {float(module.meters['loss']):.4f}  {rate * self.batch:.0f} images/s"

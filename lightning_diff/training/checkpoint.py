@@ -1,4 +1,4 @@
-"""Checkpoints that are always whole (law 7) and never unpickled (law 8)."""
+"""Reading and writing of checkpoints. A file on the disk is always complete (law 7) and is never unpickled (law 8)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..config.errors import ConfigError
 from ..files import whole_file
 from .footprint import tensor_bytes
 
-LARGE = 2**27  # bytes; what is smaller is written in less time than it is worth to copy it
+LARGE = 2**27  # bytes; a smaller checkpoint is written so fast that a copy is not worth its time
 
 
-class WholeCheckpoints(CheckpointIO):
-    """Written to the side, flushed, read back, and only then renamed over the last one. A large one is copied, and written
-    while the training goes on: its errors are raised by the next save, or by `wait`."""
+class AtomicCheckpoints(CheckpointIO):
+    """Writes a checkpoint to a temporary file, flushes it, reads it back, and only then renames it over the last one. A large
+    checkpoint is copied first and written while the training continues: then the next save, or `wait`, raises its errors."""
 
     def __init__(self) -> None:
         self.writer = ThreadPoolExecutor(1)
@@ -37,7 +37,7 @@ class WholeCheckpoints(CheckpointIO):
             self.pending = self.writer.submit(_write, copied(checkpoint), Path(path))
 
     def wait(self) -> None:
-        """Until the last one is on the disk."""
+        """Wait until the last checkpoint is on the disk."""
         pending, self.pending = self.pending, None
         if pending is not None:
             pending.result()
@@ -53,7 +53,7 @@ class WholeCheckpoints(CheckpointIO):
 
 
 def copied(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """With tensors of its own, on the CPU; what was there under two names is so again."""
+    """A copy of the checkpoint with its own tensors, on the CPU. A tensor that had two names still has both."""
     once: dict[int, Tensor] = {}
 
     def copy(t: Tensor) -> Tensor:
@@ -67,11 +67,11 @@ def copied(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 def _write(checkpoint: dict[str, Any], place: Path) -> None:
     with whole_file(place) as partial:
-        with partial.open("wb") as f:  # given a name, torch would not know why it could not write
+        with partial.open("wb") as f:  # with a path, torch hides the reason why it cannot write
             torch.save(checkpoint, f)
         read_checkpoint(partial, mmap=True)
         with zipfile.ZipFile(partial) as file:
-            if damaged := file.testzip():  # each tensor against its sum, with little memory
+            if damaged := file.testzip():  # checks each tensor's checksum, with little memory
                 raise OSError(errno.EIO, f"{damaged} was not written as it is", str(place))
     folder = os.open(place.parent, os.O_RDONLY)
     os.fsync(folder)
@@ -79,9 +79,9 @@ def _write(checkpoint: dict[str, Any], place: Path) -> None:
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
-    """`mmap`: of the tensors only what is looked at is read.
+    """The checkpoint in that file. With `mmap`, a tensor is read only when it is used.
 
-    Raises ConfigError for a file that is not a whole checkpoint of plain data and tensors."""
+    Raises ConfigError for a file that is not a complete checkpoint of plain data and tensors."""
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except Exception as e:

@@ -1,4 +1,4 @@
-"""The loader of a rank: which samples make up a step is a function of the seed and the step (law 1)."""
+"""The data loader of a rank. The seed and the step determine the samples of a step (law 1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..data.order import Batches
 
 
 class Stream(pl.LightningDataModule):
-    """The loader of a rank, from the step that the trainer is at: where to go on is one integer."""
+    """The loader of a rank. It starts at the trainer's step: one integer says where to continue."""
 
     def __init__(self, dataset: Dataset[Any], training: Training, seed: int) -> None:
         super().__init__()

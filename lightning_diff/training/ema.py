@@ -1,4 +1,4 @@
-"""An exponential moving average of the trained net alone."""
+"""An exponential moving average (EMA) of the trained net's parameters."""
 
 from __future__ import annotations
 
@@ -6,34 +6,36 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from .sharding import local, part_of, whole_of
+from .sharding import gather_full, local_shard, shard_like
 
 
 class Ema:
-    """decay is min(decay, (1 + n) / (10 + n)) at update n, so that the first steps do not linger."""
+    """The average. At update n the decay is min(decay, (1 + n) / (10 + n)), so that the first steps are soon forgotten."""
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.decay, self.net = decay, net
         self.live: list[Tensor] = []
-        self.mean: dict[str, Tensor] = {}  # on each rank its own part
+        self.mean: dict[str, Tensor] = {}  # each rank has its own shard
         self.loaded: dict[str, Tensor] | None = None
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """After optimizer step number `step`, counted from 1."""
+        """Update the average after optimizer step number `step`, counted from 1."""
         if not self.mean:
             live = self._live()
-            self.live = [local(p) for p in live.values()]
-            self.mean = {n: part_of(self.loaded[n], p) if self.loaded else local(p).clone() for n, p in live.items()}
+            self.live = [local_shard(p) for p in live.values()]
+            self.mean = {
+                n: shard_like(self.loaded[n], p) if self.loaded else local_shard(p).clone() for n, p in live.items()
+            }
         decay = min(self.decay, (1 + step) / (10 + step))
         get_ema_multi_avg_fn(decay)(list(self.mean.values()), self.live, step)
 
     def state(self) -> dict[str, Tensor]:
-        """Whole, for the first rank; all ranks must ask."""
+        """The average as full tensors on the first rank. All ranks must call this."""
         live = self._live()
         if not self.mean:
-            return self.loaded or {n: whole_of(local(p).clone(), p) for n, p in live.items()}
-        return {n: whole_of(self.mean[n], p) for n, p in live.items()}
+            return self.loaded or {n: gather_full(local_shard(p).clone(), p) for n, p in live.items()}
+        return {n: gather_full(self.mean[n], p) for n, p in live.items()}
 
     def load(self, state: dict[str, Tensor]) -> None:
         self.loaded, self.mean = state, {}

@@ -1,4 +1,4 @@
-"""The frozen parts' work, done once: latents of the pictures and conditions of the captions, cached by what made them."""
+"""Cached features: the frozen components compute the latents of the pictures and the conditions of the captions once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..ranks import console, first_rank, share_of
 
 
 def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """What makes each of the two caches, by the name of its folder."""
+    """For each of the two caches, by the name of its folder: all that its content depends on."""
     data = {"pictures": train.index.fingerprint(), "image_size": train.image_size}
     return {
         "latents": {**data, "autoencoder": hashes["autoencoder"], "resize": "lanczos"},
@@ -33,7 +33,7 @@ def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str,
 
 @dataclass(frozen=True)
 class Frozen:
-    """The nets that make features, the hashes of their weights, and what they made of the training's pictures."""
+    """The frozen nets, the hashes of their weights, and the features of the training set."""
 
     autoencoder: LatentSpace
     tower: TextEncoder
@@ -42,10 +42,10 @@ class Frozen:
 
 
 def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen:
-    """Of the weights in the folder `parts`, on a device, with the features of the training's pictures and captions from the
-    cache, which is filled first: mean and std of each picture's posterior, tokens, mask and pooled of each caption;
-    float16 but for the mask. Nothing random is in it: the posterior's sample, the noise and the caption's dropout are drawn
-    in training."""
+    """The frozen nets from the weights in the folder `parts`, on a device, with the cached features of the training set. The
+    cache is filled first. It holds mean and std of each picture's posterior, and tokens, mask and pooled output of each
+    caption, as float16 except for the mask. It holds nothing random: training draws the posterior's sample, the noise and the
+    caption dropout."""
     files = {part: parts / f"{part}.safetensors" for part in ("autoencoder", "text")}
     hashes = {part: file_hash(path) for part, path in files.items()}
     autoencoder, tower = (load_part(path).to(device) for path in files.values())

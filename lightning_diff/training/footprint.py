@@ -1,4 +1,4 @@
-"""How much memory a training takes and how large its checkpoint is, counted before anything is allocated."""
+"""The memory of a training and the size of its checkpoint, computed before anything is allocated."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .modules.base import Trained
+from .modules.base import BaseModule
 
 
 def tensor_bytes(*trees: Any) -> int:
-    """Of the storages of all tensors in there, each counted once."""
+    """The bytes of the storages of all tensors in these trees. Each storage counts once."""
     return sum({_storage(t): t.untyped_storage().nbytes() for t in _tensors(trees)}.values())
 
 
@@ -28,18 +28,18 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 
 def _storage(t: Tensor) -> int:
-    """The same number for all tensors of one storage, for as long as that lives."""
+    """A number that all tensors of one storage share, as long as the storage lives."""
     return id(t.untyped_storage())
 
 
 class Live(TorchDispatchMode):
-    """Counts the bytes of the storages that operations make while it is on; `peak` is the most that lived at once, `made`
-    how many there were: about as many kernels a GPU would start."""
+    """Counts the bytes of the storages that operations make while it is active. `peak` is the largest number of bytes that
+    lived at the same time. `made` is the number of storages: a GPU would start about as many kernels."""
 
     def __init__(self, held: nn.Module) -> None:
         super().__init__()
         self.now = self.peak = self.made = 0
-        self.sizes = {_storage(p): 0 for p in (*held.parameters(), *held.buffers())}  # there already
+        self.sizes = {_storage(p): 0 for p in (*held.parameters(), *held.buffers())}  # these exist already
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -58,9 +58,9 @@ class Live(TorchDispatchMode):
 
 
 def fake_step(make: Callable[[], nn.Module], run: Callable[[Any], Tensor], bf16: bool) -> Live:
-    """A forward and a backward pass; `run(net)` returns the output. `peak` is the most that the gradients, the activations
-    and what lies between them take at once. They run on fake tensors: every operation says how large its results are,
-    and nothing is computed."""
+    """Count a forward and a backward pass; `run(net)` returns the output. `peak` is the largest memory that gradients,
+    activations and intermediate results need at the same time. The passes run on fake tensors: each operation says how large
+    its results are, and nothing is computed."""
     with FakeTensorMode():
         net = make()
         live = Live(net)
@@ -72,7 +72,7 @@ def fake_step(make: Callable[[], nn.Module], run: Callable[[Any], Tensor], bf16:
 
 
 def _moments(net: nn.Module) -> dict[int, Any]:
-    """What AdamW keeps, once it has made a step."""
+    """AdamW's state after its first step."""
     trained = [p for p in net.parameters() if p.requires_grad]
     like = torch.empty_like
     return {
@@ -81,10 +81,10 @@ def _moments(net: nn.Module) -> dict[int, Any]:
     }
 
 
-def checkpoint_bytes(module: Trained) -> int:
-    """Of `last.ckpt`; the module is on the meta device. Like torch.save: all the numbers, and what that writes of a
-    checkpoint of the same tensors, each with its numbers left out."""
-    # What the first step makes: before it there are no averages to save.
+def checkpoint_bytes(module: BaseModule) -> int:
+    """The size of `last.ckpt`; the module is on the meta device. It is the bytes of all tensors, plus the size of the file
+    that torch.save writes for a checkpoint of the same shapes without the numbers."""
+    # The first step makes the averages: before it there are none to save.
     module.ema.update(1)
     if module.posthoc is not None:
         module.posthoc.update(1)
@@ -101,9 +101,9 @@ def checkpoint_bytes(module: Trained) -> int:
     return tensor_bytes(checkpoint) + len(file.getvalue())
 
 
-def held_bytes(module: Trained, ranks: int) -> dict[str, int]:
-    """What stays on the device of a rank from one step to the next, by what it is. Sharded, two blocks at a time are whole,
-    with their gradients: the one that is computed, and the next."""
+def held_bytes(module: BaseModule, ranks: int) -> dict[str, int]:
+    """The bytes that stay on a rank's device from one step to the next, by what they are for. With sharding, two blocks at a
+    time are unsharded, with their gradients: the block that is computed, and the next one."""
     trained, averaged = (tensor_bytes([p for p in m.parameters() if p.requires_grad]) for m in (module, module.net))
     found = {
         "weights": tensor_bytes(list(module.parameters()), list(module.buffers())),
@@ -111,7 +111,9 @@ def held_bytes(module: Trained, ranks: int) -> dict[str, int]:
         "EMA": averaged * (3 if module.posthoc else 1),
     }
     if (adversary := getattr(module, "adversary", None)) is not None:
-        found["discriminator"] = 4 * tensor_bytes(list(adversary.net.parameters()))  # its gradients and moments as well
+        found["discriminator"] = 4 * tensor_bytes(
+            list(adversary.net.parameters())
+        )  # weights, gradients and two moments
     if module.training_config.strategy == "ddp":
         return found | ({"buckets of gradients": trained} if ranks > 1 else {})
     net: Any = module.net

@@ -1,4 +1,4 @@
-"""Periodic evaluation: a few pictures now and then while a net is trained give its curve of FID and CLIP score."""
+"""Periodic evaluation: during training, a few pictures from time to time give a curve of FID and CLIP score."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import nn
 
 from ..tracking.record import Record
 from .callbacks import Log, Meters
-from .modules.base import Trained
+from .modules.base import BaseModule
 
 Measure = Callable[[nn.Module], Mapping[str, Any]]
 
 
 class PeriodicEvaluation(pl.Callback):
-    """Every `every` steps the averaged net is measured, by the first rank. The seconds that it takes are recorded and
-    do not count as training's. Nothing random is drawn, so the run ends with the same bits as without it."""
+    """Measures the averaged net every `every` steps, on the first rank. The seconds that this takes are recorded and do not
+    count as training time. It draws no random numbers, so the run ends with the same bits as without it."""
 
     def __init__(self, every: int, measure: Measure, record: Record, mirror: Log) -> None:
         self.every, self.measure, self.record, self.mirror = every, measure, record, mirror
@@ -29,7 +29,7 @@ class PeriodicEvaluation(pl.Callback):
         step = trainer.global_step
         if step % self.every or not trainer.is_global_zero:
             return
-        assert isinstance(module, Trained)
+        assert isinstance(module, BaseModule)
         begin = time.perf_counter()
         if self.net is None:
             self.net = copy.deepcopy(module.net).requires_grad_(False).eval()

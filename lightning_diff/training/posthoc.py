@@ -1,8 +1,8 @@
-"""Post-hoc EMA (Karras et al. 2024, "EDM2", section 3): any length of averaging, chosen after training.
+"""Post-hoc EMA (Karras et al. 2024, "EDM2", section 3): the length of the average is chosen after training.
 
-Two averages with power-function profiles p(t) ~ t^gamma are kept and written down now and then. Afterwards the average
-of any other length, at any of the steps, is a linear combination of what was written: the one whose profile is nearest.
-A length is the profile's standard deviation as a share of the training so far: 0.05 is short, 0.2 long.
+Training keeps two averages with power-function profiles p(t) ~ t^gamma and saves them every `ema_every` steps. After
+training, an average of any other length, at any saved step, is a linear combination of the saved averages: the one with the
+nearest profile. A length is the profile's standard deviation as a share of the training so far: 0.05 is short, 0.2 is long.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from ..nets.weights import save_weights
 
 
 class PowerEma:
-    """The two averages; after step t (from 1) each forgets (1 - 1/t)^(gamma + 1) (EDM2, eq. 127)."""
+    """The two averages. After step t (from 1) each one keeps the share (1 - 1/t)^(gamma + 1) of its old value (EDM2, eq.
+    127)."""
 
     def __init__(self, net: nn.Module) -> None:
         self.live = {n: p for n, p in net.named_parameters() if p.requires_grad}
@@ -49,7 +50,7 @@ class PowerEma:
 
 
 class Snapshots(pl.Callback):
-    """Writes the averages every so many steps and at the end, as float16: checkpoints/ema/STEP.safetensors."""
+    """Saves the averages every `every` steps and at the end, as float16: checkpoints/ema/STEP.safetensors."""
 
     def __init__(self, folder: Path, every: int) -> None:
         self.folder, self.every = folder, every

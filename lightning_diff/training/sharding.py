@@ -1,5 +1,8 @@
-"""Fully sharded training (FSDP2): each rank keeps a part of every parameter, gradient and moment. What is kept on the disk is
-whole, in the same form as without it, so that any number of ranks goes on from it, sharded or not."""
+"""Fully sharded training (FSDP2): each rank keeps a shard of every parameter, gradient and moment.
+
+The checkpoints hold full tensors, in the same form as without sharding. So any number of ranks can continue from them, with
+or without sharding.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +16,33 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 def shard(net: Any, mesh: DeviceMesh) -> None:
-    """A Net, block by block, then the rest of it."""
-    net.to(memory_format=torch.contiguous_format)  # it takes no channels_last
+    """Shard a Net: first each of its blocks, then the rest."""
+    net.to(memory_format=torch.contiguous_format)  # fully_shard does not accept channels_last
     for block in net.blocks():
         fully_shard(block, mesh=mesh)
     fully_shard(net, mesh=mesh)
 
 
-def local(t: Tensor) -> Tensor:
-    """This rank's part."""
+def local_shard(t: Tensor) -> Tensor:
+    """This rank's shard; a tensor that is not sharded is returned as it is."""
     return t.to_local() if isinstance(t, DTensor) else t
 
 
-def whole(t: Tensor) -> Tensor:
-    """A number that all ranks share."""
+def full_tensor(t: Tensor) -> Tensor:
+    """The full tensor, on all ranks. All ranks must call this."""
     return t.full_tensor() if isinstance(t, DTensor) else t
 
 
-def part_of(full: Tensor, like: Tensor) -> Tensor:
-    """This rank's part of a whole tensor that is sharded like another one."""
+def shard_like(full: Tensor, like: Tensor) -> Tensor:
+    """This rank's shard of `full`, which is split in the same way as `like`."""
     if not isinstance(like, DTensor):
         return full.to(like, copy=True)
     return distribute_tensor(full.to(like.device, like.dtype), like.device_mesh, like.placements).to_local()
 
 
-def whole_of(part: Tensor, like: Tensor) -> Tensor:
-    """All ranks' parts together, on the CPU of the first one, whose memory has room for it; the others, which must ask too, have
-    no use for it and get nothing."""
+def gather_full(part: Tensor, like: Tensor) -> Tensor:
+    """The full tensor, gathered from the shards of all ranks, on the CPU of the first rank. The other ranks must call this too,
+    but they get an empty tensor, because they do not need the full one."""
     if not isinstance(like, DTensor):
         return part
     found = DTensor.from_local(part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride())

@@ -1,4 +1,4 @@
-"""Lightning's Trainer, set up so that the same command continues the same run, bit for bit on the CPU."""
+"""Lightning's Trainer, set up so that the same command continues the same run. On the CPU the result has the same bits."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ..data.order import sample_at
 from ..devices import bf16_pays, device_of, on_gpu
 from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
-from .checkpoint import WholeCheckpoints, read_checkpoint
+from .checkpoint import AtomicCheckpoints, read_checkpoint
 from .datamodule import Stream
-from .modules.base import Trained
+from .modules.base import BaseModule
 from .posthoc import Snapshots
 from .watchdog import Watchdog
 
@@ -31,13 +31,13 @@ LAST = Path("checkpoints") / "last.ckpt"
 
 
 def precision_of(training: Training) -> Any:
-    """bf16 where it pays, unless the config says otherwise."""
+    """Lightning's precision. If the config says auto, it is bf16-mixed where that is faster, else float32."""
     auto = "bf16-mixed" if bf16_pays(device_of(training.accelerator)) else "32-true"
     return auto if training.precision == "auto" else training.precision
 
 
 def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
-    """Its checkpoints, loggers and signals are ours."""
+    """A Trainer that leaves checkpoints, logging and signals to our code."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
@@ -55,7 +55,7 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
         num_nodes=training.nodes,
         strategy=strategy,
         precision=precision_of(training),
-        plugins=[WholeCheckpoints()],
+        plugins=[AtomicCheckpoints()],
         callbacks=callbacks,
         default_root_dir=folder,
         use_distributed_sampler=False,
@@ -68,13 +68,13 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
         benchmark=on_gpu(training.accelerator),
         profiler="simple" if training.profile else None,
     )
-    # Its handlers talk to other ranks from within a signal, and end a terminated run with exit code 0.
+    # Lightning's handlers talk to other ranks inside a signal handler, and end a terminated run with exit code 0.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
 
 
 def fit(
-    module: Trained,
+    module: BaseModule,
     dataset: Dataset[Any],
     training: Training,
     seed: int,
@@ -85,9 +85,9 @@ def fit(
     title: str,
     extra: Callable[[], list[pl.Callback]] = list,
 ) -> int:
-    """Train to training.steps, from the folder's last checkpoint if there is one. Returns the step it began at.
+    """Train up to training.steps, and start from the folder's last checkpoint if there is one. Returns the first step.
 
-    Raises Interrupted when a signal asked it to stop.
+    Raises Interrupted when a signal asks the run to stop.
     """
     t = training
     last = folder / LAST

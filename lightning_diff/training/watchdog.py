@@ -1,4 +1,4 @@
-"""A rank that hangs, or waits for one that is gone, ends by itself: so that the job can be started again."""
+"""A callback that ends a rank when it hangs or waits for a rank that is gone, so that the job can be started again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytorch_lightning as pl
 
 from ..cluster.requeue import TRY_AGAIN
 
-FIRST = 1800.0  # seconds more for the first step: compilation
+FIRST = 1800.0  # extra seconds for the first step, which may compile the net
 
 
 class Watchdog(pl.Callback):
-    """When no step has ended for `patience` seconds, the stacks of all threads of this rank go to the log, and it exits
-    with TRY_AGAIN. Each rank has its own, so the log shows where each of them stood."""
+    """If no step ends within `patience` seconds, writes the stacks of all threads of this rank to the log and exits with
+    TRY_AGAIN. Each rank has its own watchdog, so the log shows where each rank was."""
 
     def __init__(self, patience: float) -> None:
         self.patience, self.until, self.over = patience, 0.0, threading.Event()

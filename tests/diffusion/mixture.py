@@ -14,7 +14,7 @@ from lightning_diff.diffusion.denoiser import conditional
 from lightning_diff.diffusion.grids import time_grid
 from lightning_diff.diffusion.noise import start
 from lightning_diff.diffusion.path import Path
-from lightning_diff.diffusion.records import Moment
+from lightning_diff.diffusion.records import NoiseLevel
 
 WEIGHTS, MEANS, STDS = (torch.tensor(a, dtype=torch.float64) for a in ((0.4, 0.6), (-0.8, 0.7), (0.5, 0.3)))
 MEAN = float((WEIGHTS * MEANS).sum())
@@ -29,12 +29,12 @@ def sampler(name: str, eta: float = 0.0) -> Any:
     return named("sampler", name)(**({"eta": eta} if name == "ddim" else {}))
 
 
-def parts(x: Tensor, m: Moment) -> tuple[Tensor, Tensor]:
+def parts(x: Tensor, m: NoiseLevel) -> tuple[Tensor, Tensor]:
     """(mean, std) of x_t's normals, [..., 2]."""
     return m.alpha * MEANS, ((m.alpha * STDS) ** 2 + m.sigma**2) ** 0.5 + 0 * x[..., None]
 
 
-def cdf(x: Tensor, m: Moment) -> Tensor:
+def cdf(x: Tensor, m: NoiseLevel) -> Tensor:
     mean, std = parts(x, m)
     return (WEIGHTS * torch.special.ndtr((x[..., None] - mean) / std)).sum(-1)
 
@@ -78,7 +78,7 @@ def flow_end(path: Path, seeds: Tensor) -> Tensor:
     x_1 = start(path, seeds, SHAPE).double()
     q = cdf(x_1, path.at(1.0))
     low, high = torch.full_like(x_1, -20), torch.full_like(x_1, 20)
-    picture = Moment(0.0, 1.0, 0.0)
+    picture = NoiseLevel(0.0, 1.0, 0.0)
     for _ in range(80):
         middle = 0.5 * (low + high)
         below = cdf(middle, picture) < q

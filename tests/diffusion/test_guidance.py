@@ -12,12 +12,12 @@ from mixture import sampler as sampler_of
 from torch import Tensor
 
 from lightning_diff.config.registry import named
-from lightning_diff.diffusion.denoiser import Answers
+from lightning_diff.diffusion.denoiser import BranchPredictions
 from lightning_diff.diffusion.grids import time_grid
 from lightning_diff.diffusion.guiders.base import dynamic_threshold
 from lightning_diff.diffusion.noise import start
 from lightning_diff.diffusion.path import Path
-from lightning_diff.diffusion.records import Moment, Prediction
+from lightning_diff.diffusion.records import NoiseLevel, Prediction
 from lightning_diff.diffusion.schedules import ENDS_IN_NOISE, SCHEDULES
 
 LEGAL = [
@@ -39,19 +39,19 @@ class TwoNets:
         self.path, self.asked = path, ""
         self.rows: list[tuple[int, int]] = []
 
-    def _says(self, phase: float, x_t: Tensor, m: Moment) -> Prediction:
+    def _says(self, phase: float, x_t: Tensor, m: NoiseLevel) -> Prediction:
         return self.path.read((x_t + phase).sin() * (1 + phase) + 0.1 * m.t, x_t, m)
 
-    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
-        self.asked += "2" if good and bad else "g" if good else "b"
-        self.rows.append((len(good), len(bad)))
-        return [self._says(0.5, x, m) for x in good], [self._says(0.2, x, m) for x in bad]
+    def predict(self, x_cond: Sequence[Tensor], x_other: Sequence[Tensor], m: NoiseLevel) -> BranchPredictions:
+        self.asked += "2" if x_cond and x_other else "g" if x_cond else "b"
+        self.rows.append((len(x_cond), len(x_other)))
+        return [self._says(0.5, x, m) for x in x_cond], [self._says(0.2, x, m) for x in x_other]
 
 
-def case(path: Path, t: float = 0.6) -> tuple[Tensor, Moment, Prediction, Prediction]:
+def case(path: Path, t: float = 0.6) -> tuple[Tensor, NoiseLevel, Prediction, Prediction]:
     x = torch.randn(B, *SHAPE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     m = path.at(t)
-    (c,), (u,) = TwoNets(path).answers([x], [x], m)
+    (c,), (u,) = TwoNets(path).predict([x], [x], m)
     return x, m, c, u
 
 
@@ -185,8 +185,8 @@ def test_cfg_zero_of_parallel_answers_is_the_caption() -> None:
     velocity = x.sin()
 
     class Parallel(TwoNets):
-        def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
-            return [path.read(2 * velocity, x, m) for x in good], [path.read(velocity, x, m) for x in bad]
+        def predict(self, x_cond: Sequence[Tensor], x_other: Sequence[Tensor], m: NoiseLevel) -> BranchPredictions:
+            return [path.read(2 * velocity, x, m) for x in x_cond], [path.read(velocity, x, m) for x in x_other]
 
     found = Guider("cfg_zero").guided(Parallel(path), path, 7.0)(x, m)
     close(found.eps - found.x_0, 2 * velocity)

@@ -13,7 +13,7 @@ from lightning_diff.diffusion import noise
 from lightning_diff.diffusion.denoiser import conditional
 from lightning_diff.diffusion.grids import time_grid
 from lightning_diff.diffusion.path import Path
-from lightning_diff.diffusion.records import Moment
+from lightning_diff.diffusion.records import NoiseLevel
 
 SEEDS, SHAPE, STEPS = torch.arange(6), (2, 4, 4), 20
 STABLE = {"num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -26,7 +26,7 @@ def network(x: Tensor, t: Tensor, condition: Any = None) -> Tensor:
     return 0.9 * x + 0.2 * (2 * x + 0.003 * t[:, None, None, None]).sin()
 
 
-def here(name: str, path: Path, grid: list[Moment], x: Tensor, eta: float = 0.0) -> Tensor:
+def here(name: str, path: Path, grid: list[NoiseLevel], x: Tensor, eta: float = 0.0) -> Tensor:
     def steps(x_t: Tensor, t: Tensor, condition: Any) -> Tensor:
         return network(x_t, 1000 * t - float(path.schedule != "flow"))
 

@@ -13,7 +13,7 @@ from lightning_diff.diffusion.denoiser import conditional
 from lightning_diff.diffusion.grids import GRIDS, time_grid
 from lightning_diff.diffusion.noise import start
 from lightning_diff.diffusion.path import Path
-from lightning_diff.diffusion.records import Moment
+from lightning_diff.diffusion.records import NoiseLevel
 from lightning_diff.diffusion.schedules import ENDS_IN_NOISE, SCHEDULES
 
 LEGAL = [
@@ -73,7 +73,7 @@ def test_the_distribution_is_the_datas(schedule: str, name: str, eta: float) -> 
     path = Path(schedule, "v")
     kind = "uniform" if path.ends_in_noise else "karras"
     x = draw(name, path, 150, SEEDS, eta, kind).flatten().sort().values
-    expected = cdf(x, Moment(0.0, 1.0, 0.0))
+    expected = cdf(x, NoiseLevel(0.0, 1.0, 0.0))
     found = torch.arange(1, len(x) + 1) / len(x)
     assert (expected - found).abs().max() < 0.035
     assert abs(float(x.mean()) - MEAN) < 5 * STD / len(x) ** 0.5 + 0.015

@@ -16,7 +16,7 @@ from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.pipeline.stages import train
 from lightning_diff.training import checkpoint as saving
-from lightning_diff.training.checkpoint import WholeCheckpoints, read_checkpoint
+from lightning_diff.training.checkpoint import AtomicCheckpoints, read_checkpoint
 from lightning_diff.training.trainer import LAST
 from tests.conftest import short
 
@@ -29,7 +29,7 @@ def test_a_large_one_is_of_its_step_whatever_the_next_steps_change(
     monkeypatch.setattr(saving, "_write", lambda *a: go.wait(60) and write(*a))
     weights = torch.randn(4, 3, 3, 3).to(memory_format=torch.channels_last)
     checkpoint = {"global_step": 1, "state_dict": {"a": weights, "b": weights}}
-    writer, place, before = WholeCheckpoints(), tmp_path / "last.ckpt", weights.clone()
+    writer, place, before = AtomicCheckpoints(), tmp_path / "last.ckpt", weights.clone()
     writer.save_checkpoint(checkpoint, place)
     weights.zero_()
     assert not place.exists()
@@ -44,7 +44,7 @@ def test_a_large_one_is_of_its_step_whatever_the_next_steps_change(
 def test_what_could_not_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
     monkeypatch.setattr(saving, "LARGE", large)
     (tmp_path / "file").write_text("")
-    writer = WholeCheckpoints()
+    writer = AtomicCheckpoints()
     with pytest.raises(FileExistsError):
         writer.save_checkpoint({"global_step": 1, "x": torch.ones(9)}, tmp_path / "file" / "last.ckpt")
         writer.wait()
@@ -60,7 +60,7 @@ def test_a_disk_that_keeps_other_bits_is_found_out(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(torch, "save", bad_disk)
     with pytest.raises((OSError, ConfigError), match=r"data/0 was not written|not a whole checkpoint"):
-        WholeCheckpoints().save_checkpoint({"global_step": 1, "x": torch.zeros(10**5)}, tmp_path / "last.ckpt")
+        AtomicCheckpoints().save_checkpoint({"global_step": 1, "x": torch.zeros(10**5)}, tmp_path / "last.ckpt")
     assert not list(tmp_path.iterdir())
 
 

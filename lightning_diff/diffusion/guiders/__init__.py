@@ -1,1 +1,1 @@
-"""Guiders: two answers to one question, and how far to go from the one through the other. Each is a choice of `guidance`."""
+"""Guiders: they combine the predictions of two branches into one guided prediction. Each is a choice of `guidance`."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.fields import at_least, between
 from ...config.registry import choice
-from ..records import Moment, Prediction
+from ..records import NoiseLevel, Prediction
 from .base import Guider, dot
 
 if TYPE_CHECKING:
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 @choice("guidance", "apg")
 class APG(Guider):
-    """Adaptive projected guidance (Sadat et al. 2024, algorithm 1): `eta` of the part along the caption's answer is kept,
-    the difference is no longer than `norm` (0: no limit), and `momentum` adds that of the steps before."""
+    """Adaptive projected guidance (Sadat et al. 2024, algorithm 1). It changes the difference between the two predictions:
+    `momentum` adds the differences of earlier steps, `norm` limits its length (0: no limit), and only the share `eta` of its
+    component parallel to the conditional prediction is kept."""
 
     eta: float = between(0.0, 0, 1)
     norm: float = at_least(15.0, 0)
     momentum: float = between(-0.5, -1, 1)
 
     def combine(
-        self, c: Prediction, u: Prediction, x_t: Tensor, m: Moment, w: float, path: Path, memory: list[Any]
+        self, c: Prediction, u: Prediction, x_t: Tensor, m: NoiseLevel, w: float, path: Path, memory: list[Any]
     ) -> Prediction:
         difference = c.x_0 - u.x_0
         if self.momentum:

@@ -1,4 +1,4 @@
-"""Classifier-free guidance, and autoguidance, which has the same rule with another network."""
+"""Classifier-free guidance and autoguidance. Both use the same rule; autoguidance uses a second network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...config.fields import at_least, listed
 from ...config.registry import choice
 from ...config.schema import EMA_GUIDE, LONGEST, SHORTEST
 from ...files import is_safetensors
-from ..records import Moment, Prediction
+from ..records import NoiseLevel, Prediction
 from .base import Guider, lerp
 
 if TYPE_CHECKING:
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 @choice("guidance", "cfg")
 class CFG(Guider):
-    """Classifier-free guidance (Ho & Salimans 2022, eq. 6; their w is ours minus 1)."""
+    """Classifier-free guidance (Ho & Salimans 2022, eq. 6; their w is our w minus 1)."""
 
     linear: ClassVar[bool] = True
 
     def combine(
-        self, c: Prediction, u: Prediction, x_t: Tensor, m: Moment, w: float, path: Path, memory: list[Any]
+        self, c: Prediction, u: Prediction, x_t: Tensor, m: NoiseLevel, w: float, path: Path, memory: list[Any]
     ) -> Prediction:
         return lerp(c, u, w)
 
 
 @choice("guidance", "auto")
 class Autoguidance(CFG):
-    """Autoguidance (Karras et al. 2024, eq. 3): away from a worse network with the same caption. `guide` is that network: a
-    weights file, or ema:LENGTH@STEP of the run."""
+    """Autoguidance (Karras et al. 2024, eq. 3). The prediction moves away from that of a worse network with the same caption.
+    `guide` is the worse network: a weights file, or ema:LENGTH@STEP of the run."""
 
     scale: float = at_least(2.0, 0)
     scales: list[float] = listed(1.0, 1.5, 2.0, 3.0, 4.0, low=0)

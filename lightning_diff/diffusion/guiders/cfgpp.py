@@ -1,4 +1,4 @@
-"""CFG++."""
+"""CFG++, a form of guidance with w in [0, 1]."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.fields import at_least, listed
 from ...config.registry import choice
-from ..records import Moment, Prediction
+from ..records import NoiseLevel, Prediction
 from .base import Guider
 
 if TYPE_CHECKING:
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @choice("guidance", "cfgpp")
 class CFGPlusPlus(Guider):
-    """CFG++ (Chung et al. 2024, algorithm 2): the guided x_0 of w in [0, 1] is noised again with the unconditional eps."""
+    """CFG++ (Chung et al. 2024, algorithm 2). x_0 is guided with w in [0, 1]; the step adds noise with the unconditional eps."""
 
     scale: float = at_least(0.6, 0)
     scales: list[float] = listed(0.0, 0.2, 0.4, 0.6, 0.8, 1.0, low=0)
 
     def combine(
-        self, c: Prediction, u: Prediction, x_t: Tensor, m: Moment, w: float, path: Path, memory: list[Any]
+        self, c: Prediction, u: Prediction, x_t: Tensor, m: NoiseLevel, w: float, path: Path, memory: list[Any]
     ) -> Prediction:
         return Prediction(u.x_0.lerp(c.x_0, w), u.eps)
 
-    def needs(self, at: float, m: Moment) -> tuple[bool, bool]:
+    def needs(self, at: float, m: NoiseLevel) -> tuple[bool, bool]:
         return (True, False) if at == 1 and not self._inside(m) else (True, True)
 
     def conflicts(self, sampler: Any, training: Any) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Samplers: from noise to picture. Each is a choice of `sampler`; each file holds one family."""
+"""Samplers: they turn noise into a picture. Each is a choice of `sampler`; each file holds one family."""

@@ -1,7 +1,7 @@
-"""What all samplers share: their steps, the grid of times, and the walk over it.
+"""The base class of samplers: the number of steps, the grid of times, and the loop over the steps.
 
-The noise of each sample comes from its own seed, so that a sample depends on its seed and its caption, not on the batch
-that it is drawn in. The numbers of a step are computed once, in float64; the pictures stay in their own precision.
+The noise of each sample comes from its own seed. So a sample depends on its seed and its caption, not on its batch. The
+coefficients of a step are computed once, in float64; the latents keep their own precision.
 """
 
 from __future__ import annotations
@@ -14,28 +14,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from ...config.errors import ConfigError
 from ...config.fields import above, at_least, between, one_of
 from ...config.registry import Choice
-from ..records import Moment, Prediction
+from ..records import NoiseLevel, Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..denoiser import Answers, Denoiser
+    from ..denoiser import BranchPredictions, Denoiser
     from ..path import Path
 
 Fresh = Callable[["Tensor"], "Tensor"]  # a tensor -> standard normal noise of its shape, new at every step
-Step = Callable[["Tensor", Moment, Moment, Fresh], tuple["Tensor", Prediction]]
+Step = Callable[["Tensor", NoiseLevel, NoiseLevel, Fresh], tuple["Tensor", Prediction]]
 
-GUIDED = 0.5  # a weight for which every guider asks both branches
+GUIDED = 0.5  # a weight for which every guider evaluates both branches
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler(Choice):
-    """How noise becomes a picture: `steps` steps at the times of a `grid`.
+    """Turns noise into a picture in `steps` steps, at the times of a `grid`.
 
-    `nfe` > 0 takes the place of `steps`: as many steps as that many network evaluations a picture allow under guidance,
-    so that samplers and guiders are compared at equal cost. `shift` is the shifted grid's. Networks are evaluated in bf16
-    where that pays, unless `precision` says otherwise: with Inception's features that was seen to raise FID by 2 to 3 %
-    over float32.
+    `nfe` > 0 replaces `steps`: the sampler takes as many steps as that number of network evaluations per picture allows with
+    guidance. So samplers and guiders can be compared at equal cost. `shift` belongs to the shifted grid. `precision` auto
+    evaluates networks in bf16 where that is faster. With Inception's features, bf16 raised FID by 2 to 3 % over float32.
     """
 
     steps: int = between(20, 1, 1000)
@@ -44,10 +43,10 @@ class Sampler(Choice):
     shift: float = above(3.0, 0, only={"grid": ("shifted",)})
     precision: str = one_of("auto", "auto", "bf16", "float32")
 
-    from_x_0_and_eps: ClassVar[bool] = False  # a step is made of the prediction's x_0 and eps alone, as CFG++ needs it
+    from_x_0_and_eps: ClassVar[bool] = False  # a step uses only x_0 and eps of the prediction; CFG++ needs this
 
     def stepper(self, denoise: Denoiser, path: Path) -> Step:
-        """The step of one generation: (x at t, t, s, fresh noise) -> (x at s, what the denoiser said at t)."""
+        """The step function of one generation: (x at t, t, s, fresh noise) -> (x at s, the denoiser's prediction at t)."""
         raise NotImplementedError
 
     def conflicts(self, objective: Any) -> Iterator[str]:
@@ -56,16 +55,17 @@ class Sampler(Choice):
                 f"sampler.grid={self.grid} {objective.pure_noise} and sigma / alpha is infinite; use uniform or shifted"
             )
 
-    def times(self, path: Path) -> list[Moment]:
-        """The times between its steps, from t = 1 to t = 0."""
+    def times(self, path: Path) -> list[NoiseLevel]:
+        """The noise levels before, between and after its steps, from t = 1 to t = 0."""
         from ..grids import time_grid
 
         return time_grid(path, self.steps, self.grid, self.shift)
 
     def trajectory(
-        self, denoise: Denoiser, path: Path, x: Tensor, seeds: Tensor, times: Sequence[Moment] | None = None
+        self, denoise: Denoiser, path: Path, x: Tensor, seeds: Tensor, times: Sequence[NoiseLevel] | None = None
     ) -> Iterator[tuple[Tensor, Prediction]]:
-        """(x_s, what the denoiser said at t) after each step from x [B, C, H, W] at the first of `times`. seeds int64 [B]."""
+        """Start with x [B, C, H, W] at the first of `times` and yield (x_s, the denoiser's prediction at t) after each step.
+        seeds: int64 [B]."""
         from .. import noise
 
         step = self.stepper(denoise, path)
@@ -78,9 +78,9 @@ class Sampler(Choice):
             yield x, prediction
 
     def sample(
-        self, denoise: Denoiser, path: Path, x: Tensor, seeds: Tensor, times: Sequence[Moment] | None = None
+        self, denoise: Denoiser, path: Path, x: Tensor, seeds: Tensor, times: Sequence[NoiseLevel] | None = None
     ) -> Tensor:
-        """x_0 [B, C, H, W]."""
+        """The sample x_0 [B, C, H, W], at the end of the trajectory."""
         import torch
 
         with torch.no_grad():
@@ -88,7 +88,7 @@ class Sampler(Choice):
         return x_0
 
     def evaluations(self, guider: Any, path: Path, scale: float) -> int:
-        """How often a network is evaluated for one picture (NFE): counted, by drawing one of two values."""
+        """The number of network evaluations (NFE) for one picture. It is counted while a sample of two values is drawn."""
         import torch
 
         counted, x = _Counted(), torch.ones(1, 1, 1, 2)
@@ -96,7 +96,7 @@ class Sampler(Choice):
         return counted.count
 
     def resolve_nfe(self, guider: Any, path: Path) -> Self:
-        """The sampler of as many steps as its `nfe` allow under guidance. Raises ConfigError if that is none."""
+        """The same sampler with as many steps as `nfe` allows with guidance. Raises ConfigError if not even one step fits."""
         if not self.nfe:
             return self
         for steps in range(min(self.nfe, 1000), 0, -1):
@@ -107,11 +107,11 @@ class Sampler(Choice):
 
 
 class _Counted:
-    """Branches that answer nothing and count what they are asked."""
+    """Branches that evaluate no network, but count the evaluations."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def answers(self, good: Sequence[Tensor], bad: Sequence[Tensor], m: Moment) -> Answers:
-        self.count += len(good) + len(bad)
-        return [Prediction(x, x) for x in good], [Prediction(x, x) for x in bad]
+    def predict(self, x_cond: Sequence[Tensor], x_other: Sequence[Tensor], m: NoiseLevel) -> BranchPredictions:
+        self.count += len(x_cond) + len(x_other)
+        return [Prediction(x, x) for x in x_cond], [Prediction(x, x) for x in x_other]

@@ -1,4 +1,4 @@
-"""DPM-Solver++ of order 2, which remembers the step before, without and with fresh noise."""
+"""DPM-Solver++ of order 2, without and with fresh noise. It remembers the previous step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ...config.registry import choice
-from ..records import Moment, Prediction
+from ..records import NoiseLevel, Prediction
 from .base import Fresh, Sampler, Step
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..path import Path
 
 
-def log_snr(m: Moment) -> float:
+def log_snr(m: NoiseLevel) -> float:
     """lambda = log(alpha / sigma), half the log-SNR."""
     if m.sigma <= 0:
         return math.inf
@@ -28,15 +28,15 @@ def log_snr(m: Moment) -> float:
 class DPMSolver(Sampler):
     """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), and its SDE form (eq. 19 there, as in k-diffusion and diffusers).
 
-    The first step and the last, which goes to sigma = 0, are of order 1.
+    The first step and the last step, which ends at sigma = 0, have order 1.
     """
 
     stochastic: ClassVar[bool] = False
 
     def stepper(self, denoise: Denoiser, path: Path) -> Step:
-        memory: list[tuple[float, Tensor]] = []  # lambda and x_0 of the step before
+        memory: list[tuple[float, Tensor]] = []  # lambda and x_0 of the previous step
 
-        def step(x: Tensor, t: Moment, s: Moment, fresh: Fresh) -> tuple[Tensor, Prediction]:
+        def step(x: Tensor, t: NoiseLevel, s: NoiseLevel, fresh: Fresh) -> tuple[Tensor, Prediction]:
             p = denoise(x, t)
             at, h = log_snr(t), log_snr(s) - log_snr(t)
             move = 0.0
@@ -59,7 +59,7 @@ class DPMSolver(Sampler):
 
 @choice("sampler", "dpmpp_2m")
 class DPMSolver2M(DPMSolver):
-    """DPM-Solver++(2M) (Lu et al. 2022): of order 2 from what it remembers, one evaluation a step."""
+    """DPM-Solver++(2M) (Lu et al. 2022). It has order 2 because it remembers the previous step; one evaluation per step."""
 
 
 @choice("sampler", "dpmpp_2m_sde")

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ...config.registry import choice
-from ..records import Moment, Prediction
+from ..records import NoiseLevel, Prediction
 from .base import Fresh, Sampler, Step
 from .dpm_solver import log_snr
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @choice("sampler", "unipc")
 class UniPC(Sampler):
-    """UniPC of order 2 with B(h) = expm1(h) (Zhao et al. 2023, algorithms 5 to 8, on x_0): each evaluation first corrects
-    the step that led to it, then predicts the next."""
+    """UniPC of order 2 with B(h) = expm1(h) (Zhao et al. 2023, algorithms 5 to 8, on x_0). Each evaluation first corrects the
+    previous step, then predicts the next one."""
 
     def stepper(self, denoise: Denoiser, path: Path) -> Step:
-        memory: list[tuple[float, Tensor]] = []  # lambda and x_0 of the steps before, the newest last
-        last: list[tuple[Tensor, Moment]] = []  # the corrected x of the step before, and its moment
+        memory: list[tuple[float, Tensor]] = []  # lambda and x_0 of the last two steps, newest last
+        last: list[tuple[Tensor, NoiseLevel]] = []  # corrected x of the previous step, its noise level
 
-        def base(x: Tensor, x_0: Tensor, t: Moment, s: Moment, grown: float) -> Tensor:
+        def base(x: Tensor, x_0: Tensor, t: NoiseLevel, s: NoiseLevel, grown: float) -> Tensor:
             return (s.sigma / t.sigma) * x - s.alpha * grown * x_0
 
-        def correct(now: Tensor, s: Moment) -> Tensor:
+        def correct(now: Tensor, s: NoiseLevel) -> Tensor:
             x, t = last[-1]
             (at, m0), h = memory[-1], log_snr(s) - memory[-1][0]
             grown = math.expm1(-h)
@@ -44,7 +44,7 @@ class UniPC(Sampler):
                 residual = a / r * (memory[-2][1] - m0) + (first - a) * (now - m0)
             return base(x, m0, t, s, grown) - s.alpha * grown * residual
 
-        def step(x: Tensor, t: Moment, s: Moment, fresh: Fresh) -> tuple[Tensor, Prediction]:
+        def step(x: Tensor, t: NoiseLevel, s: NoiseLevel, fresh: Fresh) -> tuple[Tensor, Prediction]:
             p = denoise(x, t)
             if memory:
                 x = correct(p.x_0, t)

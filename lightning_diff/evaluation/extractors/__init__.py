@@ -1,1 +1,1 @@
-"""Feature extractors: what FID, KID, precision and recall are of. One choice of evaluation.features a class."""
+"""Feature extractors for FID, KID, precision and recall. Each class is a choice of evaluation.features."""

@@ -1,4 +1,4 @@
-"""What all feature extractors share."""
+"""The base classes of feature extractors."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureExtractor(Choice):
-    """Pictures to features."""
+    """A feature extractor: it maps pictures to features."""
 
-    safetensors: ClassVar[bool] = True  # the form of its weights' file
+    safetensors: ClassVar[bool] = True  # whether its weights file is safetensors
 
     def build(self, device: torch.device) -> Extractor | None:
-        """Pictures to features on the CPU; None takes the judging tower's embedding, which every picture has anyway. Raises
-        ConfigError for a file that is not its weights."""
+        """The function from pictures to features on the CPU. None means the judging tower's embedding, which is computed for
+        every picture anyway. Raises ConfigError if the file does not hold its weights."""
         raise NotImplementedError
 
     @property
     def name(self) -> str:
-        """What passports call it."""
+        """Its name in passports."""
         return self.kind
 
     @property
     def made_by(self) -> str:
-        """All that its features depend on: its name, the hash of its weights, and that of its plugin."""
+        """Everything that its features depend on: its name, the hash of its weights, and the hash of its plugin."""
         weights = getattr(self, "weights", None)
         return " ".join(filter(None, [self.name, file_hash(Path(weights)) if weights else "", self.plugin]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FromFile(FeatureExtractor):
-    """An extractor whose net is read from a local file, `weights`."""
+    """An extractor that reads its net from a local file, `weights`."""
 
     weights: str | None = None
 

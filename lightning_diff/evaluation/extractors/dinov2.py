@@ -1,4 +1,4 @@
-"""DINOv2: features by which distances rank models as people do."""
+"""DINOv2: distances between its features rank models like people do."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @choice("features", "dinov2")
 class DINOv2(FromFile):
-    """A DINOv2 of timm at 224 pixels, bicubic: FD-DINOv2 (Stein et al. 2023). `weights` is its safetensors file, `model` its
-    name in timm."""
+    """A DINOv2 model of timm for FD-DINOv2 (Stein et al. 2023). Pictures are resized to 224 pixels (bicubic). `weights` is its
+    safetensors file, `model` its name in timm."""
 
     model: str = "vit_large_patch14_dinov2"
 
@@ -42,7 +42,7 @@ class DINOv2(FromFile):
         if not timm.is_model(self.model):
             raise ConfigError(f"{said}: timm has no such model; for example vit_large_patch14_dinov2")
         net: Any = timm.create_model(self.model, pretrained=False, num_classes=0, img_size=224)
-        state = checkpoint_filter_fn(read_state(weights), net)  # published at 518 pixels: positions are resampled
+        state = checkpoint_filter_fn(read_state(weights), net)  # made for 518 pixels: positions are resampled
         load_state(net, state, weights, f" ({said})")
         net = net.to(device).eval().requires_grad_(False)
         mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))

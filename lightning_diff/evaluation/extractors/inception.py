@@ -1,4 +1,4 @@
-"""Inception v3: the classic FID's features."""
+"""Inception v3, whose features the original FID uses."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @choice("features", "inception")
 class Inception(FromFile):
-    """torch-fidelity's Inception v3, 2048 features, resized to 299 as TensorFlow 1 did (Heusel et al. 2017). `weights` is
-    torch-fidelity's file."""
+    """torch-fidelity's Inception v3 with 2048 features (Heusel et al. 2017). Pictures are resized to 299 pixels in the same way
+    as in TensorFlow 1. `weights` is torch-fidelity's file."""
 
     install: ClassVar[str] = "-e '.[inception]'"
     safetensors: ClassVar[bool] = False
@@ -27,13 +27,15 @@ class Inception(FromFile):
         return ["torch_fidelity"]
 
     def build(self, device: torch.device) -> Extractor:
-        """Unpickles nothing but tensors."""
+        """Build the extractor. Nothing except tensors is unpickled."""
         import torch
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
         weights = str(self.weights)
         try:
-            torch.load(weights, map_location="cpu", weights_only=True)  # torch-fidelity reads without this rule
+            torch.load(
+                weights, map_location="cpu", weights_only=True
+            )  # torch-fidelity itself loads without weights_only
             net = FeatureExtractorInceptionV3("fid", ["2048"], feature_extractor_weights_path=weights)
         except Exception as e:
             raise ConfigError(

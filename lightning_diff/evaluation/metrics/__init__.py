@@ -1,1 +1,1 @@
-"""Metrics: the columns of a sweep's table. One choice of evaluation.metrics a class."""
+"""Metrics: they make the columns of a sweep's table. Each class is a choice of evaluation.metrics."""

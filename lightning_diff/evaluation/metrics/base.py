@@ -1,7 +1,7 @@
-"""What all metrics share. A metric is a choice of evaluation.metrics: it holds the formula and the names of its columns, and
-`build()` makes the torchmetrics.Metric that collects what the formula needs.
+"""The base classes of metrics. A metric is a choice of evaluation.metrics: it holds the formula and the names of its columns.
+Its `build()` makes the torchmetrics.Metric that collects what the formula needs.
 
-There are two kinds: statistics of sets of features (SetMetric), and means of a value of each picture (PictureMetric).
+There are two kinds: statistics of sets of features (SetMetric), and means over the values of pictures (PictureMetric).
 """
 
 from __future__ import annotations
@@ -24,46 +24,48 @@ Labels = Mapping[str, "Tensor"]  # of each caption, {head: int64 [N]}, -1 where 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricChoice(Choice):
-    """`columns` are those of the table that it always gives, with whether higher is better."""
+    """A metric. `columns` are the table columns that it always gives, each with whether higher is better."""
 
     columns: ClassVar[Mapping[str, bool]] = {}
 
     @property
     def passport(self) -> dict[str, Any]:
-        """Its keys, and the hash of its plugin if it came with one."""
+        """Its keys, and the hash of its plugin if it comes from one."""
         keys = {key: value for key, value in asdict(self).items() if key != "kind"}
         return keys | ({"plugin": self.plugin} if self.plugin else {})
 
     def build(self, width: int = 0, keep_real: bool = False, sync: bool = True) -> torchmetrics.Metric:
-        """`width` is that of the features, for a metric that must know it beforehand. With `keep_real` the real pictures
-        outlive a reset(). Without `sync` it computes of what this process has, and does not wait for other ranks."""
+        """The torchmetrics.Metric. `width` is the number of features, for a metric that must know it in advance. With
+        `keep_real`, reset() keeps the real pictures. Without `sync`, it uses only this process's data and does not wait for
+        other ranks."""
         raise NotImplementedError
 
     def refer(self, metric: torchmetrics.Metric, reference: Seen) -> None:
-        """Give it the real pictures."""
+        """Update the metric with the real pictures."""
 
     def feed(self, metric: torchmetrics.Metric, seen: Seen, labels: Labels, n: int) -> None:
-        """Give it what was seen of a case: statistics of a set, whose bias depends on its size, take the first `n`."""
+        """Update the metric with a case's pictures. Statistics of a set take only the first `n`, because their bias depends on
+        the size of the set."""
         raise NotImplementedError
 
     def row(self, metric: torchmetrics.Metric) -> dict[str, float]:
-        """What it has computed, by column."""
+        """The computed values by column."""
         return {column: float(value) for column, value in metric.compute().items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SetMetric(MetricChoice):
-    """A number of two sets of features, real [M, F] and made [N, F]. Its torchmetrics.Metric is updated as torchmetrics' FID
-    is: update(features, real=True), update(features, real=False)."""
+    """A statistic of two sets of features, real [M, F] and drawn [N, F]. Its torchmetrics.Metric is updated like torchmetrics'
+    FID: update(features, real=True), update(features, real=False)."""
 
-    embedded: ClassVar[bool] = False  # of the judging tower's embedding, whatever evaluation.features is
+    embedded: ClassVar[bool] = False  # always use the judging tower's embedding
 
     def prepare(self, real: Tensor) -> Any:
-        """What every comparison with these real ones shares."""
+        """What all comparisons with these real features share, computed once."""
         return real
 
     def compare(self, real: Any, made: Tensor) -> dict[str, float]:
-        """The numbers by column, of the prepared real ones and the made ones; sums are of float64."""
+        """The values by column, from the prepared real features and the drawn ones. Sums are in float64."""
         raise NotImplementedError
 
     def build(self, width: int = 0, keep_real: bool = False, sync: bool = True) -> TwoSets | torchmetrics.Metric:
@@ -83,13 +85,13 @@ class SetMetric(MetricChoice):
 
 @dataclass(frozen=True, kw_only=True)
 class PictureMetric(MetricChoice):
-    """Means over pictures, where nan does not count. Its torchmetrics.Metric is updated with the values of each picture by
-    column: update(clip_score=[N])."""
+    """A mean over pictures, without nan values. Its torchmetrics.Metric is updated with each picture's values by column:
+    update(clip_score=[N])."""
 
     intervals: ClassVar[tuple[str, ...]] = ()  # columns that get the ends of their 95 % interval, *_low and *_high
 
     def values(self, seen: Seen, labels: Labels) -> dict[str, Tensor]:
-        """Each picture's values by column, float64 [N]; none of what nothing was seen of."""
+        """Each picture's values by column, float64 [N]. A column without data is left out."""
         raise NotImplementedError
 
     def build(self, width: int = 0, keep_real: bool = False, sync: bool = True) -> PictureMeans:

@@ -1,4 +1,4 @@
-"""Whether a picture shows what its caption says: CLIP score, and attributes where the data knows them."""
+"""Metrics of how well a picture fits its caption: CLIP score, and attributes for data with labels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 
 
 def clip_scores(images: Tensor, texts: Tensor) -> Tensor:
-    """100 cos of unit features [N, E] of pictures and of their captions."""
+    """100 cos between pictures and their captions, from unit features [N, E]."""
     return 100 * (images * texts).sum(dim=1)
 
 
 @choice("metric", "clip_score")
 class CLIPScore(PictureMetric):
-    """CLIP score (Hessel et al. 2021) without its floor: 100 cos of picture and caption, by the judging tower."""
+    """CLIP score (Hessel et al. 2021), but negative values are not set to 0: 100 cos between picture and caption, by the judging
+    tower."""
 
     columns: ClassVar = {"clip_score": True}
     intervals: ClassVar[tuple[str, ...]] = ("clip_score",)
@@ -29,7 +30,8 @@ class CLIPScore(PictureMetric):
 
 @choice("metric", "attributes")
 class Attributes(PictureMetric):
-    """The share of captions whose attributes the classifier reads off the picture; of data without labels there is none."""
+    """The share of pictures in which the classifier finds the attributes of the caption. Data without labels has no such
+    columns."""
 
     intervals: ClassVar[tuple[str, ...]] = ("accuracy", "single_object_accuracy")
 
@@ -38,9 +40,9 @@ class Attributes(PictureMetric):
 
 
 def obeyed(seen: Seen, labels: Labels) -> dict[str, Tensor]:
-    """1 where what the caption states is there, 0 where not, nan where it states nothing: everything, the same of
-    captions of one object, each head, and of two objects both at once (both subjects: two objects; both colours:
-    binding)."""
+    """1 where the picture shows what the caption states, 0 where it does not, nan where the caption states nothing. The columns
+    are: all attributes, all attributes in captions of one object, each head, and an attribute of two objects together (both
+    subjects: two objects; both colours: binding)."""
     import torch
 
     heads = {name.removeprefix("right."): ok for name, ok in seen.items() if name.startswith("right.")}

@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage and diversity: whether made pictures look real, and how much of what is real is made."""
+"""Precision, recall, density, coverage and diversity: do the pictures look real, and do they cover the real ones?"""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ WIDE = 5  # of density and coverage (Naeem et al. 2020)
 
 @choice("metric", "precision_recall")
 class PrecisionRecall(SetMetric):
-    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020): a picture is near a set if
-    it lies no farther from one of it than that one's k-th neighbour does."""
+    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020). A picture is near a set if, for
+    some picture of the set, it is not farther away than that picture's k-th nearest neighbour in the set."""
 
     columns: ClassVar = {"precision": True, "recall": True, "density": True, "coverage": True}
 
@@ -28,7 +28,7 @@ class PrecisionRecall(SetMetric):
         across = torch.cdist(x, y)
 
         def radii(a: Tensor, k: int) -> Tensor:
-            return torch.cdist(a, a).kthvalue(min(k + 1, len(a)), dim=1).values  # the nearest is itself
+            return torch.cdist(a, a).kthvalue(min(k + 1, len(a)), dim=1).values  # the nearest one is the picture itself
 
         narrow, wide = radii(x, NEIGHBOURS)[:, None], radii(x, WIDE)[:, None]
         return {
@@ -41,7 +41,7 @@ class PrecisionRecall(SetMetric):
 
 @choice("metric", "diversity")
 class Diversity(SetMetric):
-    """The mean of 1 - cos of the judging tower's embeddings over all pairs of the made pictures; it needs no real ones."""
+    """The mean of 1 - cos over all pairs of drawn pictures, with the judging tower's embeddings. It needs no real pictures."""
 
     columns: ClassVar = {"diversity": True}
     embedded: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""FID: the distance of two Gaussians."""
+"""FID, the distance between two Gaussians, with its spread and its limit for many pictures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from .base import SetMetric
 if TYPE_CHECKING:
     from torch import Tensor
 
-SMALL = 512  # features up to here: the resampled FIDs take seconds
+SMALL = 512  # up to this many features the bootstrap of FID takes seconds
 DRAWS = 100
 
 
 @choice("metric", "fid")
 class FID(SetMetric):
-    """FID (Heusel et al. 2017), biased in the number of pictures; its spread `fid_std`, of features up to 512 wide; and its
-    limit `fid_infinity` of many pictures (Chong & Forsyth 2020)."""
+    """FID (Heusel et al. 2017), whose bias depends on the number of pictures; `fid_std`, its standard deviation, for up to 512
+    features; and `fid_infinity`, its limit for many pictures (Chong & Forsyth 2020)."""
 
     columns: ClassVar = {"fid": False, "fid_std": False, "fid_infinity": False}
 
@@ -30,7 +30,7 @@ class FID(SetMetric):
 
 
 class Gaussian:
-    """The normal distribution of the features of a reference set, with what every FID against it shares."""
+    """The normal distribution of a reference set's features, with all that every FID against this set needs."""
 
     def __init__(self, real: Tensor) -> None:
         import torch
@@ -42,8 +42,8 @@ class Gaussian:
         self.spread = float(values.clamp(min=0).sum())
 
     def distance(self, made: Tensor) -> float:
-        """FID: |m - m'|^2 + tr(C + C' - 2 (C C')^1/2). The last trace is the nuclear norm of X root / sqrt(M - 1), X the
-        centred features: exact, never imaginary, and fast where M is small. Negative rounding errors become 0."""
+        """FID: |m - m'|^2 + tr(C + C' - 2 (C C')^1/2). The last trace is the nuclear norm of X root / sqrt(M - 1), where X are
+        the centred features. This is exact, never imaginary, and fast for small M. Negative rounding errors become 0."""
         import torch
 
         x = made.double()
@@ -58,7 +58,7 @@ class Gaussian:
 
 
 def fid_std(real: Gaussian, made: Tensor) -> float:
-    """The spread of the FID over pictures drawn again from these ones."""
+    """The standard deviation of FID over bootstrap resamples of these pictures."""
     import numpy as np
     import torch
 
@@ -67,7 +67,7 @@ def fid_std(real: Gaussian, made: Tensor) -> float:
 
 
 def fid_infinity(real: Gaussian, made: Tensor, points: int = 8) -> float:
-    """FID at M = infinity: a line through the FIDs of growing subsets over 1 / M. May be negative where M is small. The
+    """FID at M = infinity: a line is fitted to the FIDs of growing subsets over 1 / M. It can be negative for small M. The
     subsets are the first rows of one fixed shuffle."""
     import numpy as np
     import torch

@@ -1,4 +1,4 @@
-"""KID and CMMD: kernel distances, without FID's bias."""
+"""KID and CMMD: kernel distances between two sets of features. They do not have FID's bias."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @choice("metric", "kid")
 class KID(SetMetric):
-    """KID (Binkowski et al. 2018): the unbiased squared MMD under (x y / F + 1)^3, over all pairs instead of subsets."""
+    """KID (Binkowski et al. 2018): the unbiased squared MMD with the kernel (x y / F + 1)^3, over all pairs instead of
+    subsets."""
 
     columns: ClassVar = {"kid": False}
 
@@ -31,7 +32,7 @@ class KID(SetMetric):
 
 @choice("metric", "cmmd")
 class CMMD(SetMetric):
-    """CMMD (Jayasumana et al. 2024): 1000 times the squared MMD of the judging tower's unit embeddings under
+    """CMMD (Jayasumana et al. 2024): 1000 times the squared MMD of the judging tower's unit embeddings, with the kernel
     exp(-|x - y|^2 / (2 10^2))."""
 
     columns: ClassVar = {"cmmd": False}

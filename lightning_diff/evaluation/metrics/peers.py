@@ -1,4 +1,4 @@
-"""torchmetrics' own FID and KID in the place of ours, over the features that were extracted anyway."""
+"""torchmetrics' FID and KID as metrics. They replace ours and use the features that are already extracted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class TorchmetricsFID(SetMetric):
 
 @choice("metric", "torchmetrics_kid")
 class TorchmetricsKID(SetMetric):
-    """torchmetrics' KernelInceptionDistance: mean and spread over `subsets` random subsets of `subset_size` pictures."""
+    """torchmetrics' KernelInceptionDistance: mean and standard deviation over `subsets` random subsets of `subset_size`
+    pictures."""
 
     columns: ClassVar = {"kid": False, "kid_std": False}
 
@@ -57,7 +58,7 @@ class TorchmetricsKID(SetMetric):
         )
 
     def row(self, metric: torchmetrics.Metric) -> dict[str, float]:
-        """The subsets are always the same ones."""
+        """The computed values by column. A fixed seed makes the subsets the same each time."""
         import torch
 
         with torch.random.fork_rng(devices=[]):
@@ -67,7 +68,7 @@ class TorchmetricsKID(SetMetric):
 
 
 def _given(width: int) -> torch.nn.Module:
-    """Stands where torchmetrics expects a feature net, for features that are there already."""
+    """An identity that takes the place of torchmetrics' feature net, because the features exist already."""
     import torch
 
     net = torch.nn.Identity()

@@ -1,1 +1,1 @@
-"""What reads captions. Each is a choice of `text`: its keys, and how its tower is found or opened."""
+"""Text encoders. Each is a choice of `text`: its keys, and how its tower is found or opened."""

@@ -1,4 +1,4 @@
-"""The keys that all text encoders have: where their weights are, how they are read, and which others read beside them."""
+"""The keys that all text encoders have: their weights, the layer that gives the tokens, and further encoders."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TextEncoderSpec(Choice):
-    """A tower that reads captions. `weights` is its local file or folder. Tokens are read after the `layer`-th layer from the
-    end, through the final norm or not.
+    """A tower (CLIP model) that reads captions. `weights` is its local file or folder. The tokens are the hidden states after
+    the `layer`-th layer from the end; `final_norm` says whether they go through the final norm.
 
-    `more` towers may read the same captions: `join` their tokens along the channels or one after the other; `pooled`
-    outputs of all or of the last. What stands for no caption is `null`: the empty one, zeros, or something learned.
+    `more` lists further towers that read the same captions. `join` says how their tokens are joined: along the channels, or one
+    list after the other. `pooled` says whether the pooled outputs of all towers are used, or only the last one. `null` is the
+    condition that means "no caption": the empty caption, zeros, or a learned one.
     """
 
     weights: str | None = None
@@ -32,32 +33,32 @@ class TextEncoderSpec(Choice):
     pooled: str = one_of("all", "all", "last")
     null: str = one_of("empty", "empty", "zeros", "learned")
 
-    # The keys that say how large it is when it is trained here: only its training reads them.
+    # The keys of its size when it is trained here: only its training reads them.
     sizes: ClassVar[tuple[str, ...]] = ()
-    # Whether its weights file has a passport, and so can be a run's part as it is.
+    # Whether its weights file has a passport. If so, a run can use the file as a component without conversion.
     has_passport: ClassVar[bool] = False
-    # The keys that are said once, of the first tower, and mean nothing of one of `more`.
+    # The keys that only the first tower has; they mean nothing in an entry of `more`.
     of_the_first: ClassVar[tuple[str, ...]] = ("more", "join", "pooled", "null")
 
     def open(self, path: Path) -> Tower:
-        """Its tower with the weights at that path. Raises ConfigError."""
+        """The tower with the weights at that path. Raises ConfigError if they do not fit."""
         raise NotImplementedError
 
     def described(self) -> dict[str, Any]:
-        """Its tower, as a passport describes it, without building it. Raises ConfigError."""
+        """The description of its tower for a passport; nothing is built. Raises ConfigError if the weights cannot be read."""
         raise NotImplementedError
 
     def least_shape(self) -> tuple[int, int, int]:
-        """At least how many tokens a caption has, how wide they are, and how wide the pooled output is."""
+        """The smallest possible (number of tokens, token width, width of the pooled output)."""
         return 8, 32, 8
 
     @property
     def reads_plainly(self) -> bool:
-        """Whether it is one tower that is read at its end."""
+        """Whether it is a single tower whose tokens come from the last layer, through the final norm."""
         return not self.more and self.layer == 1 and self.final_norm
 
     def tower(self, path: Path) -> Tower:
-        """Its tower with the weights at that path, read where the keys say. Raises ConfigError."""
+        """The tower with the weights at that path, and with this choice's `layer` and `final_norm`. Raises ConfigError."""
         tower = self.open(path)
         layers = len(tower.model.transformer.resblocks)
         if self.layer > layers:
@@ -66,14 +67,14 @@ class TextEncoderSpec(Choice):
         return tower
 
     def encoder(self, path: Path) -> TextEncoder:
-        """The tower, or the towers, that read captions; `path` is where the first one's weights are. Raises ConfigError."""
+        """The tower, or the towers, that read captions. `path` holds the weights of the first one. Raises ConfigError."""
         from ...nets.text import Towers
 
         towers = [self.tower(path), *(other.tower(Path(str(other.weights))) for other in self.more)]
         return Towers(towers, self.join, self.pooled) if self.more else towers[0]
 
     def conflicts(self, text: Any, task: Any, data: Any, training: Any) -> Iterator[str]:
-        if self is not text:  # the first one speaks for those of its `more`
+        if self is not text:  # the first one reports the messages of its `more`
             return
         yield from self.own_conflicts("text", task)
         for i, other in enumerate(self.more):
@@ -91,8 +92,8 @@ class TextEncoderSpec(Choice):
             yield "text.null=learned with training.lora: adapters alone are trained; use text.null=empty or zeros"
 
     def own_conflicts(self, where: str, task: str) -> Iterator[str]:
-        """Messages for this tower, which stands at `where`: `text`, or text.more[0]. As it comes: it is not trained here, and
-        its weights must be given."""
+        """Messages for this tower, whose place in the config is `where`: `text`, or text.more[0]. This default is for a tower
+        that is not trained here and whose weights must be given."""
         if task != "diffusion":
             yield f"{where}={self.kind}: would be ignored; it belongs to task=diffusion"
         if self.weights is None:

@@ -1,4 +1,4 @@
-"""Text encoders as diffusers and transformers save them."""
+"""Text encoders from folders that diffusers and transformers save."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @choice("text", "folder")
 class FolderTextEncoder(TextEncoderSpec):
-    """CLIP's text encoder as transformers saves it: `weights` is the text_encoder folder of a diffusers pipeline."""
+    """CLIP's text encoder, saved by transformers. `weights` is the text_encoder folder of a diffusers pipeline."""
 
     def open(self, path: Path) -> Tower:
         from ...interop.text import tower_of_folder

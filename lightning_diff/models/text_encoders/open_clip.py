@@ -1,4 +1,4 @@
-"""Towers that open_clip knows by name."""
+"""Text encoders that open_clip knows by name."""
 
 from __future__ import annotations
 

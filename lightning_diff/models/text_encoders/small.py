@@ -1,4 +1,4 @@
-"""This project's own tower: shipped, trained for a run's captions, or given as a weights file with a passport."""
+"""This project's own text encoder: shipped, trained for a run's captions, or given as a weights file with a passport."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ HEAD = 32  # the width of a tower's heads
 
 @choice("text", "small")
 class SmallTextEncoder(TextEncoderSpec):
-    """This project's own tower, a small open_clip CLIP: `weights` auto (shipped, else trained for this data), or a weights
-    file with a passport. `role`: `text` conditions, `judge` scores; the judge is never the player. The other keys are its
-    sizes; it comes with 1.3 M parameters, and its vocabulary is that of the captions."""
+    """This project's own tower, a small CLIP model of open_clip. `weights` is auto (shipped, or else trained for this data), or a
+    weights file with a passport. `role` is `text` (it conditions the net) or `judge` (it scores pictures); the judge is never
+    the tower that conditions. The other keys are its sizes. By default it has 1.3 M parameters, and its vocabulary is that of
+    the captions."""
 
     weights: str = "auto"
     role: str = one_of("text", "text", "judge")
@@ -47,7 +48,7 @@ class SmallTextEncoder(TextEncoderSpec):
     of_the_first: ClassVar[tuple[str, ...]] = (*TextEncoderSpec.of_the_first, "role")
 
     def arguments(self, image_size: int) -> dict[str, Any]:
-        """Its tower as a passport describes it, but for its vocabulary."""
+        """The description of its tower for a passport, without the vocabulary."""
         vision = {"layers": self.vision_layers, "width": self.vision_width, "head_width": HEAD}
         words = {"context_length": self.context_length, "width": self.width, "heads": self.width // HEAD}
         return {
@@ -57,7 +58,7 @@ class SmallTextEncoder(TextEncoderSpec):
         }
 
     def fitted(self, image_size: int, captions: Sequence[str]) -> dict[str, Any]:
-        """Its tower with the vocabulary of these captions, as a passport describes it."""
+        """The description of its tower for a passport, with the vocabulary of these captions."""
         from ...nets.text import Tokenizer
 
         return {**self.arguments(image_size), "vocabulary": Tokenizer.words_of(captions)}

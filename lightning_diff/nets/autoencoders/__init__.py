@@ -1,1 +1,1 @@
-"""First stages. Each is a choice of `autoencoder`: its keys are here, its nn.Module beside this folder."""
+"""Autoencoders (first stages). Each is a choice of `autoencoder`. Its keys are here, its nn.Module is in nets/."""

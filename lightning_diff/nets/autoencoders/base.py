@@ -1,4 +1,4 @@
-"""The keys that all first stages have: where their weights come from, their latents, and how they are trained."""
+"""The keys that all autoencoders have: where their weights come from, their latents, and how they are trained."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderSpec(Choice):
-    """A first stage of `latent_channels`. `weights`: auto (shipped, else trained for this data), a safetensors file, or a
-    diffusers folder.
+    """An autoencoder whose latents have `latent_channels`. `weights` is auto (shipped, or else trained for this data), a
+    safetensors file, or a diffusers folder.
 
-    When it is trained: weights of the KL, of a perceptual distance (LPIPS where `lpips_weights` is a file of VGG-16, else
-    the hidden states of our tower), and of a discriminator from step `adversarial_from` on."""
+    The other keys are for its training. They are the weights of three losses: the KL (`kl_weight`), a perceptual distance
+    (`perceptual`; LPIPS if `lpips_weights` is a file of VGG-16, else the hidden states of our CLIP model), and, from step
+    `adversarial_from` on, a discriminator (`adversarial`)."""
 
     weights: str = "auto"
     latent_channels: int = between(4, 1, 1024)
@@ -29,7 +30,7 @@ class AutoencoderSpec(Choice):
     adversarial: float = at_least(0.0, 0)
     adversarial_from: int = at_least(0, 0)
 
-    # The keys that say what it learns from: only its training reads them.
+    # The keys of the losses: only its training reads them.
     errors: ClassVar[tuple[str, ...]] = (
         "kl_weight",
         "perceptual",
@@ -40,7 +41,7 @@ class AutoencoderSpec(Choice):
 
     @property
     def factor(self) -> int:
-        """Pixels to a latent's side."""
+        """One element of a latent stands for factor x factor pixels."""
         raise NotImplementedError
 
     @staticmethod
@@ -49,11 +50,11 @@ class AutoencoderSpec(Choice):
         raise NotImplementedError
 
     def arguments(self) -> dict[str, Any]:
-        """What its class is called with: plain values, which the passport of its weights holds."""
+        """The arguments of its class: plain values, which the passport of its weights holds."""
         raise NotImplementedError
 
     def kept(self, size: int) -> int:
-        """How many numbers its first layers keep for the backward pass, of one picture of size x size; 0 if not known."""
+        """How many numbers its first layers keep for the backward pass, for one picture of size x size; 0 if not known."""
         return 0
 
     def conflicts(self, task: Any) -> Iterator[str]:
@@ -67,6 +68,6 @@ class AutoencoderSpec(Choice):
 
 
 def width_conflicts(widths: list[int], step: int) -> Iterator[str]:
-    """Messages for widths that are none, or no multiples of `step`."""
+    """Messages for an empty list of widths, and for widths that are not multiples of `step`."""
     if not widths or any(w < step or w % step for w in widths):
         yield f"autoencoder.widths={widths}: widths must be positive multiples of {step}"

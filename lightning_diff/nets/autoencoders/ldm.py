@@ -1,4 +1,4 @@
-"""The first stage of latent diffusion models, as Stable Diffusion has it."""
+"""The keys of Stable Diffusion's autoencoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @choice("autoencoder", "ldm")
 class LatentDiffusionAutoencoderSpec(AutoencoderSpec):
     """Stable Diffusion's KL autoencoder (Rombach et al. 2022; nets/ldm_autoencoder.py). `widths` are the channels at 1, 1/2,
-    1/4, ... of the picture's size, `blocks` the residual blocks of each, `groups` those of its norms."""
+    1/4, ... of the picture's size. `blocks` is the number of residual blocks per resolution, `groups` is the number of
+    groups of its norms."""
 
     widths: list[int] = listed(32, 96, low=1, high=16384)
     blocks: int = between(2, 1, 64)

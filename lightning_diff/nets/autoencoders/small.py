@@ -1,4 +1,4 @@
-"""This project's own first stage."""
+"""The keys of this project's own autoencoder."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @choice("autoencoder", "small")
 class SmallAutoencoder(AutoencoderSpec):
-    """This project's own KL autoencoder (nets/autoencoder.py), as it comes 64 x 64 x 3 -> 16 x 16 x 4 with 0.79 M
-    parameters. `widths` are the channels at 1/2, 1/4, ... of the picture's size, `blocks` the residual blocks of each."""
+    """This project's own KL autoencoder (nets/autoencoder.py). By default it maps 64 x 64 x 3 to 16 x 16 x 4 and has 0.79 M
+    parameters. `widths` are the channels at 1/2, 1/4, ... of the picture's size. `blocks` is the number of residual blocks per
+    resolution."""
 
     widths: list[int] = listed(32, 96, low=1, high=16384)
     blocks: int = between(2, 1, 64)

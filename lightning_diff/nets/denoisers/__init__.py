@@ -1,1 +1,1 @@
-"""The networks that can predict the noise. Each is a choice of `net`: its keys are here, its nn.Module beside this folder."""
+"""Denoising nets. Each is a choice of `net`. Its keys are here, its nn.Module is in nets/."""

@@ -1,4 +1,4 @@
-"""What a denoising network is: the methods that training and sampling call, and the keys that say how it is built."""
+"""The interface of a denoising net: the methods that training and sampling call, and the keys that describe how to build it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 class Net(Protocol):
-    """An nn.Module that predicts from x_t what the objective asks for.
+    """An nn.Module that predicts the objective's target from x_t.
 
-    `checkpointing`, set after it is built: the backward pass computes activations again instead of keeping them.
+    `checkpointing` is set after the net is built. If it is True, the backward pass computes the activations again, and they
+    are not kept.
     """
 
     checkpointing: bool
@@ -29,20 +30,22 @@ class Net(Protocol):
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor: ...
 
     def prepare(self, condition: Condition) -> Condition:
-        """The condition with what the net computes of it alone, once for all steps of a sampling; or as it was."""
+        """The condition, with everything that the net computes from it alone. Sampling calls this once for all steps. A net may
+        return the condition unchanged."""
         ...
 
     def blocks(self) -> Iterable[list[nn.Module]]:
-        """Groups of submodules that forward calls, each with parameters. When the net is sharded (FSDP), a group is whole
-        while it is called; what no group has is whole during all of a step. A parameter belongs to the first group that
-        has it."""
+        """Groups of submodules that `forward` calls, each with parameters. When the net is sharded (FSDP), the parameters of a
+        group are unsharded while it is called. Parameters that are in no group are unsharded during the whole step. A parameter
+        belongs to the first group that has it."""
         ...
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a net is built for: latents of `channels`, of which one stands for `factor` x `factor` pixels; captions of tokens
-    and of a pooled output that are so wide; times of the schedule `schedule`."""
+    """The inputs that a net is built for. Latents have `channels`, and one element of a latent stands for `factor` x `factor`
+    pixels. Captions have tokens of `token_width` and a pooled output of `pooled_width`. The times belong to the noise schedule
+    `schedule`."""
 
     channels: int
     factor: int
@@ -53,25 +56,25 @@ class Inputs:
 
 @dataclass(frozen=True, kw_only=True)
 class NetSpec(Choice):
-    """A denoising network, by its keys."""
+    """The keys of a denoising net."""
 
-    takes_lora: ClassVar[bool] = False  # whether training.lora finds attention to adapt in it
+    takes_lora: ClassVar[bool] = False  # whether training.lora can add adapters to it
 
     @staticmethod
     def module() -> type[nn.Module]:
-        """The class of the network, a Net."""
+        """The class of the net, which is a Net."""
         raise NotImplementedError
 
     def arguments(self, given: Inputs) -> dict[str, Any]:
-        """What its class is called with: plain values, which the passport of its weights holds."""
+        """The arguments of its class: plain values, which the passport of its weights holds."""
         raise NotImplementedError
 
     def legal_for(self, side: int) -> str | None:
-        """Why it does not take latents of side x side; None if it does."""
+        """The reason why it does not accept latents of side x side; None if it accepts them."""
         return None
 
     def kept(self, side: int) -> int:
-        """How many numbers its first layer keeps for the backward pass, of one latent of side x side; 0 if not known."""
+        """How many numbers its first layer keeps for the backward pass, for one latent of side x side; 0 if not known."""
         return 0
 
     def conflicts(self, data: Any, autoencoder: Any) -> Iterator[str]:

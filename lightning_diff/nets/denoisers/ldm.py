@@ -1,4 +1,4 @@
-"""The UNet of latent diffusion models, in the shapes of Stable Diffusion 1.x, 2.x and XL."""
+"""The keys of latent diffusion's UNet, in the shapes of Stable Diffusion 1.x, 2.x and XL."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @choice("net", "ldm")
 class LatentDiffusionNet(UNetSpec):
-    """Stable Diffusion's UNet (Rombach et al. 2022; nets/ldm_unet.py): `depth` transformer layers after each block of a
-    resolution, `heads` of each (0: as many as `head_width` makes), `pooled` (the pooled caption and the size are added to
-    the time, as in XL), `masked` (padding is not attended to), `groups` of its norms."""
+    """Stable Diffusion's UNet (Rombach et al. 2022; nets/ldm_unet.py). `depth` is, for each resolution, the number of
+    transformer layers after each block; `heads` is the number of heads of each layer (0: `head_width` determines it). `pooled`
+    adds the pooled caption and the size to the time embedding, as in XL. `masked` excludes the padding from attention.
+    `groups` is the number of groups of its norms."""
 
     depth: list[int] = listed(0, 1, low=0, high=64)
     heads: int = at_least(0, 0)

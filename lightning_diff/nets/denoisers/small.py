@@ -1,4 +1,4 @@
-"""This project's own UNet, small enough for a laptop."""
+"""The keys of this project's own UNet, which is small enough for a laptop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @choice("net", "small")
 class SmallNet(UNetSpec):
-    """This project's own UNet (nets/unet.py); `attention` says which resolutions attend to themselves and to the caption."""
+    """This project's own UNet (nets/unet.py). `attention` says which resolutions have attention to themselves and to the
+    caption."""
 
     attention: list[bool] = listed(False, True)
 

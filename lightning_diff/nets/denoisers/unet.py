@@ -1,4 +1,4 @@
-"""The keys that UNets share: their resolutions, and which widths they can have."""
+"""The keys that all UNets have: the channels, the blocks and the attention of each resolution."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from .base import Inputs, NetSpec
 
 @dataclass(frozen=True, kw_only=True)
 class UNetSpec(NetSpec):
-    """A UNet: `widths` are the channels of each resolution, `blocks` the residual blocks of each on the way down (one more on
-    the way up). Heads of attention are `head_width` channels wide."""
+    """A UNet. `widths` are the channels of each resolution. `blocks` is the number of residual blocks of each resolution on the
+    way down (one more on the way up). An attention head has `head_width` channels."""
 
     widths: list[int] = listed(64, 128, low=1, high=16384)
     blocks: int = between(1, 1, 64)
     head_width: int = at_least(32, 8)
 
-    per_level: ClassVar[str]  # the key that has one value for each resolution: true, or above 0, where it attends
+    per_level: ClassVar[str]  # the key with one value per resolution: true, or above 0, means attention
 
     @property
     def step(self) -> int:
-        """What widths are multiples of."""
+        """Every width must be a multiple of this."""
         raise NotImplementedError
 
     @property
     def attending(self) -> list[int]:
-        """The widths of the resolutions that attend."""
+        """The widths of the resolutions that have attention."""
         return [w for w, on in zip(self.widths, getattr(self, self.per_level), strict=False) if on]
 
     def arguments(self, given: Inputs) -> dict[str, Any]:
@@ -62,6 +62,6 @@ class UNetSpec(NetSpec):
         yield from super().conflicts(data, autoencoder)
 
     def head_conflicts(self) -> Iterator[str]:
-        """Messages for heads that do not divide the widths that attend."""
+        """Messages for heads that do not divide the widths of the resolutions with attention."""
         if any(w % self.head_width for w in self.attending):
             yield f"net.head_width={self.head_width}: must divide the widths that attend, {self.attending}"

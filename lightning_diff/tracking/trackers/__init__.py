@@ -1,1 +1,1 @@
-"""Trackers: where a run is mirrored, a file each."""
+"""Trackers: each file mirrors runs in one tracker."""

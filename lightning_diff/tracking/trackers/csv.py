@@ -1,4 +1,4 @@
-"""metrics.csv: the training curve for a spreadsheet."""
+"""The tracker that writes metrics.csv, the training curve for a spreadsheet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNMEASURED = ("event", "time", "step")
 
 @choice("tracker", "csv")
 class Csv(Tracker):
-    """RUN/metrics.csv: the training curve, a row a step, written when the run ends."""
+    """RUN/metrics.csv: the training curve with one row per step, written when the run ends."""
 
     title: ClassVar[str] = "metrics.csv"
 
@@ -26,8 +26,8 @@ class Csv(Tracker):
 
 
 class MetricsCsv:
-    """A row a step, with the columns of all. It is written whole, from the record, when a run ends: so it holds what a
-    killed run had recorded as well, and each step once."""
+    """Writes one row per step, with all columns. The whole file is written from the record when the run ends. So it also has the
+    steps that a killed run recorded, and each step only once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""MLflow: one run for a run folder, in RUN/mlflow/mlflow.db or on a server."""
+"""The MLflow tracker: one MLflow run per run folder, in RUN/mlflow/mlflow.db or on a server."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..base import Sweep, TrackedRun, Tracker, tables
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-MOST_PARAMS = 100  # of one call
-LONGEST = 500  # characters of a param
+MOST_PARAMS = 100  # in one call
+LONGEST = 500  # characters in a param
 SQLITE = "sqlite:///"
 STORES = r"(https?|sqlite|postgresql|mysql|mssql)(\+\w+)?://.+"
-# Said before mlflow is loaded, and only where the user has not: a server that is gone costs seconds, once, not the
-# quarter of an hour of mlflow's own retries, and nobody is told of the run but that server.
+# Set before mlflow is imported, if the user has not set them. So a server that is gone costs some seconds once, not a quarter
+# of an hour as with mlflow's default retries, and no telemetry is sent.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -31,8 +31,8 @@ ENVIRONMENT = {
 
 @choice("tracker", "mlflow")
 class MLflow(Tracker):
-    """MLflow (https://mlflow.org): `uri` is its server, or sqlite:///FILE for several runs; without one the run's own
-    RUN/mlflow/mlflow.db is."""
+    """MLflow (https://mlflow.org). `uri` is its server, or sqlite:///FILE for several runs. Without it, each run has its own
+    RUN/mlflow/mlflow.db."""
 
     uri: str | None = None
 
@@ -57,7 +57,7 @@ class MLflow(Tracker):
 
 
 class MLflowRun:
-    """Its id is kept in RUN/mlflow_id, so a restart goes on with the same run, and does not write a step twice."""
+    """A run in MLflow. Its id is stored in RUN/mlflow_id, so a restart continues the same run and does not write a step twice."""
 
     def __init__(self, run: TrackedRun, uri: str) -> None:
         self.folder = run.folder
@@ -78,7 +78,7 @@ class MLflowRun:
         try:
             return str(self.client.get_run(path.read_text().strip()).info.run_id)
         except MlflowException as e:
-            if e.error_code != "RESOURCE_DOES_NOT_EXIST":  # another server than before, or another file
+            if e.error_code != "RESOURCE_DOES_NOT_EXIST":  # raise if the server fails
                 raise
             return None
 
@@ -96,15 +96,15 @@ class MLflowRun:
         return str(begun.info.run_id)
 
     def train(self, step: int, values: Mapping[str, float]) -> None:
-        """A step that is there already was mirrored before a kill."""
+        """Log a step's values. Steps that MLflow already has, from before a kill, are skipped."""
         new = {f"train/{k}": v for k, v in values.items()}
         self._log([(k, step, v) for k, v in new.items() if step not in {s for s, _ in self._history(k)}])
 
     def sweep(self, sweep: Sweep) -> None:
-        """Its curves, whose steps are 100 w, its best row, its tables, figures and report."""
+        """Log the sweep's curves (their steps are 100 w), its best row, tables, figures and report."""
         from mlflow.entities import RunTag
 
-        points = [  # MLflow's names know no +
+        points = [  # "+" is not allowed in MLflow's names
             (f"sweep/{line}/{name}".replace("+", "."), round(100 * row["scale"]), float(row[name]))
             for line, rows in sweep.lines().items()
             for row in rows
@@ -123,7 +123,7 @@ class MLflowRun:
         self.client.set_terminated(self.id)
 
     def _history(self, key: str) -> set[tuple[int, float]]:
-        """The points of a metric, asked for once."""
+        """The points of a metric that MLflow already has. They are requested once."""
         if key not in self.known:
             self.known[key] = {(m.step, m.value) for m in self.client.get_metric_history(self.id, key)}
         return self.known[key]

@@ -1,4 +1,4 @@
-"""TensorBoard: RUN/tensorboard, for `tensorboard --logdir outputs`."""
+"""The TensorBoard tracker: it writes RUN/tensorboard, for `tensorboard --logdir outputs`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @choice("tracker", "tensorboard")
 class TensorBoard(Tracker):
-    """RUN/tensorboard: the training, a line for each guider and sampler of the sweep, and its grids."""
+    """RUN/tensorboard: the training curves, a line for each guider and sampler of the sweep, and the grids of pictures."""
 
     title: ClassVar[str] = "TensorBoard"
     install: ClassVar[str] = "-e '.[tensorboard]'"
@@ -30,19 +30,19 @@ class TensorBoard(Tracker):
 
 
 class EventFiles:
-    """The training in the folder itself; below it a run for each line of the sweep, so that guiders are lines of one
-    chart, and one for the pictures. TensorBoard counts in whole steps: those of a sweep are 100 w."""
+    """The event files of a run. The training is in the folder itself. Each line of the sweep is a run in a subfolder, so that
+    guiders are lines in one chart; the pictures are one more run. TensorBoard needs integer steps: a sweep's steps are 100 w."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.writer: SummaryWriter | None = None
 
     def train(self, step: int, values: Mapping[str, float]) -> None:
-        if self.writer is None:  # what a killed run wrote from this step on is written again: hide it
+        if self.writer is None:  # hide later steps that a killed run wrote: they come again
             self.writer = _writer(self.folder, purge_step=step)
         for name, value in values.items():
             self.writer.add_scalar(f"train/{name}", value, step)
-        self.writer.flush()  # a kill must not take what lies before the last checkpoint: that is not written again
+        self.writer.flush()  # steps before the last checkpoint are not written again after a kill
 
     def sweep(self, sweep: Sweep) -> None:
         import numpy as np
@@ -59,7 +59,7 @@ class EventFiles:
                 writer.add_image(f"pictures/{path.stem}", pixels, 0, dataformats="HWC")
 
     def _anew(self, name: Path) -> SummaryWriter:
-        """Of a run that is written whole each time, without what an earlier sweep wrote."""
+        """A writer for a subfolder. What an earlier sweep wrote there is removed first."""
         shutil.rmtree(self.folder / name, ignore_errors=True)
         return _writer(self.folder / name)
 

@@ -1,4 +1,4 @@
-"""W&B: one run for a run folder."""
+"""The Weights & Biases tracker: one W&B run per run folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ...config.registry import choice
 from ..base import Sweep, TrackedRun, Tracker, line_of, tables
 from ..sending import Sender
 
-PICTURES = 4  # of each row
-SUMMARIES = {"train/quick_fid": "min", "train/quick_clip_score": "max"}  # else the last value
+PICTURES = 4  # in each row
+SUMMARIES = {"train/quick_fid": "min", "train/quick_clip_score": "max"}  # other values: the last one
 
 
 @choice("tracker", "wandb")
 class WandB(Tracker):
-    """Weights & Biases (https://wandb.ai): files in RUN/wandb, which `mode` online sends to its server as they grow.
-    tracking.wandb=offline and online are short for it."""
+    """Weights & Biases (https://wandb.ai). It writes files in RUN/wandb; with `mode` online they are sent to its server while
+    they grow. tracking.wandb=offline and tracking.wandb=online are short forms."""
 
     mode: str = one_of("offline", "offline", "online")
 
@@ -54,7 +54,7 @@ class WandB(Tracker):
 
 
 def run_id(folder: Path) -> str:
-    """One W&B run per run folder, kept over restarts."""
+    """The id of the run folder's W&B run, which stays the same after restarts."""
     path = folder / "wandb_id"
     if not path.is_file():
         path.write_text(uuid.uuid4().hex[:12])
@@ -62,10 +62,11 @@ def run_id(folder: Path) -> str:
 
 
 class WandBRun:
-    """Always written to files first, and sent from there if it is to be online: a server that is slow, or is not there, is
-    never waited for.
+    """A run in W&B. It is always written to files first; online, it is sent from there. So the run never waits for a server that
+    is slow or absent.
 
-    An evaluation adds to its training's run, whose type and tags stay: only a run that it begins is called evaluate."""
+    An evaluation continues its training's W&B run, which keeps its job type and tags. Only a W&B run that an evaluation starts
+    has the job type evaluate."""
 
     def __init__(self, run: TrackedRun, online: bool) -> None:
         import wandb
@@ -86,7 +87,7 @@ class WandBRun:
             "resume": "allow",
             "settings": settings,
         }
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its end would wait for the server
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else wandb waits for the server when it ends
         self.run = wandb.init(**arguments, mode="offline")
         self.sender = Sender(folder, Path(self.run.dir).parent) if online else None
         self.run.define_metric("step")
@@ -98,7 +99,7 @@ class WandBRun:
         self.run.log({"step": step, **{f"train/{k}": v for k, v in values.items()}})
 
     def sweep(self, sweep: Sweep) -> None:
-        """The table, the curves over w, the pictures, the report, the weights, and the best row as the summary."""
+        """Log the table, the curves over w, the pictures, the report, the weights, and the best row as the summary."""
         import wandb
 
         pictures = {f"pictures/{path.stem}": wandb.Image(str(path)) for path in sweep.figures}
@@ -115,7 +116,7 @@ class WandBRun:
             self.sender.finish()
 
     def _refer(self, name: str, kind: str, paths: list[Path], metadata: dict[str, Any]) -> None:
-        """An artifact that says where the files lie: the run folder has them."""
+        """Log an artifact that refers to files in the run folder. The files are not copied."""
         import wandb
 
         artifact = wandb.Artifact(f"{name}-{run_id(self.folder)}", kind, metadata=metadata)
@@ -125,7 +126,7 @@ class WandBRun:
 
 
 def _table(sweep: Sweep) -> Any:
-    """A row a case, found by its checkpoint, guider, average, scale and seed, with all numbers and its first pictures."""
+    """A table with one row per case: its checkpoint, guider, EMA length, scale and seed, all numbers, and the first pictures."""
     import numpy as np
     import wandb
 
@@ -144,7 +145,7 @@ def _table(sweep: Sweep) -> Any:
 
 
 def _curves(sweep: Sweep) -> dict[str, Any]:
-    """W&B's own plots, a line for each guider. Their table is of numbers alone: every plot carries a copy of it."""
+    """W&B's own plots, with a line for each guider. Their table has only numbers, because every plot contains a copy of it."""
     import wandb
 
     rows = [[line_of(row), row["scale"], *(row[c] for c in sweep.measured)] for row in sweep.rows]

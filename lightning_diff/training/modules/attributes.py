@@ -8,10 +8,12 @@ from ...config.schema import Training
 from ...data.dataset import PictureBatch
 from ...data.decode import to_unit
 from ...nets.attributes import AttributeClassifier, attribute_loss
-from .base import Trained
+from .base import BaseModule
 
 
-class AttributesModule(Trained):
+class AttributesModule(BaseModule):
+    """Trains the attribute classifier with `attribute_loss`."""
+
     net: AttributeClassifier
 
     def __init__(self, net: AttributeClassifier, training: Training, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Training of the first stage."""
+"""Training of the autoencoder (the first stage)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ...diffusion import noise
 from ...nets.autoencoder import LatentSpace, kl_divergence, reconstruction_loss
 from ...nets.autoencoders.base import AutoencoderSpec
 from ..adversary import Adversary
-from .base import Trained
+from .base import BaseModule
 
 
-class AutoencoderModule(Trained):
-    """Reconstruction and a little KL, and as the field does it (Rombach et al. 2022, appendix G) a perceptual distance
-    and, from some step on, a discriminator that must not tell rebuilt pictures from real ones."""
+class AutoencoderModule(BaseModule):
+    """Trains an autoencoder. The loss is the reconstruction error plus a small KL term. As in Rombach et al. 2022 (appendix
+    G), the config can add a perceptual distance, and an adversarial loss that starts at a given step."""
 
     net: LatentSpace
 
@@ -33,7 +33,9 @@ class AutoencoderModule(Trained):
     ) -> None:
         super().__init__(net, training, seed)
         self.config = config
-        self.frozen = [perceptual] if perceptual is not None else []  # in a list: not part of what is trained or saved
+        self.frozen = (
+            [perceptual] if perceptual is not None else []
+        )  # a list hides it from Lightning: it is not trained or saved
         self.adversary: Adversary | None = None
         if config.adversarial:
             self.adversary = Adversary(config.adversarial, training.learning_rate, config.adversarial_from)
@@ -54,7 +56,7 @@ class AutoencoderModule(Trained):
             said["loss_discriminator"] = self.adversary.update(x, y)
             adversarial, said["adversarial_weight"] = self.adversary.loss(reconstruction, y, self.net.last_layer())
             loss = loss + adversarial
-        error = (y.detach().float() - x).square().mean() / 4  # of values in [0, 1]
+        error = (y.detach().float() - x).square().mean() / 4  # the error of values in [0, 1]
         self.meter(loss=loss, psnr=-10 * error.log10(), **said)
         return loss
 

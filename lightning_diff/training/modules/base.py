@@ -1,4 +1,4 @@
-"""What every training shares: the optimizer, its schedule, the EMA, and meters that never wait for the device."""
+"""The base class of all trainings: the optimizer, its schedule, the EMA, and meters that never wait for the device."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from torch import Tensor, nn
 from ...config.schema import Training
 from ..ema import Ema
 from ..posthoc import PowerEma
-from ..sharding import shard, whole
+from ..sharding import full_tensor, shard
 
 
 def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
+    """The factor of the learning rate: it rises linearly during warm-up, then falls to zero as half a cosine."""
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
 
 
-class Trained(pl.LightningModule):
-    """`net` is trained; `meters` holds the last step's detached scalars; `positions` of a batch address its randomness."""
+class BaseModule(pl.LightningModule):
+    """Trains `net`. `meters` holds the detached scalars of the last step. The `positions` of a batch determine all of its
+    random numbers."""
 
     def __init__(self, net: nn.Module, training: Training, seed: int) -> None:
         super().__init__()
         self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.training_config, self.seed = training, seed
         self.meters: dict[str, Tensor] = {}
-        self.streak = torch.zeros(())  # steps in a row that were skipped
-        self.flops = 0.0  # of a training step of one sample, where it is known
+        self.streak = torch.zeros(())  # how many steps in a row were skipped
+        self.flops = 0.0  # of one training step of one sample; 0 if it is not known
         self.ema = Ema(self.net, training.ema)
         self.posthoc = PowerEma(self.net) if training.ema_every else None
         self.run_net = torch.compile(self.net) if training.compile else self.net
@@ -50,34 +51,35 @@ class Trained(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """A checkpoint of the other strategy says that its optimizer was (not) fused, and its moments lie in memory in
-        another order than the parameters, which the fused kernel takes to be the same."""
-        whole_net = self.training_config.strategy == "ddp"
+        """Adapt the optimizer's state when the checkpoint comes from the other strategy (ddp or fsdp). Such a checkpoint has
+        the wrong `fused` flag. Its moments also have another memory layout than the parameters, but the fused kernel
+        expects the same layout."""
+        unsharded = self.training_config.strategy == "ddp"
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
-                group["fused"] = whole_net
-            for parameter, state in optimizer.state.items() if whole_net else ():
+                group["fused"] = unsharded
+            for parameter, state in optimizer.state.items() if unsharded else ():
                 for name, moment in state.items():
                     if moment.shape == parameter.shape and moment.stride() != parameter.stride():
                         state[name] = torch.empty_like(parameter).copy_(moment)
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        """Lightning refuses to clip under a fused optimizer; bf16 needs no unscaling, so it is done here. A step whose
-        gradient is not finite is skipped by the optimizer's kernel, so that nothing waits for the device to know."""
+        """Clip the gradient here, because Lightning refuses to clip with a fused optimizer (bf16 needs no unscaling). If the
+        gradient is not finite, the optimizer's kernel skips the step, so the CPU does not wait for the device."""
         norm = torch.nn.utils.clip_grad_norm_(
             self.net.parameters(), self.training_config.clip or float("inf"), foreach=True
         )
-        norm = whole(norm.detach())
-        bad = (~torch.isfinite(norm)).float()
+        norm = full_tensor(norm.detach())
+        not_finite = (~torch.isfinite(norm)).float()
         if self.training_config.strategy == "ddp":
-            optimizer.found_inf = bad
-        elif bad:  # the sharded optimizer is not fused
+            optimizer.found_inf = not_finite
+        elif not_finite:  # the sharded optimizer is not fused
             optimizer.zero_grad()
-        self.streak = (self.streak.to(bad.device) + 1) * bad
-        self.meters |= {"gradient_norm": torch.where(bad > 0, torch.nan, norm), "skipped": bad}
+        self.streak = (self.streak.to(not_finite.device) + 1) * not_finite
+        self.meters |= {"gradient_norm": torch.where(not_finite > 0, torch.nan, norm), "skipped": not_finite}
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
-        """The average follows at once, before any callback can save a checkpoint without it."""
+        """Make the step and update the averages at once, so that no callback can save a checkpoint with old averages."""
         super().optimizer_step(*arguments, **options)
         self.ema.update(self.global_step + 1)
         if self.posthoc is not None:
@@ -94,7 +96,7 @@ class Trained(pl.LightningModule):
             self.posthoc.load(checkpoint["posthoc"])
 
     def averaged(self) -> nn.Module:
-        """The net with the averaged weights in it: what is measured and kept."""
+        """The net with the averaged weights. This is the net that is measured and saved."""
         self.net.load_state_dict(self.ema.state(), strict=False)
         return self.net.eval()
 

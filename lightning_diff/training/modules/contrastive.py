@@ -1,4 +1,4 @@
-"""Training of a tower: pictures and their captions are brought together (Radford et al. 2021), by open_clip's loss."""
+"""Contrastive training of a CLIP model on pictures and their captions (Radford et al. 2021), with open_clip's loss."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from ...config.schema import Training
 from ...data.dataset import PictureBatch
 from ...data.decode import to_unit
 from ...nets.text import Tower
-from .base import Trained
+from .base import BaseModule
 
 
-class ContrastiveModule(Trained):
-    """Under several ranks the features of all are gathered, so that the loss is that of the global batch."""
+class ContrastiveModule(BaseModule):
+    """Trains a CLIP model. With several ranks, the features of all ranks are gathered, so the loss is that of the global
+    batch."""
 
     net: Tower
 
@@ -38,8 +39,8 @@ class ContrastiveModule(Trained):
         return loss
 
     def _against_hard_negatives(self, batch: PictureBatch, images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
-        """Between the caption and its hard negative, where there is one. Captions of one batch seldom differ in a single
-        thing, so that without this a tower never learns left from right."""
+        """A loss between each caption and its hard negative; captions without a hard negative are left out. Two captions of a
+        batch seldom differ in a single thing, so without this loss the model never learns left from right."""
         rows = [i for i, caption in enumerate(batch.hard_negatives) if caption]
         if not rows:
             return images.new_zeros(())

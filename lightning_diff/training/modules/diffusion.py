@@ -13,12 +13,12 @@ from ...diffusion.objective import loss_weight, times, training_noise, uniforms
 from ...diffusion.path import Path
 from ...nets.layers import sinusoid, zero_
 from ...nets.unet import Condition
-from .base import Trained
+from .base import BaseModule
 
 
 class Uncertainty(nn.Module):
-    """u(t), one number for each time: the loss becomes loss / exp(u) + u, so that every time counts alike however large
-    its error is (Karras et al. 2024, "EDM2", eq. 21). It begins as 0 and is not part of the net."""
+    """A learned function u(t). The loss becomes loss / exp(u) + u, so every time has the same weight, whatever the size
+    of its error (Karras et al. 2024, "EDM2", eq. 21). u starts as 0 and is not part of the net."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -30,11 +30,12 @@ class Uncertainty(nn.Module):
         return self.linear(sinusoid(10 * t, self.width))[:, 0]
 
 
-class DiffusionModule(Trained):
-    """The noise, the time, the posterior's sample and the caption's dropout of a sample are functions of its position.
+class DiffusionModule(BaseModule):
+    """Trains the denoising net. For each sample, the noise, the time, the posterior's sample and the caption dropout are
+    functions of the sample's position.
 
-    `null` is the condition of no caption: what takes the place of a dropped one, and of the unconditional branch when
-    sampling; unless the net has learned one.
+    `null` is the condition that means "no caption". It replaces a dropped caption, and sampling uses it for the
+    unconditional branch. A net that has learned its own null condition uses that one instead.
     """
 
     net: Any  # a Net
@@ -46,7 +47,7 @@ class DiffusionModule(Trained):
         self.uncertainty = Uncertainty() if objective.uncertainty else None
 
     def no_caption(self) -> Condition:
-        """[1, ...]: learned, if the net has one."""
+        """The null condition, with one row: the learned one if the net has it, else `null`."""
         learned = getattr(self.net, "null", None)
         return learned() if learned is not None else self.null.to(self.device)
 
