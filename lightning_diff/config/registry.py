@@ -111,7 +111,7 @@ def _load(group: str) -> None:
 def choices(group: str) -> dict[str, type[Choice]]:
     """All choices of a group by their names, this project's own and those of loaded plugins."""
     _load(group)
-    return _known[group]
+    return dict(sorted(_known[group].items()))
 
 
 def named(group: str, name: Any, where: str = "") -> type[Choice]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,7 +101,7 @@ def _block(size: int, rows: int | None) -> int:
 def _pictures(model: TextToImage, setup: EvaluationSetup, cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
     """Pictures, uint8 [cases, B, 3, H, W], of the B prompts with these numbers."""
     captions, scales = [setup.captions[i] for i in prompts], [case.scale for case in cases]
-    return replace(model, apart=setup.rows is not None).generate(captions, setup.seeds(prompts), *scales)
+    return model.generate(captions, setup.seeds(prompts), *scales, apart=setup.rows is not None)
 
 
 class _Drawing:

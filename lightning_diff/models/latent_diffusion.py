@@ -30,8 +30,7 @@ def precision_of(s: Sampler, device: str) -> str:
 @dataclass
 class TextToImage:
     """A latent diffusion model. All components are on one device, in evaluation mode. `null` is the condition that means "no
-    caption", with one row. `worse` is autoguidance's worse net. With `apart`, each scale and each branch is a separate call of
-    the net, so that the bits of a picture do not depend on the other scales."""
+    caption", with one row. `worse` is autoguidance's worse net."""
 
     net: Net
     path: Path
@@ -42,7 +41,6 @@ class TextToImage:
     guider: Guider
     image_size: int
     worse: Net | None = None
-    apart: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -72,25 +70,26 @@ class TextToImage:
         with self._bf16():
             return to_pixels(self.autoencoder.decode(z).float()).cpu()
 
-    def denoiser(self, prompts: Sequence[str], *scales: float) -> Denoiser:
-        """The guided denoiser of one generation. With several scales, x_t is as in Guider.guided."""
+    def denoiser(self, prompts: Sequence[str], *scales: float, apart: bool = False) -> Denoiser:
+        """The guided denoiser of one generation. With several scales, x_t is as in Guider.guided. With `apart`, each scale and
+        each branch is a separate call of the net, so that the bits of a picture do not depend on the other scales."""
         condition = self.tower.condition(prompts)
         branches: Branches
         if self.worse is not None:
             worse = self.worse
-            branches = WorseNetwork(self._network, lambda *a: self._run(worse, *a), self.path, condition, self.apart)
+            branches = WorseNetwork(self._network, lambda *a: self._run(worse, *a), self.path, condition, apart)
         else:
             null = self.null.expand(len(prompts))
-            branches = WithoutCaption(self._network, self.path, condition, null, self._prepare, self.apart)
+            branches = WithoutCaption(self._network, self.path, condition, null, self._prepare, apart)
         return self.guider.guided(branches, self.path, *scales)
 
     @torch.no_grad()
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int], *scales: float) -> Tensor:
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int], *scales: float, apart: bool = False) -> Tensor:
         """Pictures, uint8 [scales, B, 3, H, W] on the CPU. Picture i of a scale depends on prompt i, seed i and the scale, not on
         the other pictures. Work that is the same for several scales is done once."""
         rows, s = torch.tensor(list(seeds), device=self.device), self.sampler
         x, many = start(self.path, rows, self.latent_shape()), len(scales)
-        denoiser = self.denoiser(prompts, *scales)
+        denoiser = self.denoiser(prompts, *scales, apart=apart)
         z = s.sample(denoiser, self.path, x.repeat(many, 1, 1, 1), rows.repeat(many))
         return torch.stack([self._pictures(part) for part in z.chunk(many)])
 

@@ -87,11 +87,13 @@ def rank(number: int, place: Path) -> dict[str, dict[str, float]]:
     """All metrics on one of two ranks; those that wait for no other rank are computed by the first alone."""
     meet = f"file://{place}/meet"
     torch.distributed.init_process_group("gloo", meet, timedelta(minutes=5), rank=number, world_size=2)
-    found = {c.kind: c.row(fed(c, half(number))) for c in CHOICES}
-    if number == 0:
-        for c in CHOICES:
-            c.row(fed(c, lambda n: slice(n), sync=False))
-    torch.distributed.destroy_process_group()
+    try:
+        found = {c.kind: c.row(fed(c, half(number))) for c in CHOICES}
+        if number == 0:
+            for c in CHOICES:
+                c.row(fed(c, lambda n: slice(n), sync=False))
+    finally:
+        torch.distributed.destroy_process_group()
     (place / f"{number}.json").write_text(json.dumps(found))
     return found
 

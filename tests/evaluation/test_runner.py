@@ -23,7 +23,7 @@ from lightning_diff.diffusion.samplers.runge_kutta import Euler
 from lightning_diff.evaluation.results import SEEN, study_rows
 from lightning_diff.evaluation.runner import run_sweep
 from lightning_diff.evaluation.setup import Combination, EvaluationSetup, Passport, picture_key
-from lightning_diff.evaluation.sweep import Judges
+from lightning_diff.evaluation.sweep import ROWS, Judges
 from lightning_diff.tracking.record import Record
 from tests.evaluation.test_sweep import CAPTIONS, N, judges
 
@@ -35,7 +35,7 @@ class Model:
 
     asked: ClassVar[list[tuple[int, ...]]] = []
 
-    def generate(self, captions: Sequence[str], seeds: Sequence[int], *scales: float) -> Tensor:
+    def generate(self, captions: Sequence[str], seeds: Sequence[int], *scales: float, apart: bool) -> Tensor:
         self.asked.append((len(captions), *map(int, scales)))
         draws = [[torch.Generator().manual_seed(int(100 * w) + s) for s in seeds] for w in scales]
         rows = [[torch.randint(0, 256, (3, 16, 16), generator=g, dtype=torch.uint8) for g in row] for row in draws]
@@ -74,7 +74,7 @@ def in_words_of_version_1(passport: Passport) -> Passport:
 def test_rows_in_old_words_stay_and_are_not_drawn_again(combination: Combination, tmp_path: Path) -> None:
     record = Record(tmp_path)
     first = run_sweep([combination], tmp_path, record)
-    assert first is not None and Model.asked == [(8, 1, 3)] and [r["scale"] for r in first.rows] == [1.0, 3.0]
+    assert first is not None and Model.asked == [(ROWS, 1, 3)] and [r["scale"] for r in first.rows] == [1.0, 3.0]
     rows = record.read("sweep")
     lines = [json.loads(line) for line in record.path.read_text().splitlines()]
     for row, line in zip(rows, lines, strict=False):
@@ -90,7 +90,7 @@ def test_rows_in_old_words_stay_and_are_not_drawn_again(combination: Combination
     more = replace(combination, guider=CFG(scales=[1.0, 2.0]))
     wider = run_sweep([more], tmp_path, record)
     assert wider is not None and [r["scale"] for r in wider.rows] == [1.0, 2.0]
-    assert Model.asked == [(8, 1, 3), (8, 2)]
+    assert Model.asked == [(ROWS, 1, 3), (ROWS, 2)]
     assert [r["scale"] for r in study_rows(tmp_path)[0]] == [1.0, 2.0, 3.0]
 
 
@@ -102,7 +102,7 @@ def test_other_metrics_are_computed_of_the_same_pictures(combination: Combinatio
         combination, setup=replace(combination.setup, judges=replace(combination.setup.judges, metrics=few))
     )
     found = run_sweep([other], tmp_path, record)
-    assert found is not None and Model.asked == [(8, 1, 3)] and len(record.read("sweep")) == 4
+    assert found is not None and Model.asked == [(ROWS, 1, 3)] and len(record.read("sweep")) == 4
     assert "kid" not in found.rows[0] and found.rows[0]["fid"] == record.read("sweep")[0]["fid"]
 
 

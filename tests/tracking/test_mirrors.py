@@ -197,7 +197,7 @@ def test_no_mirrors_write_nothing(
         (["tracking.also=[{kind:csv,uri:x}]"], r"tracking.also\[0\].uri: no key of tracker=csv; tracker=mlflow has it"),
         (["tracking.also=[{kind:mlflow,uri:nonsense}]"], "tracking.also: mlflow with uri=nonsense: name a server"),
         (["tracking.also=[{kind:mlflow,uri:nope://x}]"], "tracking.also: mlflow with uri=nope://x: name a server"),
-        (["tracking.also=[{uri:http://x}]"], r"tracking.also\[0\]: say which one, kind=NAME"),
+        (["tracking.also=[{uri:http://x}]"], r"tracking.also\[0\].kind: say which choice of tracker"),
         (["tracking=disabled", "tracking.also=[{kind:wandb,mode:on}]"], r"tracking.also\[0\].mode=on: must be one of"),
         (
             ["tracking=disabled", "tracking.also=[wandb]", "tracking.project=a/b"],
