@@ -204,11 +204,11 @@ def test_threads_and_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for each, level, remedy in ((2, OK, ""), (8, WARNING, "OMP_NUM_THREADS=2"), (1, WARNING, "OMP_NUM_THREADS=2")):
         monkeypatch.setattr(torch, "get_num_threads", lambda each=each: each)
         found(doctor_machine.threads, p, level, f"{each} threads", remedy)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     found(doctor_machine.bf16, p, WARNING, "emulated", "32-true")
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    found(doctor_machine.bf16, p, OK, "bf16")
+    for able in ("avx512_bf16", "amx_tile"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {able: True})
+        found(doctor_machine.bf16, p, OK, "bf16")
 
 
 def test_file_systems_without_locks_and_clocks_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
