@@ -208,8 +208,9 @@ def test_threads_and_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         found(doctor_machine.threads, p, level, f"{each} threads", remedy)
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     found(doctor_machine.bf16, p, WARNING, "emulated", "32-true")
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_tile": True})
-    found(doctor_machine.bf16, p, OK, "bf16")
+    for able in ("avx512_bf16", "amx_tile"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {able: True})
+        found(doctor_machine.bf16, p, OK, "bf16")
 
 
 def test_file_systems_without_locks_and_clocks_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
