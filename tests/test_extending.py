@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -61,6 +62,24 @@ def test_all_of_them_together(tmp_path: Path) -> None:
         *[w for w in words if not w.startswith("plugins=")], *short, f"outputs={tmp_path}", "name=mine"
     )
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+
+
+def test_an_installed_package_offers_a_plugin(tmp_path: Path) -> None:
+    """By an entry point of its own name; it is loaded when it is named, and not before."""
+    (tmp_path / "offered.py").write_text(EXAMPLES["guidance"])
+    info = tmp_path / "offered-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: offered\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[lightning_diff.plugins]\nclips = offered\n")
+    words = ["experiment=base", "guidance=clipped", "guidance.bound=11", f"outputs={tmp_path}"]
+    env = {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    for plugins, says in (
+        (["plugins=[clips]"], "guidance.bound=11.0: must be at most 10"),
+        (["plugins=[clip]"], "plugins=[clip]: neither a FILE.py nor an installed plugin; did you mean 'clips'?"),
+        ([], "guidance=clipped: no such choice"),
+    ):
+        done = train_apart(*plugins, *words, env=env)
+        assert done.returncode == 2 and done.stderr.startswith(f"error: {says}"), done.stderr
 
 
 def test_a_plugin_in_a_stored_config_is_refused_with_the_words_to_type(tmp_path: Path) -> None:
