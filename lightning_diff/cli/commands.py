@@ -17,6 +17,7 @@ from ..config.paths import CONF
 from ..config.plugins import load_plugins
 from ..pipeline.naming import group_name, run_name
 from .errors import exit_on_error
+from .help import help_text
 from .prompts import finished, prompts_of, shipped_run
 
 Words = dict[str, str]
@@ -32,6 +33,8 @@ def train_command() -> None:
     from .hydra_targets import guard_hydra
 
     exit_on_error(lambda: load_plugins(sys.argv[1:]))
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        return print(help_text())
     register_schema()
     guard_hydra()
 
