@@ -56,4 +56,5 @@ OLDEST := .venv-oldest
 oldest: setup
 	$(PYTHON) -m venv $(OLDEST)
 	$(uv) pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --editable '.[test]'
-	PYTHONPATH=. $(OLDEST)/bin/python -m pytest tests/diffusion tests/nets tests/data tests/test_config.py tests/test_private_doors.py $(ARGS)
+	PYTHONPATH=. $(OLDEST)/bin/python -m pytest tests/diffusion tests/nets tests/data tests/tracking tests/test_config.py tests/test_private_doors.py \
+		tests/pipeline/test_experiments.py::test_every_experiment_runs $(ARGS)
