@@ -91,7 +91,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
 @pytest.mark.parametrize(
     "words, error",
     [
-        (["objective=flow,bla"], "error: objective=bla: no such file in conf/objective"),
+        (["objective=flow,bla"], "error: objective=bla: no such choice"),
         (["training.steps=1,0"], "error: training.steps=0: must be at least 1"),
         (["seed=0,1", "name=x"], "leave name= out, then each run is named after its overrides"),
         (["seed=0,1", "hydra.launcher.partition=hihg"], "error: sbatch: error: invalid partition specified: hihg"),
