@@ -1,83 +1,149 @@
-"""Reading a user's folder: PICTURE.png (jpg, jpeg, webp) beside PICTURE.txt, whose first line with text is the caption."""
+"""A user's folder: its pictures and their captions are found, decoded in parallel, and written into shards."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
-import logging
-from collections.abc import Iterator
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ..config.errors import ConfigError
-from .decode import BadPicture, fit_square, open_picture
-from .sample import Sample
+from ..files import shared, whole_file, write_text
+from .captions import KEYS, NoCaption, captions_of, decoded
+from .decode import REASONS, BadPicture, decode, fit_square
+from .names import characters, clean, group
+from .sample import MARK, MARKED, LeftOut, left_out
+from .shards import write_shard
+from .survey import CUT, NOT_UTF8
+from .tars import shortened
+from .walk import walk
 
-log = logging.getLogger(__name__)
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-
-
-def folder_pictures(source: Path) -> list[Path]:
-    """The pictures in the folder that have a caption, sorted by name. Raises ConfigError if there are none."""
-    if not source.is_dir():
-        raise ConfigError(f"data.source={source}: no such folder")
-    pictures = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    captioned = [p for p in pictures if p.with_suffix(".txt").is_file()]
-    if not captioned:
-        raise ConfigError(
-            f"data.source={source}: {len(pictures)} pictures, none with a caption; put PICTURE.txt beside PICTURE.png"
-        )
-    if len(captioned) < len(pictures):
-        log.warning(
-            "%d of %d pictures in %s have no caption and are left out",
-            len(pictures) - len(captioned),
-            len(pictures),
-            source,
-        )
-    return captioned
+TABLES = ("metadata.csv", "metadata.jsonl")
+PICTURE_KEYS = ("file_name", "filename", "file", "image", "path")
 
 
-def folder_fingerprint(source: Path) -> str:
-    """A hash of the pictures' names and sizes and of their captions."""
+@dataclass(frozen=True)
+class Found:
+    """A captioned picture in a folder: its path, its key, its path in the folder, its captions, and remarks (bits)."""
+
+    path: Path
+    key: str
+    place: str
+    captions: tuple[str, ...]
+    remarks: int = 0
+
+
+@dataclass
+class Listing:
+    """What a folder holds: captioned pictures, sorted by name, and what is left out."""
+
+    found: list[Found] = field(default_factory=list)
+    left: list[LeftOut] = field(default_factory=list)
+
+
+def list_folder(root: Path, lines: bool = False) -> Listing:
+    """Find the pictures of a folder and their captions: KEY.txt, KEY.caption, KEY.jpg.txt, KEY.json beside KEY.jpg, or a row of
+    metadata.csv or metadata.jsonl in its folder or above it."""
+    files, left = walk(root)
+    tables = {name: path for name, path in files if name.rpartition("/")[2] in TABLES}
+    files = [(name, path) for name, path in files if name not in tables]
+    described: dict[str, Any] = {}
+    for name, path in tables.items():
+        above = name.rpartition("/")[0]
+        described |= {clean(f"{above}/{file}"): said for file, said in _rows(path)}
+    grouped = group([clean(name) for name, _ in files], described, twins=True)
+    listing = Listing(left=left + [left_out(str(root), characters(files[i][0]), reason) for i, reason in grouped.left])
+    for key, picture, text, record in grouped.samples:
+        name, path = files[picture]
+        parts = [files[i][1].read_bytes() if i >= 0 else None for i in (text, record)]
+        if text < 0 and record < 0:
+            parts[1] = json.dumps({"caption": described[clean(name)]}).encode()
+        try:
+            captions, valid = captions_of(parts[0], parts[1], lines)
+        except NoCaption as e:
+            listing.left.append(left_out(str(root), characters(name), str(e)))
+            continue
+        listing.found.append(Found(path, key, clean(name), tuple(captions), 0 if valid else NOT_UTF8))
+    listing.left = shortened(listing.left)
+    return listing
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """(file name, caption) of each row of a table."""
+    text, _ = decoded(path.read_bytes())
+    rows: Iterator[Any] = csv.DictReader(io.StringIO(text)) if path.suffix == ".csv" else map(_record, text.split("\n"))
+    for row in rows:
+        if isinstance(row, Mapping):
+            file = next((row[k] for k in PICTURE_KEYS if row.get(k)), None)
+            said = next((row[k] for k in KEYS if row.get(k) is not None), None)
+            if isinstance(file, str) and said is not None:
+                yield file, said
+
+
+def _record(line: str) -> Any:
+    try:
+        return json.loads(line) if line.strip() else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def contents_digest(found: Sequence[Found], hashes: Sequence[str]) -> str:
+    """A hash of the set: each picture's place and content, and its captions."""
     h = hashlib.sha256()
-    for p in folder_pictures(source):
-        h.update(f"{p.relative_to(source)}\0{p.stat().st_size}\0".encode())
-        h.update(p.with_suffix(".txt").read_bytes())
+    for one, content in zip(found, hashes, strict=True):
+        h.update(json.dumps([one.place, content, one.captions]).encode())
     return h.hexdigest()[:12]
 
 
-def _is_test(index: int, total: int, test: int) -> bool:
-    """Whether picture `index` is a test picture. The `test` pictures are spread evenly through the folder."""
-    return test > 0 and index * test // total != (index + 1) * test // total
+def write_pictures(
+    found: Sequence[Found], root: Path, folder: Path, size: int, per: int, truncated: bool, told: Callable[[int], None]
+) -> list[LeftOut]:
+    """Write the pictures into shards of `per` samples in `folder`, each cropped to its centre square and resized. Processes
+    share the work by shards, and a killed process loses one shard. Returns what could not be decoded."""
+    starts = list(range(0, len(found), per))
+    notes = [folder / f"pictures-{n:06d}.json" for n in range(len(starts))]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for n in shared(folder / "lock", len(starts), lambda n: notes[n].is_file()):
+            left: list[LeftOut] = []
+            numbered = list(enumerate(found[starts[n] : starts[n] + per], starts[n]))
+            made = pool.map(lambda one: _made(one[0], one[1], root, size, truncated), numbered)
+            with whole_file(folder / f"pictures-{n:06d}.tar") as partial:
+                write_shard(partial, _samples(made, left, lambda done, n=n: told(starts[n] + done)))  # type: ignore[misc]
+            write_text(notes[n], json.dumps([asdict(one) for one in left]))
+    return [LeftOut(**one) for note in notes for one in json.loads(note.read_text())]
 
 
-def split_files(pictures: list[Path], test: int) -> dict[str, list[Path]]:
-    """The pictures of each split. Raises ConfigError if no picture would be left for training."""
-    if test >= len(pictures):
-        raise ConfigError(f"data.test={test}: the folder has {len(pictures)} captioned pictures in all")
-    tests = [_is_test(i, len(pictures), test) for i in range(len(pictures))]
-    return {
-        "train": [p for p, kept in zip(pictures, tests, strict=True) if not kept],
-        "test": [p for p, kept in zip(pictures, tests, strict=True) if kept],
+def _samples(
+    made: Iterable[dict[str, Any] | LeftOut], left: list[LeftOut], told: Callable[[int], None]
+) -> Iterator[dict[str, Any]]:
+    """The samples among these; the others go into the list `left`."""
+    for done, one in enumerate(made, 1):
+        told(done)
+        if isinstance(one, LeftOut):
+            left.append(one)
+        else:
+            yield one
+
+
+def _made(number: int, one: Found, root: Path, size: int, truncated: bool) -> dict[str, Any] | LeftOut:
+    """The members of a sample, or why there is none."""
+    try:
+        seen = decode(one.path.read_bytes(), size, truncated)
+    except BadPicture as e:
+        return left_out(str(root), one.place, e.reason, remedy=REASONS[e.reason])
+    except OSError:
+        return left_out(str(root), one.place, "not readable")
+    png = io.BytesIO()
+    fit_square(seen.picture, size).save(png, "PNG", compress_level=1)
+    record = {
+        **{MARK: MARKED, "key": one.key, "source": one.place, "width": seen.width, "height": seen.height},
+        **{"remarks": one.remarks | CUT * seen.truncated, "captions": one.captions},
     }
-
-
-def read_samples(source: Path, paths: list[Path], image_size: int) -> Iterator[Sample]:
-    """Yield the samples of these pictures in the folder `source`. A picture that cannot be read is named in the log, counted
-    and left out."""
-    skipped = 0
-    for number, path in enumerate(paths):
-        captions = [line.strip() for line in path.with_suffix(".txt").read_text("utf-8-sig", "replace").splitlines()]
-        try:
-            picture = fit_square(open_picture(path.read_bytes()), image_size)
-        except BadPicture as e:
-            log.warning("left out %s: %s", path, e)
-            skipped += 1
-            continue
-        caption = next((c for c in captions if c), "")
-        if not caption:
-            log.warning("left out %s: its caption is empty", path)
-            skipped += 1
-            continue
-        stem = str(path.relative_to(source).with_suffix("")).replace("/", "_").replace(".", "_")
-        yield Sample(f"{number:06d}-{stem}", picture, caption)  # the number keeps a.png, a.jpg, b/c and b_c apart
-    if skipped:
-        log.warning("%d of %d pictures could not be read and were left out", skipped, len(paths))
+    key = f"{number:06d}-{one.key.replace('/', '_').replace('.', '_')}"
+    text = {"txt": one.captions[0]} if len(one.captions) == 1 else {}
+    return {"__key__": key, "png": png.getvalue(), "json": json.dumps(record).encode(), **text}

@@ -61,7 +61,7 @@ def train_component(run: Run) -> None:
     passport = {
         "part": component,
         "net": description,
-        "data": source.identity,
+        "data": source.identity(cache),
         "config": asdict(config),
         "metrics": metrics,
         "torch": torch.__version__,
