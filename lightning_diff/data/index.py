@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..config.errors import ConfigError
-from .captions import captions_of, record_of
+from .incoming.captions import captions_of, record_of
 from .sample import MARK, MARKED, LeftOut, lost, told
 from .survey import Reading, Survey, Told, surveys
 
@@ -69,16 +69,23 @@ class ShardReader:
     def read(self, i: int, turn: int = 0) -> tuple[bytes, str, dict[str, Any]]:
         """(picture bytes, caption, record) of sample i. If it has several captions, `turn` says which. What the record says
         counts only if this project wrote the shard."""
-        shard, *spans = (int(v) for v in self.index.spans[i])
-        handle = self._open(shard)
-        picture, text, record = (
-            os.pread(handle, size, offset) if offset else None
-            for offset, size in zip(spans[::2], spans[1::2], strict=True)
-        )
+        picture, text, record = self._members(i, 0)
         captions, _ = captions_of(text, record, self.index.how.lines)
         fields = record_of(record)
         ours = self.index.how.ours or fields.get(MARK) == MARKED
         return picture or b"", captions[turn % len(captions)], fields if ours else {}
+
+    def captions(self, i: int) -> list[str]:
+        """All captions of sample i."""
+        text, record = self._members(i, 1)
+        return captions_of(text, record, self.index.how.lines)[0]
+
+    def _members(self, i: int, first: int) -> list[bytes | None]:
+        """The bytes of the picture, the text and the record, from number `first` on; None for a member that is not there."""
+        shard, *spans = (int(v) for v in self.index.spans[i])
+        handle = self._open(shard)
+        members = list(zip(spans[::2], spans[1::2], strict=True))[first:]
+        return [os.pread(handle, size, offset) if offset else None for offset, size in members]
 
     def _open(self, shard: int) -> int:
         place = os.getpid(), shard

@@ -18,11 +18,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..files import shared, whole_file
-from .captions import NoCaption, captions_of, record_of
 from .decode import REASONS, BadPicture, decode, fit_square
-from .names import group
+from .incoming.captions import NoCaption, captions_of, record_of
+from .incoming.names import group
+from .incoming.tars import contents_of, shortened
 from .sample import MARK, MARKED, LeftOut, left_out
-from .tars import contents_of, shortened
 
 VERSION = 3  # of the way a shard is read; a survey of another version is made anew
 THUMB = 8  # pixels: the side of the picture by which near-equal pictures are found

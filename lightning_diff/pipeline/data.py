@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..config.errors import ConfigError
 from ..config.schema import Config
+from ..data.index import ShardReader
 from ..data.sources.base import Prepared
-from ..data.summary import lines_of
+from ..data.summary import lines_of, summary
 from ..ranks import console, first_rank, say
 
 FEWEST = 4  # pictures to measure with
@@ -28,9 +30,23 @@ def prepare_data(config: Config) -> Prepared:
             bar.update(tasks[what], completed=done)
 
         found = config.data.prepare(Path(config.cache), told)
-    for line in lines_of(found, config.data.image_size):
+    for line in [*lines_of(found, config.data.image_size), *filter(None, [captions_cut(found, config)])]:
         say(line)
     return found
+
+
+def captions_cut(found: Prepared, config: Config) -> str:
+    """How many of a user's captions are longer than the text encoder reads, in a line; empty if none is. Raises ConfigError."""
+    if config.data.drawn:
+        return ""
+    readers = [ShardReader(index) for index in found.splits.values()]
+    captions = [one for reader in readers for i in range(len(reader.index)) for one in reader.captions(i)]
+    return config.text.caption_lengths(captions).message()
+
+
+def data_event(found: Prepared, config: Config) -> dict[str, Any]:
+    """What the record says of the data."""
+    return {**summary(found, config.data.image_size), "captions_cut": captions_cut(found, config)}
 
 
 def check_enough(found: Prepared, config: Config) -> None:

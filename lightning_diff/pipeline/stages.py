@@ -7,11 +7,10 @@ from pathlib import Path
 
 from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
-from ..data.summary import summary
 from ..ranks import first_rank, say
 from .component_training import train_component
 from .components import NAMES, locate_part, needed_parts, place_part
-from .data import check_enough, prepare_data
+from .data import check_enough, data_event, prepare_data
 from .memory import check_machine
 from .net_training import train_net
 from .run import Run, refuse_another
@@ -28,7 +27,7 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
             data = prepare_data(config)
             check_enough(data, config)
             if first_rank():
-                run.record.write("data", 0, **summary(data, config.data.image_size))
+                run.record.write("data", 0, **data_event(data, config))
         if config.task != "diffusion":
             return train_component(run)
         place_components(needed_parts(config, config.evaluation.enabled), config, folder)

@@ -8,12 +8,12 @@ from PIL import Image
 
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.data import decode
+from lightning_diff.data.incoming.walk import find_shards
 from lightning_diff.data.index import ShardReader, build_index
 from lightning_diff.data.sample import Sample
 from lightning_diff.data.shards import write_shards
 from lightning_diff.data.sources.shards import Shards
 from lightning_diff.data.sources.still_life import StillLife
-from lightning_diff.data.walk import find_shards
 
 
 def made(count: int) -> list[Sample]:

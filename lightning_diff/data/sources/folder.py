@@ -13,15 +13,15 @@ from ...config.errors import ConfigError
 from ...config.fields import at_least
 from ...config.registry import choice
 from ...files import write_text
-from ..ledger import content_hashes
+from ..incoming.ledger import content_hashes
 from ..sample import LeftOut, told
 from ..shards import Progress, digest
 from .base import Glimpse, Prepared
 from .own import OwnPictures
 
 if TYPE_CHECKING:
+    from ..incoming.ingest import Listing
     from ..index import Index
-    from ..ingest import Listing
 
 FORMAT = 4  # of the written shards; shards of another format are written anew
 DONE = "left-out.json"  # written last
@@ -39,7 +39,7 @@ class Folder(OwnPictures):
 
     def listed(self, cache: Path, progress: Progress | None = None) -> tuple[Listing, Path]:
         """(what the folder holds, the folder of its shards). Raises ConfigError if there is no captioned picture."""
-        from ..ingest import contents_digest, list_folder
+        from ..incoming.ingest import contents_digest, list_folder
 
         root = Path(self.source)
         if not root.is_dir():
@@ -54,8 +54,8 @@ class Folder(OwnPictures):
         return listing, cache / "data" / f"{self.kind}-{digest(recipe)}"
 
     def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
+        from ..incoming.ingest import write_pictures
         from ..index import build_index
-        from ..ingest import write_pictures
         from ..survey import Reading
 
         listing, folder = self.listed(cache, progress)
@@ -80,7 +80,7 @@ class Folder(OwnPictures):
         return self.prepare(cache)
 
     def glimpse(self, scratch: Path, count: int) -> Glimpse:
-        from ..ingest import list_folder, write_pictures
+        from ..incoming.ingest import list_folder, write_pictures
 
         listing = list_folder(Path(self.source), self.captions == "lines")
         every = len(listing.found)

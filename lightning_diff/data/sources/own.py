@@ -54,7 +54,7 @@ class OwnPictures(Source):
         return f"{self.kind}-{digest(contents)}-{self.image_size}px"
 
     def prepare(self, cache: Path, progress: Progress | None = None) -> Prepared:
-        from ..splits import split
+        from ..incoming.splits import split
 
         index, left = self.gathered(cache, progress)
         bad, every = lost(left), lost(left) + len(index)

@@ -31,8 +31,8 @@ class Shards(OwnPictures):
         return Reading(lines=self.captions == "lines", decode=True, truncated=self.truncated == "use")
 
     def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
+        from ..incoming.walk import find_shards
         from ..index import build_index
-        from ..walk import find_shards
 
         shards, left = find_shards(self.source)
 
@@ -44,15 +44,15 @@ class Shards(OwnPictures):
         return index, [*left, *index.left]
 
     def prepared(self, cache: Path) -> Prepared | None:
+        from ..incoming.walk import find_shards
         from ..survey import survey_place
-        from ..walk import find_shards
 
         shards, _ = find_shards(self.source)
         return self.prepare(cache) if all(survey_place(p, cache, self.reading).is_file() for p in shards) else None
 
     def glimpse(self, scratch: Path, count: int) -> Glimpse:
+        from ..incoming.walk import find_shards
         from ..survey import Survey, surveys
-        from ..walk import find_shards
 
         shards, left = find_shards(self.source)
         some = shards[:: max(1, len(shards) // count)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..config.errors import ConfigError
+from ...config.errors import ConfigError
+from ..sample import LeftOut, left_out, told
+from ..shards import is_remote
 from .names import is_hidden
-from .sample import LeftOut, left_out, told
-from .shards import is_remote
 from .tars import shortened
 
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")

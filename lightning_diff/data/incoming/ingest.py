@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..files import shared, whole_file, write_text
+from ...files import shared, whole_file, write_text
+from ...strings import clean_text
+from ..decode import REASONS, BadPicture, decode, fit_square
+from ..sample import MARK, MARKED, LeftOut, left_out
+from ..shards import write_shard
+from ..survey import CUT, NOT_UTF8
 from .captions import KEYS, NoCaption, captions_of, decoded
-from .decode import REASONS, BadPicture, decode, fit_square
-from .names import characters, clean, group
-from .sample import MARK, MARKED, LeftOut, left_out
-from .shards import write_shard
-from .survey import CUT, NOT_UTF8
+from .names import clean, group
 from .tars import shortened
 from .walk import walk
 
@@ -57,7 +58,7 @@ def list_folder(root: Path, lines: bool = False) -> Listing:
         above = name.rpartition("/")[0]
         described |= {clean(f"{above}/{file}"): said for file, said in _rows(path)}
     grouped = group([clean(name) for name, _ in files], described, twins=True)
-    listing = Listing(left=left + [left_out(str(root), characters(files[i][0]), reason) for i, reason in grouped.left])
+    listing = Listing(left=left + [left_out(str(root), clean_text(files[i][0]), reason) for i, reason in grouped.left])
     for key, picture, text, record in grouped.samples:
         name, path = files[picture]
         parts = [files[i][1].read_bytes() if i >= 0 else None for i in (text, record)]
@@ -66,7 +67,7 @@ def list_folder(root: Path, lines: bool = False) -> Listing:
         try:
             captions, valid = captions_of(parts[0], parts[1], lines)
         except NoCaption as e:
-            listing.left.append(left_out(str(root), characters(name), str(e)))
+            listing.left.append(left_out(str(root), clean_text(name), str(e)))
             continue
         listing.found.append(Found(path, key, clean(name), tuple(captions), 0 if valid else NOT_UTF8))
     listing.left = shortened(listing.left)

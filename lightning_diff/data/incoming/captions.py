@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .names import characters
+from ...strings import clean_text
 
 NOT_SAID = ("none", "nan", "null")  # what programs write where there is no caption
 KEYS = ("caption", "captions", "text", "prompt")  # of a record; the first that is there is read
@@ -98,7 +98,7 @@ def _several(value: Any, lines: bool) -> list[str]:
             raise NoCaption("caption is not text" if value else "empty caption")
     else:
         raise NoCaption("caption is not text")
-    found = [characters(caption) for part in parts if (caption := one_line(part))]
+    found = [clean_text(caption) for part in parts if (caption := one_line(part))]
     said = [caption for caption in found if caption.casefold() not in NOT_SAID]
     if not said:
         raise NoCaption("caption is not text" if found else "empty caption")

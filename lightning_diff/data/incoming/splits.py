@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..config.errors import ConfigError
+from ...config.errors import ConfigError
+from ..survey import Survey
 from .names import split_of
-from .survey import Survey
 
 MOST_COMPARED = 200_000  # samples; in a larger set only equal pictures are found, not near-equal ones
 NEAR_MEAN, NEAR_MOST = 3.0, 16.0  # of 255: how much two tiny pictures may differ, on average and at one place

@@ -8,8 +8,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .names import characters, clean, is_hidden, split_ending
-from .sample import LeftOut, left_out
+from ...strings import clean_text
+from ..sample import LeftOut, left_out
+from .names import clean, is_hidden, split_ending
 
 PACKED = {b"\x1f\x8b": "gunzip", b"BZ": "bunzip2", b"\xfd7": "unxz", b"\x28\xb5": "unzstd"}
 BLOCK = 512
@@ -114,6 +115,6 @@ def shortened(some: list[LeftOut]) -> list[LeftOut]:
         else:
             kept.append(one)
     return kept + [
-        left_out(source, f"*.{characters(ending)}" if ending != "no ending" else ending, "unknown ending", count=count)
+        left_out(source, f"*.{clean_text(ending)}" if ending != "no ending" else ending, "unknown ending", count=count)
         for (source, ending), count in counts.items()
     ]

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from .decode import OTHER_PICTURES, SUFFIXES
+from ...strings import clean_text
+from ..decode import OTHER_PICTURES, SUFFIXES
 
 TEXTS = ("txt", "caption", "text")  # a caption file's endings; the first that is there is read
 RECORDS = ("json",)
@@ -16,14 +17,9 @@ SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "tes
 SPLITS |= {"val": "test", "valid": "test", "validation": "test", "dev": "test", "heldout": "test"}
 
 
-def characters(text: str) -> str:
-    """The text with U+FFFD for what is not a character: lone surrogates, as in a name that is not UTF-8."""
-    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-
-
 def clean(name: str) -> str:
     """The name in NFC, with a slash between its parts, and relative: whatever it was, it stays in its folder."""
-    parts = unicodedata.normalize("NFC", characters(name)).split("/")
+    parts = unicodedata.normalize("NFC", clean_text(name)).split("/")
     return "/".join(part for part in parts if part not in ("", ".", ".."))
 
 

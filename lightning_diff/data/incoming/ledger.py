@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..files import sha256, write_text
+from ...files import sha256, write_text
 
 
 def content_hashes(paths: Sequence[Path], kept: Path, told: Callable[[int], None] = lambda done: None) -> list[str]:
