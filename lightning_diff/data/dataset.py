@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from .decode import BadPicture, fit_square, open_picture, to_tensor
 from .index import Index, ShardReader, build_index
+from .rows import Rows
 from .sources.base import Source
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Pictures(Dataset[PictureBatch]):
 class CachedFeatures(Dataset[dict[str, Tensor]]):
     """Cached features: batches of rows of arrays of equal length, with their `positions`. `keys` are the samples' names."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], keys: Sequence[str]) -> None:
+    def __init__(self, arrays: Mapping[str, np.ndarray | Rows], keys: Sequence[str]) -> None:
         self.arrays, self.keys = dict(arrays), keys
 
     def name(self, i: int) -> str:

@@ -14,7 +14,6 @@ from ..config.paths import WEIGHTS
 from ..data.dataset import Pictures
 from ..data.decode import BadPicture, open_picture
 from ..data.index import Index, ShardReader, build_index, index_place
-from ..data.shards import digest
 from ..data.sources.base import SampleSource
 from ..devices import on_gpu
 from ..files import file_hash, holder
@@ -22,7 +21,7 @@ from ..nets.weights import has_passport
 from ..pipeline.components import NAMES, check_part, locate_part, needed_parts
 from ..pipeline.run import refuse_another
 from ..training.checkpoint import LARGE, read_checkpoint
-from ..training.features import manifests
+from ..training.features import missing_features
 from ..training.trainer import LAST
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
 
@@ -217,9 +216,8 @@ def _cache_to_come(p: Patient) -> int:
     files = {part: placed[part] if placed[part].is_file() else file for part, file in files.items()}
     if covered == len(shards["train"]) and all(f.is_file() for f in files.values()):
         hashes = {part: file_hash(f) for part, f in files.items()}
-        made_by = manifests(Pictures(index, c.data.image_size), hashes)
-        if all((Path(c.cache) / name / digest(made)).is_dir() for name, made in made_by.items()):
-            return 0
+        missing = missing_features(Pictures(index, c.data.image_size), Path(c.cache), hashes)
+        return p.costs.sample * max(missing.values())
     return p.costs.sample * len(index) * len(shards["train"]) // covered
 
 
