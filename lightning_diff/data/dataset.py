@@ -15,9 +15,11 @@ from torch.utils.data import Dataset
 
 from .decode import BadPicture, decode, fit_square, to_tensor
 from .index import Index, ShardReader
+from .rows import Rows
 from .sources.base import Source
 
 log = logging.getLogger(__name__)
+Features = np.ndarray | Rows
 MOST_BAD = 100  # pictures in a row
 
 
@@ -84,21 +86,28 @@ class Pictures(Dataset[PictureBatch]):
 
 
 class CachedFeatures(Dataset[dict[str, Tensor]]):
-    """Cached features: batches of rows of arrays of equal length, with their `positions`. `keys` are the samples' names."""
+    """Cached features of N samples: batches of rows of arrays, with their `positions`. `keys` are the samples' names.
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], keys: Sequence[str]) -> None:
-        self.arrays, self.keys = dict(arrays), keys
+    `pictures` are arrays of N rows, `captions` arrays of a row for each caption: those of sample i begin at `first`[i] (int64
+    [N + 1]). Several captions of a sample take turns from epoch to epoch."""
+
+    def __init__(
+        self, pictures: Mapping[str, Features], captions: Mapping[str, Features], first: np.ndarray, keys: Sequence[str]
+    ) -> None:
+        self.pictures, self.captions, self.first, self.keys = dict(pictures), dict(captions), first, keys
 
     def name(self, i: int) -> str:
         return str(self.keys[i])
 
     def __len__(self) -> int:
-        return len(next(iter(self.arrays.values())))
+        return len(self.first) - 1
 
     def __getitems__(self, places: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
-        rows = [i for _, i in places]
-        batch = {name: torch.from_numpy(a[rows]) for name, a in self.arrays.items()}
-        batch["positions"] = torch.tensor([p for p, _ in places])
+        positions, rows = np.asarray(places).T
+        said = self.first[rows] + positions // len(self) % (self.first[rows + 1] - self.first[rows])
+        batch = {name: torch.from_numpy(a[rows]) for name, a in self.pictures.items()}
+        batch |= {name: torch.from_numpy(a[said]) for name, a in self.captions.items()}
+        batch["positions"] = torch.from_numpy(positions)
         return batch
 
 

@@ -13,14 +13,13 @@ from ..config.paths import WEIGHTS
 from ..data.dataset import Pictures
 from ..data.sample import lost
 from ..data.sample import told as summary
-from ..data.shards import digest
 from ..devices import on_gpu
 from ..files import file_hash, holder
 from ..nets.weights import has_passport
 from ..pipeline.components import NAMES, check_part, locate_part, needed_parts
 from ..pipeline.run import refuse_another
 from ..training.checkpoint import LARGE, read_checkpoint
-from ..training.features import manifests
+from ..training.features import missing_features
 from ..training.trainer import LAST
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
 
@@ -176,9 +175,8 @@ def _cache_to_come(p: Patient) -> int:
     files = {part: placed[part] if placed[part].is_file() else file for part, file in files.items()}
     if all(f.is_file() for f in files.values()):
         hashes = {part: file_hash(f) for part, f in files.items()}
-        made_by = manifests(Pictures(index, c.data.image_size), hashes)
-        if all((Path(c.cache) / name / digest(made)).is_dir() for name, made in made_by.items()):
-            return 0
+        missing = missing_features(Pictures(index, c.data.image_size), Path(c.cache), hashes)
+        return p.costs.sample * max(missing.values())
     return p.costs.sample * len(index)
 
 
