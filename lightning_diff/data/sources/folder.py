@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ...config.fields import between
+from ...config.fields import between, path
 from ...config.registry import choice
 from ..sample import Sample
 from .base import SampleSource
@@ -21,7 +21,7 @@ class Folder(SampleSource):
     measure a model.
     """
 
-    source: str = ""
+    source: str = path()
     test: int = between(0, 0, 10**6)
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...config.fields import path
 from ...config.registry import choice
 from ..shards import Progress, digest, find_shards, is_remote
 from .base import Source
@@ -17,7 +18,7 @@ class Shards(Source):
     """WebDataset shards, as img2dataset writes them. `source` is a folder, a file, or a brace pattern such as
     set/{000..012}.tar. Shards whose name begins with "test" are kept for testing."""
 
-    source: str = ""
+    source: str = path()
 
     @property
     def words(self) -> str:
