@@ -16,6 +16,7 @@ from ..config.messages import wrong_word
 from ..config.paths import CONF
 from ..config.search import SEARCH
 from ..config.typed import for_hydra
+from ..config.yaml_files import guard_files
 from ..pipeline.naming import folder_of, folders_of, group_name, run_folder
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments
 from .errors import exit_on_error
@@ -67,8 +68,9 @@ def _with_hydra(found: Arguments) -> None:
 
     typed = sys.argv
     register_schema()
+    guard_files()
 
-    @hydra.main(version_base="1.3", config_path=str(SEARCH.folders[0]), config_name=SEARCH.name)
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=SEARCH.name)
     def job(node: DictConfig) -> None:
         def work() -> None:
             sys.argv = typed
@@ -86,8 +88,7 @@ def _with_hydra(found: Arguments) -> None:
         exit_on_error(work)  # here too, because Hydra would print a line of its own before ours
 
     flags = [flag for name, value in found.flags.items() if not name.startswith("--config-") for flag in (name, value)]
-    second = [f"--config-dir={CONF}"] if SEARCH.folder else []
-    sys.argv = [typed[0], *filter(None, flags), *second, *found.overrides]
+    sys.argv = [typed[0], *filter(None, flags), *found.overrides]
     try:
         job()
     except ValueError as e:

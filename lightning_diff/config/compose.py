@@ -56,7 +56,7 @@ def compose_node(overrides: Sequence[str], name: str = "config") -> DictConfig:
     register_schema()
     try:
         with SEARCH.composing():
-            return compose(name, [*overrides, *SEARCH.words])
+            return compose(name, list(overrides))
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
     except ValueError as e:
@@ -111,7 +111,7 @@ def _group(group: str, name: str) -> Any:
     register_schema()
     place = group.replace("/", ".")
     with SEARCH.composing():
-        node = compose("config", [f"{group}={name}", *SEARCH.words])
+        node = compose("config", [f"{group}={name}"])
     return OmegaConf.create(OmegaConf.to_container(OmegaConf.select(node, place)))
 
 

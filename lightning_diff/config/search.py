@@ -12,13 +12,13 @@ from hydra.core.global_hydra import GlobalHydra
 
 from .errors import ConfigError
 from .paths import CONF
-from .typed import as_path, quoted
+from .typed import as_path
 from .yaml_files import guard_files
 
 
 @dataclass
 class Search:
-    """What --config-dir and --config-name say, for this process."""
+    """What --config-dir and --config-name say, for this process. hydra_plugins/ tells Hydra of the folder."""
 
     folder: Path | None = None
     name: str = "config"
@@ -45,11 +45,6 @@ class Search:
         named = [f"--config-name={self.name}"] if self.name != "config" else []
         return [*([f"--config-dir={self.folder}"] if self.folder else []), *named]
 
-    @property
-    def words(self) -> list[str]:
-        """What Hydra must be told, beside the main folder, to search all folders."""
-        return [f"hydra.searchpath=[{quoted(f'file://{CONF}')}]"] if self.folder else []
-
     def file(self, group: str, name: str) -> Path | None:
         """The file of a choice, or of a config that has no group."""
         return next((p for place in self.folders if (p := place / group / f"{name}.yaml").is_file()), None)
@@ -59,7 +54,7 @@ class Search:
         guard_files()
         if GlobalHydra.instance().is_initialized():
             return nullcontext()
-        return initialize_config_dir(str(self.folders[0]), version_base="1.3")
+        return initialize_config_dir(str(CONF), version_base="1.3")
 
 
 SEARCH = Search()

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
@@ -32,10 +33,11 @@ _told: set[Path] = set()
 
 def guard_files() -> None:
     """Make Hydra read every config file with read_file."""
-    FileConfigSource.load_config = _load  # type: ignore[method-assign, assignment]
+    Plugins.instance()  # it registers the class that reads files
+    SourcesRegistry.instance().resolve("file").load_config = _load  # type: ignore[method-assign, assignment]
 
 
-def _load(source: FileConfigSource, config_path: str) -> ConfigResult:
+def _load(source: ConfigSource, config_path: str) -> ConfigResult:
     name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
     file, group = Path(os.path.realpath(os.path.join(source.path, name))), os.path.dirname(name)
     ours = file.is_relative_to(CONF)
