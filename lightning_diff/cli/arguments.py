@@ -43,6 +43,7 @@ VALUED = ("--config-dir", "--config-name", "--cfg", "--package", "--config-path"
 SHOWN = ("--cfg", "--package", "--resolve")
 OF_HYDRA = ("--info", "--run", "--hydra-help", "--version", "--shell-completion")  # train.py hands them to Hydra
 CFG = ("job", "hydra", "all")
+PLAIN = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 USEFUL = ("hydra/", "hydra.launcher.", "hydra.sweeper.", "hydra.searchpath=", "hydra.verbose=")
 LIGHTNING = ("hydra.run.dir=", "hydra.job.name=", "hydra.output_subdir=")  # it gives them to the ranks that it starts
@@ -117,6 +118,8 @@ def _without_flags(arguments: Sequence[str], flags: dict[str, str], words: Seque
                     f"{name} {value}: must be one of {', '.join(allowed)}; {nearest(value, list(allowed))}"
                 )
             flags[flag] = value
+        elif argument == "--":
+            continue
         elif argument.startswith("-") or not (equals or argument.startswith("~")):
             raise ConfigError(f"{argument}: {_as_pair(argument, left, words)}")
         else:
@@ -137,8 +140,8 @@ def _as_pair(argument: str, following: Sequence[str], words: Sequence[str]) -> s
             value = following[0] if following and "=" not in following[0] else "VALUE"
         return f"overrides are written key=value; type {shlex.quote(f'{name}={value}')}"
     if argument.startswith("-"):
-        close = nearest(argument.partition("=")[0], list(FLAGS))
-        return f"no such flag; {close}"
+        meant = next((key for key in known if name and key.endswith(f".{name}")), "")
+        return f"no such flag; {f'type {meant}=VALUE' if meant else nearest(argument.partition('=')[0], list(FLAGS))}"
     if SEARCH.file("experiment", name) is not None:
         return f"not of the form key=value; type experiment={name}"
     return f"not of the form key=value; {nearest(name, known if not words else list(words))}"
@@ -148,6 +151,8 @@ def _override(word: str, many: bool) -> str:
     """An override for Hydra. Raises ConfigError for one that Hydra's grammar cannot read, or that would have no effect."""
     key, _, value = word.partition("=")
     key = key.lstrip("+~")
+    if not key.strip():
+        raise ConfigError(f"{word!r}: overrides are written key=value")
     of_lightning = word.startswith(LIGHTNING) and "LOCAL_RANK" in os.environ
     if key.startswith("hydra") and not word.lstrip("+").startswith(USEFUL) and not of_lightning:
         hint = "outputs=FOLDER and name=NAME say where a run lies" if "dir" in key else "leave it out"
@@ -158,20 +163,27 @@ def _override(word: str, many: bool) -> str:
     try:
         parsed = OverridesParser.create().parse_override(given)
     except HydraException as e:
-        raise ConfigError(f"{word}: Hydra's grammar does not read it; type {_retyped(word)}") from e
+        raise ConfigError(f"{word}: Hydra's grammar does not read it; {_retyped(word)}") from e
     if parsed.is_sweep_override() and not many:
         what = "one value, or -m for one run each" if "," in value else "it belongs to -m"
         raise ConfigError(f"{word}: several values; give {what}" if "," in value else f"{word}: would not work; {what}")
+    one = not isinstance(parsed.value(), list) and not parsed.is_sweep_override()
+    if kind_of(key)[1] and one and "${" not in value and value != "null":
+        raise ConfigError(f"{word}: must be a list; {_retyped(word)}")
     return given
 
 
 def _retyped(word: str) -> str:
     """An argument as it must be typed in a shell: a list in brackets, any other value in quotes."""
     head, _, value = word.partition("=")
-    if kind_of(head.lstrip("+"))[1]:
+    kind, many = kind_of(head.lstrip("+"))
+    if many:
         parts = [part for part in re.split(r"[\s,;\[\](){}\"']+", value) if part]
-        return shlex.quote(f"{head}=[{','.join(parts)}]")
-    return shlex.quote(f"{head}={quoted(value)}")
+        return "type " + shlex.quote(f"{head}=[{','.join(parts)}]")
+    if kind in PLAIN:
+        return f"{head} takes {PLAIN[kind]}"
+    inner = quoted(value) if '"' in value else f'"{value}"'
+    return "type " + shlex.quote(f"{head}={inner}")
 
 
 def product_of(overrides: Sequence[str]) -> list[list[str]]:

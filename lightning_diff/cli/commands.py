@@ -42,8 +42,7 @@ def train_command() -> None:
         if launched and not found.many and "--cfg" not in found.flags:
             raise ConfigError(f"{launched}: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch")
         if found.flags.get("--cfg") == "job":
-            overrides = [o for o in found.overrides if not o.startswith("hydra")]
-            return show_composed(found, product_of(overrides) if found.many else [overrides])
+            return show_composed(found, product_of(found.overrides) if found.many else [found.overrides])
         if found.many or {"--cfg", *OF_HYDRA} - {"--run"} & set(found.flags):
             return _with_hydra(found)
         _train(found.overrides)

@@ -70,7 +70,9 @@ def guard_hydra() -> None:
     def looked_at(*arguments: Any, **options: Any) -> DictConfig:
         config = load(*arguments, **options)
         refuse_others(config)
-        if "LOCAL_RANK" not in os.environ:  # Lightning sets these keys for the ranks that it starts
+        if (
+            "outputs" in config and "LOCAL_RANK" not in os.environ
+        ):  # Lightning sets these keys for the ranks that it starts
             refuse_useless(config)
         return config
 

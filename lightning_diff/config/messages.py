@@ -27,7 +27,8 @@ def one_line(error: BaseException, prefix: str = "") -> str:
     text = "\n".join(str(e) for e in chain)
     if found := re.search(r"full_key: (\S+)", text):
         key = prefix + found.group(1)
-        first = next((str(e).splitlines()[0] for e in chain if "full_key" in str(e)), "")
+        lines = [line for e in chain if "full_key" in str(e) for line in str(e).splitlines()]
+        first = next((line for line in lines if not line.startswith("In '")), "")
         if re.search(r"Key '.*' (is )?not in", text):
             known = [f"hydra.launcher.{f.name}" for f in fields(Slurm)] if key.startswith("hydra.launcher.") else []
             return f"{key}: no such key; {nearest(key, known) if known else _hint(key)}"

@@ -62,6 +62,13 @@ def kind_of(key: str) -> tuple[str, bool]:
     return "", False
 
 
+def is_group(key: str) -> str:
+    """Hydra's path of the group at a key, if the key holds a table; else empty."""
+    tables = (f for _, f in fields_at(key) if "many" not in f.metadata)
+    table = any("group" in f.metadata or is_dataclass(f.default_factory) for f in tables)
+    return key.replace(".", "/") if table else ""
+
+
 def for_hydra(word: str, multirun: bool = False) -> str:
     """An override as Hydra must be given it, so that a path or a text stays what the user typed."""
     head, equals, value = word.partition("=")

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .errors import ConfigError
 from .paths import CONF
-from .typed import kind_of
+from .typed import is_group, kind_of
 
 GLOBAL = ("experiment", "debug")  # groups whose files change the whole config
 OCTAL_OR_TIME = r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"  # YAML 1.1 reads 010 as 8 and 1:30 as 90
@@ -54,7 +54,7 @@ def read_file(file: Path, group: str, keep_lines: bool = False) -> tuple[Any, di
     try:
         header = ConfigSource._get_header_dict(text[:512])
     except ValueError as e:
-        raise ConfigError(f"{file}:1: {e}; the line is # @package _global_") from e
+        raise ConfigError(f"{file}:1: a line # @ that Hydra does not know; write # @package _global_") from e
     node, value = _parsed(file, text)
     if group in GLOBAL and header["package"] is None:
         header["package"] = "_global_"
@@ -89,7 +89,8 @@ def _parsed(file: Path, text: str) -> tuple[Any, Any]:
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         tab = "; a tab cannot stand before a key, YAML takes blanks" if "\\t" in str(e.problem) else ""
-        raise ConfigError(f"{file}:{mark.line + 1 if mark else 1}: {e.problem}{tab}") from e
+        said = ", ".join(filter(None, [e.context, e.problem]))
+        raise ConfigError(f"{file}:{mark.line + 1 if mark else 1}: {said}{tab}") from e
     except yaml.reader.ReaderError as e:
         line = text.count("\n", 0, e.position) + 1
         raise ConfigError(f"{file}:{line}: a character that YAML does not allow, U+{e.character:04X}") from e
@@ -112,6 +113,8 @@ def _check(node: Any, values: Any, place: str, file: Path, keep_lines: bool) -> 
     """Check the plain words of a file, key by key. `values` is what the words were read as."""
     for name, below in {name.value: (name, below) for name, below in node.value}.values():
         key, where = f"{place}{name.value}", f"{file}:{name.start_mark.line + 1}"
+        if name.value == "defaults":
+            _check_defaults(below, file)
         if name.value not in values or name.value in ("defaults", "hydra"):
             continue
         if keep_lines:
@@ -129,20 +132,40 @@ def _check(node: Any, values: Any, place: str, file: Path, keep_lines: bool) -> 
 def _check_word(key: str, word: str, read: Any, where: str) -> None:
     """Raises ConfigError for a plain word that means something else in YAML than it seems to say."""
     kind, name = kind_of(key)[0], key.rpartition(".")[2]
+    seen = f"the truth value {str(read).lower()}" if isinstance(read, bool) else f"the number {read}"
+    if (group := is_group(key)) and read is not None and "${" not in word:
+        hint = f"choose it in the list defaults, - override /{group}: {word}"
+        raise ConfigError(
+            f"{where}: {key}: {word} is no table of keys; {hint if isinstance(read, str) else 'write one'}"
+        )
     if kind in ("text", "path"):
         if read is not None and str(read) != word:
-            raise ConfigError(f'{where}: {key}: YAML reads {word} as {str(read).lower()}; quote it, {name}: "{word}"')
+            raise ConfigError(f'{where}: {key}: YAML reads {word} as {seen}; quote it, {name}: "{word}"')
         if word == "None":
             raise ConfigError(f'{where}: {key}: None is a text in YAML; write null, or quote it, {name}: "None"')
     elif kind in ("int", "float") and re.fullmatch(OCTAL_OR_TIME, word) and str(read) != word:
-        raise ConfigError(f"{where}: {key}: YAML reads {word} as {read}; write {_decimal(word)} or {read}")
+        decimal = "" if ":" in word else f", or {word.lstrip('+0')} if that is meant"
+        raise ConfigError(f"{where}: {key}: YAML reads {word} as {seen}; write {read}{decimal}")
     elif kind == "int" and isinstance(read, float):
         hint = f"; write {int(read)}" if read.is_integer() else ""
         raise ConfigError(f"{where}: {key}={word}: must be a whole number{hint}")
 
 
-def _decimal(word: str) -> str:
-    return word.replace("_", "").lstrip("+0") if ":" not in word else f"{word.split(':')[0]}, say,"
+def _check_defaults(node: Any, file: Path) -> None:
+    """Raises ConfigError if the list defaults holds anything else than names."""
+    where = f"{file}:{node.start_mark.line + 1}"
+    if not isinstance(node, yaml.SequenceNode):
+        raise ConfigError(
+            f"{where}: defaults is a list; write each entry on a line of its own, - override /sampler: heun"
+        )
+    for entry in node.value:
+        values = [below for _, below in entry.value] if isinstance(entry, yaml.MappingNode) else [entry]
+        for value in values:
+            if not str(value.tag).endswith((":str", ":null", ":seq")):
+                where = f"{file}:{value.start_mark.line + 1}"
+                raise ConfigError(
+                    f'{where}: defaults: {value.value} is no name of a choice for YAML; quote it, "{value.value}"'
+                )
 
 
 def located(message: str, words: list[str]) -> str:
