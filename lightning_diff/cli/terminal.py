@@ -24,10 +24,16 @@ class Unbreakable(io.FileIO):
         except OSError as e:
             if e.errno not in GONE:
                 raise
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
+            _to_nowhere(self.fileno())
             return len(data)
+
+
+def _to_nowhere(number: int) -> None:
+    """Make a file descriptor write to nowhere, for this process and those that it starts."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere != number:
+        os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 def settle_terminal() -> None:
@@ -36,7 +42,8 @@ def settle_terminal() -> None:
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream: Any = getattr(sys, name)
         if stream is None:  # the command was started with a closed descriptor
-            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, "w"), "utf-8", write_through=True))
+            _to_nowhere(number)
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(number, "w", closefd=False), "utf-8", write_through=True))
         elif stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
             stream.flush()
             raw = Unbreakable(number, "w", closefd=False)
