@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
+from rich.table import Table
+from rich.text import Text
+
+LONG = 16  # letters: words of this length are not folded in a table
 
 console = Console(soft_wrap=True)
 
@@ -41,6 +46,28 @@ def say(*words: Any) -> None:
     """Print, in the first rank only. Text is printed as it is: brackets and colons in it are no markup."""
     if first_rank():
         console.print(*words, highlight=False, markup=False, emoji=False)
+
+
+class Fitting:
+    """A table for the terminal. Where it is too wide, each row is a line instead, so that no number is cut."""
+
+    def __init__(self, table: Table, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self.table, self.names, self.rows = table, names, rows
+
+    @property
+    def width(self) -> int:
+        """The columns that it needs if words longer than LONG are folded."""
+        columns = zip(self.names, *self.rows, strict=True)
+        longest = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+        return 1 + sum(3 + min(length, LONG) for length in longest)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
+        if self.width <= options.max_width:
+            yield self.table
+            return
+        for first, *rest in self.rows:
+            cells = [f"{name} {cell}".strip() for name, cell in zip(self.names[1:], rest, strict=True) if cell]
+            yield Text(f"{first}: {', '.join(cells)}", no_wrap=True, overflow="ignore")
 
 
 def wait_for(path: Path) -> None:

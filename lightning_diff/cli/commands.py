@@ -7,104 +7,116 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..config.compose import load_config, register_schema
+from ..config.compose import compose_config, load_config, register_schema
 from ..config.convert import to_config
 from ..config.errors import ConfigError, nearest
 from ..config.ignored import check_words
 from ..config.installed import check_installed
 from ..config.messages import wrong_word
 from ..config.paths import CONF
-from ..config.plugins import load_plugins
-from ..pipeline.naming import group_name, run_name
+from ..config.search import SEARCH
+from ..config.typed import for_hydra
+from ..config.yaml_files import guard_files
+from ..pipeline.naming import folder_of, folders_of, group_name, run_folder
+from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments
 from .errors import exit_on_error
 from .help import help_text
 from .prompts import finished, prompts_of, shipped_run
+from .show import show_composed, show_stored, shows
 
-Words = dict[str, str]
+CONFIGS = ("--config-dir", "--config-name", *SHOWN)  # flags of a command that composes a config
+STORED = ("--config-dir", *SHOWN)  # flags of a command that reads a run's config
 
 
 def train_command() -> None:
     """train.py: compose with Hydra (multirun and launchers included), check, then train."""
+
+    def work() -> None:
+        from .hydra_targets import guard_hydra
+
+        found = read_arguments(sys.argv[1:], flags=(*CONFIGS, *OF_HYDRA, "--multirun"))
+        if "--help" in found.flags:
+            return print(help_text())
+        guard_hydra()
+        launched = next((o for o in found.overrides if o.startswith("hydra/launcher=")), "")
+        if launched and not found.many and "--cfg" not in found.flags:
+            raise ConfigError(f"{launched}: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch")
+        if found.flags.get("--cfg") == "job":
+            return show_composed(found, product_of(found.overrides) if found.many else [found.overrides])
+        if found.many or {"--cfg", *OF_HYDRA} - {"--run"} & set(found.flags):
+            return _with_hydra(found)
+        _train(found.overrides)
+
+    exit_on_error(work)
+
+
+def _train(overrides: list[str]) -> None:
+    config = compose_config(overrides, SEARCH.name)
+    check_installed(config)
+    folder = run_folder(config, overrides)
+    from ..pipeline.stages import train
+
+    train(config, folder)
+
+
+def _with_hydra(found: Arguments) -> None:
+    """A multirun with its sweeper and launcher, or what Hydra prints."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf import DictConfig
 
-    from .hydra_targets import guard_hydra
-
-    exit_on_error(lambda: load_plugins(sys.argv[1:]))
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        return print(help_text())
+    typed = sys.argv
     register_schema()
-    guard_hydra()
+    guard_files()
 
-    @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=SEARCH.name)
     def job(node: DictConfig) -> None:
         def work() -> None:
+            sys.argv = typed
             config = to_config(node)
             check_installed(config)
-            hydra_job = HydraConfig.get()
-            if hydra_job.mode == RunMode.RUN and hydra_job.runtime.choices["hydra/launcher"] == "slurm":
-                raise ConfigError(
-                    "hydra/launcher=slurm: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch"
-                )
-            overrides = list(hydra_job.overrides.task)
+            overrides = list(HydraConfig.get().overrides.task)
             check_words(config, overrides)
-            if hydra_job.mode == RunMode.MULTIRUN and config.tracking.group is None:
+            if config.tracking.group is None:
                 config.tracking.group = group_name(config, overrides)
-            name = run_name(config, overrides)
+            folder = run_folder(config, overrides)
             from ..pipeline.stages import train
 
-            train(config, Path(config.outputs) / name)
+            train(config, folder)
 
         exit_on_error(work)  # here too, because Hydra would print a line of its own before ours
 
-    def composed() -> None:
-        try:
-            job()
-        except ValueError as e:
-            if found := wrong_word(sys.argv[1:], e):
-                raise found from e
-            raise
-
-    exit_on_error(composed)
-
-
-def take_words(arguments: Sequence[str], defaults: Words, flags: Sequence[str] = ()) -> tuple[Words, list[str]]:
-    """Split off the arguments that are plain text, which Hydra's grammar must not parse: prompt=a, "b" [c]."""
-    words, rest = dict(defaults), []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if equals and key in words:
-            words[key] = value
-        elif equals or argument in ("-h", "--help", *flags):
-            rest.append(argument)
-        else:
-            raise ConfigError(f"{argument}: not of the form key=value; {nearest(argument, sorted(words))}")
-    return words, rest
-
-
-def product_of(overrides: Sequence[str]) -> list[list[str]]:
-    """All combinations of the values in overrides like sampler=euler,heun (Hydra's grammar)."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    choices = []
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
-        line = override.input_line or ""
-        choices.append([line] if values is None else [f"{override.get_key_element()}={v}" for v in values])
-    return [list(some) for some in itertools.product(*choices)]
+    flags = [flag for name, value in found.flags.items() if not name.startswith("--config-") for flag in (name, value)]
+    sys.argv = [typed[0], *filter(None, flags), *found.overrides]
+    try:
+        job()
+    except ValueError as e:
+        if wrong := wrong_word(found.overrides, e):
+            raise wrong from e
+        raise
+    finally:
+        sys.argv = typed
 
 
 def _plain_command(
-    doc: str, defaults: Words, work: Callable[[Words, list[str]], None], flags: Sequence[str] = ()
+    doc: str,
+    defaults: Words,
+    work: Callable[[Arguments], None],
+    flags: Sequence[str] = (),
+    paths: Sequence[str] = (),
 ) -> None:
+    """Run a command. `defaults` are its own words, `paths` those that hold a path, `flags` what it knows besides --help."""
+
     def job() -> None:
-        words, overrides = take_words(sys.argv[1:], defaults, flags)
-        if {"-h", "--help"} & set(overrides):
+        from .hydra_targets import guard_hydra
+
+        command = doc.partition(" ")[2].removeprefix("-m ").split()[0]
+        found = read_arguments(sys.argv[1:], defaults, paths, flags, command)
+        if "--help" in found.flags:
             print(doc)
             return
-        work(words, overrides)
+        guard_hydra()
+        work(found)
 
     exit_on_error(job)
 
@@ -112,14 +124,16 @@ def _plain_command(
 def evaluate_command() -> None:
     """evaluate.py: measure runs with the guidance sweep."""
 
-    def work(words: Words, overrides: list[str]) -> None:
-        if not words["run"]:
+    def work(found: Arguments) -> None:
+        if not found.words["run"]:
             raise ConfigError("run=: say which run to measure, for example run=outputs/base")
-        many = "-m" in overrides
-        rest = [o for o in overrides if o != "-m"]
-        combinations = product_of(rest) if many else [rest]
-        runs = [finished(Path(r)) for r in (words["run"].split(",") if many else [words["run"]])]
+        combinations = product_of(found.overrides) if found.many else [found.overrides]
+        named = folders_of(found.words["run"]) if found.many else [folder_of(found.words["run"])]
+        runs = [finished(run) for run in named]
         wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
+        if shows(found):
+            titles = [f"{run} {' '.join(some)}" for run in runs for some in combinations]
+            return show_stored(found, list(zip(titles, itertools.chain(*wanted.values()), strict=True)))
         for config in itertools.chain(*wanted.values()):
             check_installed(config)
         from ..pipeline.stages import evaluate
@@ -138,19 +152,23 @@ def evaluate_command() -> None:
         "report.html; with -m of every combination, and of several runs side by side.",
         {"run": ""},
         work,
-        ("-m",),
+        (*STORED, "--multirun"),
+        paths=("run",),
     )
 
 
 def sample_command() -> None:
     """sample.py: draw pictures of prompts."""
 
-    def work(words: Words, overrides: list[str]) -> None:
-        run = finished(Path(words["run"])) if words["run"] else shipped_run()
+    def work(found: Arguments) -> None:
+        words = found.words
+        run = finished(folder_of(words["run"])) if words["run"] else shipped_run()
+        config = load_config(run / "config.yaml", found.overrides)
+        if shows(found):
+            return show_stored(found, [(str(run), config)])
         prompts = prompts_of(words["prompt"], words["prompts"])
         if not words["count"].isdigit() or not 1 <= int(words["count"]) <= 256:
             raise ConfigError(f"count={words['count']}: a whole number from 1 to 256")
-        config = load_config(run / "config.yaml", overrides)
         from .sample import sample
 
         sample(config, run, prompts, int(words["count"]), Path(words["out"]))
@@ -161,6 +179,8 @@ def sample_command() -> None:
         "Pictures of one prompt, or of each line of a file; without run= by the shipped model. The prompt is taken as typed.",
         {"prompt": "", "prompts": "", "run": "", "count": "4", "out": "outputs/samples"},
         work,
+        STORED,
+        paths=("run", "prompts", "out"),
     )
 
 
@@ -168,15 +188,18 @@ def export_command() -> None:
     """export.py: write a run as a diffusers folder or as a single-file checkpoint."""
     formats = ("diffusers", "single_file")
 
-    def work(words: Words, overrides: list[str]) -> None:
+    def work(found: Arguments) -> None:
+        words = found.words
         if words["format"] not in formats:
             hint = nearest(words["format"], list(formats))
             raise ConfigError(f"format={words['format']}: must be one of {', '.join(formats)}; {hint}")
         for name, what in (("run", "which run to export, run=outputs/NAME"), ("out", "where to write, out=PATH")):
             if not words[name]:
                 raise ConfigError(f"{name}=: say {what}")
-        run = finished(Path(words["run"]))
-        config = load_config(run / "config.yaml", overrides)
+        run = finished(folder_of(words["run"]))
+        config = load_config(run / "config.yaml", found.overrides)
+        if shows(found):
+            return show_stored(found, [(str(run), config)])
         from .export import export
 
         export(config, run, words["format"], Path(words["out"]))
@@ -186,22 +209,24 @@ def export_command() -> None:
         "A run of net=ldm as a folder for StableDiffusionPipeline.from_pretrained, or as a single-file checkpoint.",
         {"run": "", "format": "diffusers", "out": ""},
         work,
+        STORED,
+        paths=("run", "out"),
     )
 
 
 def prepare_command() -> None:
     """prepare.py: write pictures and captions into WebDataset shards."""
 
-    def work(words: Words, overrides: list[str]) -> None:
-        from ..config.compose import compose_config
-
+    def work(found: Arguments) -> None:
+        words = found.words
         data = [f"data={words['data']}"] if words["data"] else []
-        if words["source"]:
-            quoted = words["source"].replace("\\", "\\\\").replace("'", "\\'")
-            data.append(f"data.source='{quoted}'")
+        data += [for_hydra(f"data.source={words['source']}")] if words["source"] else []
         if not words["show.count"].isdigit():
             raise ConfigError(f"show.count={words['show.count']}: a whole number; 0 shows all")
-        config = compose_config([*data, *overrides])
+        overrides = [*data, *found.overrides]
+        if shows(found):
+            return show_composed(found, [overrides])
+        config = compose_config(overrides, SEARCH.name)
         from .prepare import prepare, prepare_experiment
 
         if any(o.startswith("experiment=") for o in overrides) and not words["show"]:
@@ -220,24 +245,26 @@ def prepare_command() -> None:
         "to a folder, or the batch of a step to outputs/step-1234.",
         {"data": "", "source": "", "show": "", "show.count": "0"},
         work,
+        CONFIGS,
     )
 
 
 def runs_command() -> None:
     """python -m lightning_diff: list runs, open a report, compare runs."""
 
-    def work(words: Words, overrides: list[str]) -> None:
-        if overrides:
-            raise ConfigError(f"{overrides[0]}: no such word; {nearest(overrides[0], sorted(words))}")
+    def work(found: Arguments) -> None:
+        words = found.words
+        if found.overrides:
+            raise ConfigError(f"{found.overrides[0]}: no such word; {nearest(found.overrides[0], sorted(words))}")
         outputs = Path(words["outputs"])
-        names = [n for n in (words["open"] or words["report"]).split(",") if n]
-        if not names:
+        folders = folders_of(words["open"] or words["report"], outputs)
+        if not folders:
             from ..pipeline.runs import list_runs
 
             return list_runs(outputs)
         from ..pipeline.report import report_runs
 
-        place = report_runs([outputs / n for n in names])
+        place = report_runs(folders)
         if words["open"]:
             import webbrowser
 
@@ -249,21 +276,22 @@ def runs_command() -> None:
         "are named (their numbers must have been measured alike), with their rows as one .csv.",
         {"outputs": "outputs", "open": "", "report": ""},
         work,
+        paths=("outputs",),
     )
 
 
 def doctor_command() -> None:
     """python -m lightning_diff.doctor: find what would go wrong with a training, and say how to fix it."""
 
-    def work(words: Words, overrides: list[str]) -> None:
-        from ..config.compose import compose_config
-
-        config = compose_config(overrides)
+    def work(found: Arguments) -> None:
+        if shows(found):
+            return show_composed(found, [found.overrides])
+        config = compose_config(found.overrides, SEARCH.name)
         check_installed(config)
-        name = run_name(config, overrides)
+        folder = run_folder(config, found.overrides)
         from ..doctor.report import doctor
 
-        if not doctor(config, Path(config.outputs) / name):
+        if not doctor(config, folder):
             sys.exit(2)
 
     _plain_command(
@@ -273,4 +301,5 @@ def doctor_command() -> None:
         "ranks of a job: srun python -m lightning_diff.doctor experiment=base training.devices=4 training.nodes=2",
         {},
         work,
+        CONFIGS,
     )

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from ..cluster.signals import STOP, Interrupted
 from ..config.errors import ConfigError
 from ..config.messages import one_line
+from ..config.yaml_files import located
 from ..files import NO_ROOM
+from .terminal import settle_terminal
 
 LACKING = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)  # the system's limits: no room, no permission to write
 
@@ -27,14 +29,15 @@ def exit_on_error(work: Callable[[], None]) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    settle_terminal()
     STOP.install()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     try:
         work()
     except ConfigError as e:
-        _fail(str(e), 2)
+        _fail(located(str(e), sys.argv[1:]), 2)
     except (HydraException, OmegaConfBaseException) as e:
-        _fail(one_line(e), 2)
+        _fail(located(one_line(e), sys.argv[1:]), 2)
     except Interrupted as e:
         if not e.handed_back:
             from ..cluster.requeue import hand_back

@@ -6,6 +6,7 @@ Anything else is refused before it is imported, whatever folder the config comes
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from ..config.errors import ConfigError
 
 PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")
+OURS = {  # keys of Hydra whose values are fixed by conf/config.yaml
+    "hydra.run.dir": ".",
+    "hydra.sweep.dir": "${outputs}",
+    "hydra.sweep.subdir": ".",
+    "hydra.job.chdir": False,
+}
 LOGGING = (
     "logging.StreamHandler",
     "logging.FileHandler",
@@ -42,8 +49,19 @@ def refuse_others(config: DictConfig) -> None:
             raise ConfigError(f"{name}={value}: nothing is imported or called because a config names it; leave it out")
 
 
+def refuse_useless(config: DictConfig) -> None:
+    """Raises ConfigError if a file sets one of Hydra's keys that would have no effect here."""
+    for key, ours in OURS.items():
+        value = OmegaConf.to_container(config)
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if value != ours and value is not None:
+            hint = "outputs and name say where a run lies; a main config begins with defaults: [config, _self_]"
+            raise ConfigError(f"{key}={value}: would have no effect; {hint}")
+
+
 def guard_hydra() -> None:
-    """Make Hydra check the targets of every config that it composes, before it uses the config."""
+    """Make Hydra check every config that it composes, before it uses the config."""
     load = ConfigLoaderImpl.load_configuration
     if hasattr(load, "__wrapped__"):
         return
@@ -52,6 +70,10 @@ def guard_hydra() -> None:
     def looked_at(*arguments: Any, **options: Any) -> DictConfig:
         config = load(*arguments, **options)
         refuse_others(config)
+        if (
+            "outputs" in config and "LOCAL_RANK" not in os.environ
+        ):  # Lightning sets these keys for the ranks that it starts
+            refuse_useless(config)
         return config
 
     ConfigLoaderImpl.load_configuration = looked_at  # type: ignore[method-assign]

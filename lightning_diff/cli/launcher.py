@@ -26,7 +26,9 @@ from ..config.errors import ConfigError
 from ..config.installed import check_installed
 from ..config.paths import PACKAGE_FOLDER
 from ..config.schema import Config, Slurm
-from ..pipeline.naming import group_name, run_name
+from ..config.search import SEARCH
+from ..config.typed import as_typed
+from ..pipeline.naming import group_name, run_folder
 from ..pipeline.run import refuse_another
 from ..pipeline.runs import is_finished, runs_table
 from ..ranks import console, say
@@ -86,8 +88,8 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
     ranks = [f"training.nodes={settings.nodes}", f"training.devices={settings.tasks}"]
     jobs: dict[Path, Job] = {}
     for overrides in sweep:
-        config = compose_config([*ranks, *overrides])
-        folder = Path(config.outputs) / run_name(config, overrides)
+        config = compose_config([*ranks, *overrides], SEARCH.name)
+        folder = run_folder(config, overrides)
         if folder in jobs:
             raise ConfigError(
                 f"{' '.join(overrides)}: the same folder as of {' '.join(jobs[folder].overrides)}, {folder}; "
@@ -96,7 +98,7 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
         refuse_another(folder, config)
         check_installed(config)
         group = [] if config.tracking.group else [f"tracking.group={group_name(config, overrides)}"]
-        jobs[folder] = Job([*overrides, *group], config, folder)
+        jobs[folder] = Job([*SEARCH.flags, *map(as_typed, overrides), *group], config, folder)
     return list(jobs.values())
 
 

@@ -20,9 +20,9 @@ def prepare(config: Config, where: str = "", count: int = 0) -> None:
     what the trainer sees of them (at most `count` samples, 0 for all), or a step."""
     found = prepare_data(config)
     if where:
-        from .show import show
+        from .preview import preview
 
-        show(config, found, where, count)
+        preview(config, found, where, count)
     train = found.splits["train"]
     say(f"data: {config.data.identity(Path(config.cache))}, in {len(train.shards)} shards, {train.shards[0].parent}")
 

@@ -1,146 +1,78 @@
-"""prepare.py show=: what the trainer sees. The pictures and captions of a set, or of a step's batch, are written to a folder."""
+"""--cfg job: the config of a command, printed as YAML, without running anything."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from PIL import Image
-from rich.progress import track
-from torch import Tensor
+from omegaconf import DictConfig, OmegaConf
 
-from ..config.errors import ConfigError
+from ..config.compose import compose_node
+from ..config.convert import plain, to_config, unchecked, yaml_text
+from ..config.errors import ConfigError, nearest
+from ..config.ignored import check_words
 from ..config.schema import Config
-from ..data.dataset import Pictures
-from ..data.order import sample_at
-from ..data.sources.base import Prepared
-from ..data.summary import cropped, remarks_of, scaled
-from ..ranks import console, say
-from ..tracking.figures import save_grid
-
-COLUMNS = ("split", "key", "source", "caption", "tokenised", "tokens_cut", "width", "height", "scaled", "cropped")
-MORE = ("captions", "position", "remarks", "file")
-LEFT_OUT = ("source", "member", "offset", "reason", "remedy", "count")
-ON_SHEET = 64  # pictures
-LONGEST = 200  # bytes of a file's name
+from ..config.search import SEARCH
+from ..config.typed import fields_at, final
+from .arguments import SHOWN, Arguments
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A sample to show: its split, its number there, and its position in the stream (its number if no step is asked for)."""
-
-    split: str
-    number: int
-    position: int
+def shows(found: Arguments) -> bool:
+    """Whether the command is asked to print its config. Raises ConfigError for what only train.py can print."""
+    if (what := found.flags.get("--cfg", "job")) != "job":
+        raise ConfigError(f"--cfg {what}: train.py has it; here --cfg job")
+    return any(flag in found.flags for flag in SHOWN)
 
 
-def show(config: Config, found: Prepared, where: str, count: int) -> None:
-    """Write to the folder `where` (or, for step:N, to a folder of that name in config.outputs): SPLIT/KEY.png, the very
-    tensors; samples.csv; left-out.csv; a contact sheet. `count` limits the samples, 0 shows all. Raises ConfigError."""
-    pictures = {split: Pictures(index, config.data.image_size) for split, index in found.splits.items()}
-    step = re.fullmatch(r"step:(\d+)", where)
-    if where.startswith("step:") and not step:
-        raise ConfigError(f"show={where}: a step is a whole number, show=step:1234")
-    folder = Path(config.outputs) / f"step-{step[1]}" if step else Path(where).expanduser()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"show={where}: {folder} is there already; give another name, or delete it")
-    every = list(_of_step(config, pictures["train"], int(step[1])) if step else _of_set(pictures))
-    some = every if not count else [every[i] for i in sorted(set(np.linspace(0, len(every) - 1, count).astype(int)))]
-    rows, images, captions = _written(config, pictures, some, folder)
-    _table(folder / "samples.csv", (*COLUMNS, *MORE), rows)
-    _table(folder / "left-out.csv", LEFT_OUT, [[getattr(one, name) for name in LEFT_OUT] for one in found.left])
-    save_grid(np.stack(images), captions, folder / "sheet.png", columns=8)
-    say(
-        f"{len(rows):,} of {len(every):,} samples, and what is left out, in {folder}; some of them on {folder}/sheet.png"
-    )
+def show_composed(found: Arguments, combinations: Sequence[Sequence[str]], overrides: Sequence[str] = ()) -> None:
+    """Print the config of each combination of overrides. If a check would refuse one, a note on stderr says so."""
+    texts = []
+    for words in combinations:
+        node = compose_node([*overrides, *words], SEARCH.name)
+        unchecked(node)
+        try:
+            check_words(to_config(node), words)
+        except ConfigError as e:
+            print(f"note: to run it would be refused: {e}", file=sys.stderr)
+        texts.append((" ".join(words), _text(_finished(node, "--resolve" in found.flags), found)))
+    _print(texts)
 
 
-def _of_set(pictures: dict[str, Pictures]) -> Iterator[Shown]:
-    for split, some in pictures.items():
-        yield from (Shown(split, i, i) for i in range(len(some)))
+def show_stored(found: Arguments, configs: Sequence[tuple[str, Config]]) -> None:
+    """Print each (title, config of a run with its overrides)."""
+    _print([(title, _text(plain(config), found)) for title, config in configs])
 
 
-def _of_step(config: Config, train: Pictures, step: int) -> Iterator[Shown]:
-    """The samples of a step, in their order in the global batch."""
-    batch = config.training.batch
-    if step >= config.training.steps:
-        raise ConfigError(f"show=step:{step}: the training has {config.training.steps} steps, numbered from 0")
-    for position in range(step * batch, (step + 1) * batch):
-        yield Shown("train", sample_at(position, len(train), config.seed), position)
+def _finished(node: DictConfig, resolve: bool) -> Any:
+    """The plain values of a composed config; each path and text is what the run gets."""
+    outputs = str(OmegaConf.select(node, "outputs"))
+
+    def walk(value: Any, key: str) -> Any:
+        if isinstance(value, dict):
+            return {name: walk(part, f"{key}.{name}".lstrip(".")) for name, part in value.items()}
+        if isinstance(value, str | list) and (found := fields_at(key)) and "group" not in found[0][1].metadata:
+            return final(value, found[0][1], outputs)
+        return value
+
+    return walk(OmegaConf.to_container(node, resolve=resolve), "")
 
 
-def _written(
-    config: Config, pictures: dict[str, Pictures], some: Sequence[Shown], folder: Path
-) -> tuple[list[list[Any]], list[np.ndarray], list[str]]:
-    """(rows of samples.csv, pictures and captions of the contact sheet). The pictures are written."""
-    tokenizer, size = config.text.tokenizer(), config.data.image_size
-    facts = {
-        split: (p.index.facts, scaled(p.index.facts, size), cropped(p.index.facts)) for split, p in pictures.items()
-    }
-    on_sheet = set(np.linspace(0, len(some) - 1, min(ON_SHEET, len(some))).astype(int).tolist())
-    rows, images, captions = [], [], []
-    taken: set[str] = set()
-    for n, one in enumerate(track(some, "show", console=console, transient=True)):
-        set_of, (known, scale, share), i = pictures[one.split], facts[one.split], one.number
-        pixels, caption, _, _ = set_of.read(i, one.position)
-        said = tokenizer.read(caption)
-        width, height = known.sizes[i].tolist()
-        file = _file_name(one.split, set_of.name(i), taken)
-        _save(pixels, folder / file)
-        change = "up" if scale[i] > 1 else "down" if scale[i] < 1 else "same"
-        rows.append(
-            [
-                *(one.split, set_of.name(i), _source(set_of, i), caption, said.text, said.tokens - said.kept),
-                *(width or size, height or size, change, f"{share[i]:.3f}"),
-                *(int(known.counts[i]), one.position, remarks_of(known, i), file),
-            ]
-        )
-        if n in on_sheet:
-            images.append(pixels.numpy())
-            captions.append(caption)
-    return rows, images, captions
+def _text(values: Any, found: Arguments) -> str:
+    package = found.flags.get("--package", "_global_")
+    if package == "_global_":
+        return yaml_text(values)
+    for name in package.split("."):
+        if not isinstance(values, dict) or name not in values:
+            raise ConfigError(
+                f"--package {package}: no such table; {nearest(name, sorted(Config.__dataclass_fields__))}"
+            )
+        values = values[name]
+    inner = values if isinstance(values, dict) else {package.rpartition(".")[2]: values}
+    return f"# @package {package}\n{yaml_text(inner)}"
 
 
-def _source(some: Pictures, i: int) -> str:
-    """The file of a folder, or the shard, that a sample comes from."""
-    place, shard = str(some.index.facts.places[i]), str(some.index.shards[some.index.spans[i, 0]])
-    return place if some.index.how.ours else shard
-
-
-def _file_name(split: str, key: str, taken: set[str]) -> str:
-    """SPLIT/KEY.png, in characters and lengths that a file system takes, and unlike all before."""
-    parts = [_short(part.replace("\0", "_")) for part in key.split("/")]
-    name = "/".join([split, *parts])
-    number, unlike = 1, name
-    while unlike.casefold() in taken:
-        number += 1
-        unlike = f"{name}-{number}"
-    taken.add(unlike.casefold())
-    return f"{unlike}.png"
-
-
-def _short(part: str) -> str:
-    data = os.fsencode(part)
-    if len(data) <= LONGEST:
-        return part
-    return f"{data[:LONGEST].decode('utf-8', 'ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
-
-
-def _save(pixels: Tensor, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path)
-
-
-def _table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", errors="replace", newline="") as f:
-        writer = csv.writer(f)
-        writer.writerow(columns)
-        writer.writerows(rows)
+def _print(texts: Sequence[tuple[str, str]]) -> None:
+    """One text alone, or several, each with its title."""
+    several = len(texts) > 1
+    print("\n---\n".join(f"# {title}\n{text}" if several else text for title, text in texts), end="")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -21,11 +19,13 @@ from .convert import to_config, unchecked
 from .errors import ConfigError, nearest
 from .ignored import check_words
 from .messages import one_line, wrong_word
-from .paths import CONF
 from .plugins import load_plugins
 from .registry import SHARED, choices, group_at, place_of, schema_of
 from .schema import Config, Slurm
+from .search import SEARCH
+from .typed import hide_all
 from .versions import upgraded
+from .yaml_files import read_file, read_plain
 
 
 def register_schema() -> None:
@@ -39,28 +39,30 @@ def register_schema() -> None:
             store.store(group=place_of(group), name=name, node=node)
 
 
-def compose_config(overrides: Sequence[str]) -> Config:
-    """The checked config of `train.py OVERRIDES`. Raises ConfigError."""
+def compose_config(overrides: Sequence[str], name: str = "config") -> Config:
+    """The checked config of `train.py OVERRIDES`; `name` is the main config. Raises ConfigError."""
+    node = compose_node(overrides, name)
+    try:
+        config = to_config(node)
+    except OmegaConfBaseException as e:
+        raise ConfigError(one_line(e)) from e
+    check_words(config, overrides)
+    return config
+
+
+def compose_node(overrides: Sequence[str], name: str = "config") -> DictConfig:
+    """The config of `train.py OVERRIDES` as Hydra composes it, not checked. Raises ConfigError."""
     load_plugins(overrides)
     register_schema()
     try:
-        with _composing():
-            config = to_config(compose("config", list(overrides)))
+        with SEARCH.composing():
+            return compose(name, list(overrides))
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
     except ValueError as e:
         if found := wrong_word(overrides, e):
             raise found from e
         raise
-    check_words(config, overrides)
-    return config
-
-
-def _composing() -> Any:
-    """A context in which Hydra can compose. It initialises Hydra if nobody has done so."""
-    if GlobalHydra.instance().is_initialized():
-        return nullcontext()
-    return initialize_config_dir(str(CONF), version_base="1.3")
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -71,7 +73,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: no such file; run= names a run folder, for example run=outputs/base")
     try:
         load_plugins(overrides)
-        node: Any = OmegaConf.create(upgraded(_plain(path)))
+        node: Any = OmegaConf.create(_stored(path))
         known = set(keys(Config()))
         for override in OverridesParser.create().parse_overrides(list(overrides)):
             key, value = override.key_or_group, override.value()
@@ -94,22 +96,23 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 def stored_config(path: Path) -> Config:
     """A run's stored config, not checked: the files that it names may no longer exist. Raises ConfigError."""
-    return unchecked(OmegaConf.create(upgraded(_plain(path))))  # type: ignore[arg-type]
+    return unchecked(OmegaConf.create(_stored(path)))  # type: ignore[arg-type]
 
 
 def _group(group: str, name: str) -> Any:
     """What `group=name` sets: all keys of a choice, or the keys of a file of conf/ if the group has no choices."""
-    file = CONF / group / f"{name}.yaml"
-    if group_at(group) is None and file.is_file():
-        said = _plain(file)
+    file = SEARCH.file(group, name)
+    if group_at(group) is None and file is not None:
+        said: Any = OmegaConf.to_container(read_file(file, group)[0])
         for entry in said.pop("defaults", []):
             for nested, choice in entry.items():
                 said[nested] = _group(f"{group}/{nested}", choice)
         return said
     register_schema()
     place = group.replace("/", ".")
-    with _composing():
-        return OmegaConf.create(OmegaConf.to_container(OmegaConf.select(compose("config", [f"{group}={name}"]), place)))
+    with SEARCH.composing():
+        node = compose("config", [f"{group}={name}"])
+    return OmegaConf.create(OmegaConf.to_container(OmegaConf.select(node, place)))
 
 
 def _in_choice(key: str, node: Any) -> bool:
@@ -118,8 +121,10 @@ def _in_choice(key: str, node: Any) -> bool:
     return isinstance(above, DictConfig) and "kind" in above
 
 
-def _plain(path: Path) -> dict[str, Any]:
-    found: Any = OmegaConf.to_container(OmegaConf.load(path))
+def _stored(path: Path) -> dict[str, Any]:
+    """The plain values of a run's stored config, in today's words. They hold no interpolations."""
+    found: Any = read_plain(path)
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: not a config")
-    return found
+    hidden: dict[str, Any] = hide_all(upgraded(found))
+    return hidden

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
@@ -16,8 +15,7 @@ from .messages import one_line
 from .plugins import check_plugins
 from .registry import SHARED, Choice, choices, named, owners, place_of, schema_of
 from .schema import Config
-
-PATHS = ("outputs", "cache", "init_from", "source", "weights", "lpips_weights", "guide")
+from .typed import final, hide_all, nodes, revealed
 
 
 def to_config(node: DictConfig) -> Config:
@@ -36,13 +34,18 @@ def unchecked(node: DictConfig) -> Config:
     OmegaConf.resolve(node)
     config = _object(Config, node, "")
     assert isinstance(config, Config)
-    _expand_home(config)
+    _finish(config)
     return config
 
 
 def plain(config: Any) -> dict[str, Any]:
     """A config, or a group of it, as plain values that a file can hold."""
     return asdict(config)
+
+
+def yaml_text(values: Any) -> str:
+    """Plain values as YAML, as OmegaConf writes it. A ${ in them is literal."""
+    return revealed(OmegaConf.to_yaml(OmegaConf.create(hide_all(values))))
 
 
 def make_choice(group: str, node: Any, prefix: str) -> Choice:
@@ -109,12 +112,10 @@ def _values(cls: type, node: Any, prefix: str) -> dict[str, Any]:
     return {str(key): getattr(made, str(key)) for key in node}
 
 
-def _expand_home(node: Any) -> None:
-    """Replace ~ by the user's home in keys that hold paths: a shell does not do it in data.source=~/pictures."""
-    for f in fields(node):
-        value = getattr(node, f.name)
-        if isinstance(value, str) and value.startswith("~") and f.name in PATHS:
-            object.__setattr__(node, f.name, os.path.expanduser(value))  # a choice is frozen
-        for part in value if isinstance(value, list) else [value]:
-            if is_dataclass(part):
-                _expand_home(part)
+def _finish(config: Config) -> None:
+    """Give each text its final value: what was hidden from OmegaConf comes back, ~ becomes the home."""
+    for node in nodes(config):
+        for f in fields(node):
+            value = getattr(node, f.name)
+            if (now := final(value, f, config.outputs)) != value:
+                object.__setattr__(node, f.name, now)  # a choice is frozen

@@ -30,6 +30,11 @@ def between(default: Any, low: float, high: float) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
 
 
+def paths() -> Any:
+    """A list of paths, empty by default."""
+    return field(default_factory=list, metadata={"path": True})
+
+
 def listed(*default: Any, **bounds: float) -> Any:
     """A list of values. `low` and `high` bound each of them."""
     return field(default_factory=lambda: list(default), metadata=bounds)
@@ -38,6 +43,12 @@ def listed(*default: Any, **bounds: float) -> Any:
 def only(default: Any, where: Only) -> Any:
     """A key that has an effect only if each field in `where` has one of its values there."""
     return field(default=default, metadata={"only": where})
+
+
+def path(default: str | None = "", run: bool = False) -> Any:
+    """The path of a file or folder. It is taken as typed, and ~ is the home. `run`: the folder or name of a run stands for
+    the run's weights."""
+    return field(default=default, metadata={"path": True, "run": run})
 
 
 def chosen(group: str, name: str) -> Any:

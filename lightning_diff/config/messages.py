@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import PurePath
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -13,6 +14,7 @@ from .errors import ConfigError, nearest
 from .paths import CONF
 from .registry import GROUPS, choices, group_at, owners, place_of
 from .schema import Config, Slurm
+from .search import SEARCH
 
 
 def one_line(error: BaseException, prefix: str = "") -> str:
@@ -25,7 +27,8 @@ def one_line(error: BaseException, prefix: str = "") -> str:
     text = "\n".join(str(e) for e in chain)
     if found := re.search(r"full_key: (\S+)", text):
         key = prefix + found.group(1)
-        first = next((str(e).splitlines()[0] for e in chain if "full_key" in str(e)), "")
+        lines = [line for e in chain if "full_key" in str(e) for line in str(e).splitlines()]
+        first = next((line for line in lines if not line.startswith("In '")), "")
         if re.search(r"Key '.*' (is )?not in", text):
             known = [f"hydra.launcher.{f.name}" for f in fields(Slurm)] if key.startswith("hydra.launcher.") else []
             return f"{key}: no such key; {nearest(key, known) if known else _hint(key)}"
@@ -34,12 +37,37 @@ def one_line(error: BaseException, prefix: str = "") -> str:
         return f"{found.group(1)}: no such key; {_hint(found.group(1))}"
     if found := re.search(r"Could not find '([^']+)'", text):
         group, _, name = found.group(1).rpartition("/")
-        registered = group_at(group)
-        known = sorted({p.stem for p in (CONF / group).glob("*.yaml")} | set(choices(registered) if registered else ()))
-        return f"{group}={name}: no such choice; {nearest(name, known)}"
+        return f"{group}={name}: no such choice; {_misplaced(group, name) or nearest(name, _choices(group))}"
     if found := re.search(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'", text):
         return f"{found.group(1) or found.group(2)}: no such config"
     return " ".join(str(error).split())
+
+
+def _choices(group: str) -> list[str]:
+    """The names of a group: of its files, and of its registered choices."""
+    registered = group_at(group)
+    files = {p.stem for folder in SEARCH.folders for p in (folder / group).glob("*.yaml")}
+    return sorted(files | set(choices(registered) if registered else ()))
+
+
+def _misplaced(group: str, name: str) -> str:
+    """Where the file of a choice lies, if Hydra does not find it there."""
+    for folder in SEARCH.folders:
+        if (folder / group / f"{name}.yml").is_file():
+            return f"rename {folder / group / f'{name}.yml'} to {name}.yaml, the only ending that Hydra reads"
+        if group and (folder / f"{name}.yaml").is_file():
+            return f"put {folder / f'{name}.yaml'} into {folder / group}"
+    return ""
+
+
+def wrong_file(group: str, value: str) -> str:
+    """The hint for a group that is set to a file (experiment=conf/experiment/base.yaml) instead of a name, else empty."""
+    if not value.endswith((".yaml", ".yml")) or not any((folder / group).is_dir() for folder in SEARCH.folders):
+        return ""
+    name = PurePath(value).stem
+    if name in _choices(group):
+        return f"a choice is named without its folder and ending; type {group}={name}"
+    return f"put the file into DIR/{group}/, then type --config-dir=DIR {group}={name}"
 
 
 def _hint(key: str) -> str:

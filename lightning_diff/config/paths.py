@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from ..files import is_safetensors, sha256
 from .schema import Config
+from .typed import WEIGHTS as WEIGHTS
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PACKAGE_FOLDER = CONF.parent
 SHIPPED = Path(__file__).resolve().parents[1] / "weights"
-WEIGHTS = "weights.safetensors"  # the file name of a finished run's weights, in its folder
 PARTS = "parts"  # the folder of a run's frozen components, in its folder
 
 FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that also take a diffusers folder
@@ -85,5 +86,6 @@ def path_mistakes(c: Config) -> Iterator[tuple[bool, str]]:
 
 
 def _names(path: str) -> bool:
-    """Whether a file system accepts all names in this path."""
-    return path.isprintable() and all(len(part.encode()) <= 200 for part in path.split("/"))
+    """Whether a file system accepts all names in this path. Names with control characters are refused."""
+    controlled = any(unicodedata.category(letter) == "Cc" for letter in path)
+    return not controlled and all(len(os.fsencode(part)) <= 200 for part in path.split("/"))

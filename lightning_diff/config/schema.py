@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .fields import above, at_least, between, chosen, chosen_list, listed, one_of, only
+from .fields import above, at_least, between, chosen, chosen_list, listed, one_of, only, path, paths
 from .registry import named
 
 SHORTEST, LONGEST = 0.01, 0.28  # the range of lengths of post-hoc EMA that can be made
@@ -143,7 +143,7 @@ class Tracking:
 class Config:
     """The config of a run. `name` is its folder in `outputs`; by default it is made from the command's overrides.
 
-    `init_from` is where training starts: a weights file, a diffusers folder, or a single-file checkpoint. `part_steps`: a
+    `init_from` is where training starts: a weights file, a run, a diffusers folder, or a single-file checkpoint. `part_steps`: a
     frozen component that must be trained first gets this share of the steps of its own experiment. `pins`: SHA-256 sums
     (12 digits or more) of the weights files that this config may name; if there are any, other files are refused.
     `plugins`: files, or names of installed packages, that add a user's own choices; only the command line may set it.
@@ -152,12 +152,12 @@ class Config:
     version: int = one_of(2, 2)  # of the key names; versions.py reads older ones
     task: str = one_of("diffusion", "diffusion", "autoencoder", "contrastive", "attributes")
     name: str | None = None
-    outputs: str = "outputs"
-    cache: str = "outputs/cache"
+    outputs: str = path("outputs")
+    cache: str = path("outputs/cache")
     seed: int = between(0, 0, 2**32 - 1)
-    init_from: str | None = None
+    init_from: str | None = path(None, run=True)
     pins: list[str] = listed()
-    plugins: list[str] = listed()
+    plugins: list[str] = paths()
     part_steps: float = above(1.0, 0, high=1)
     data: Any = chosen("data", "still_life")
     autoencoder: Any = chosen("autoencoder", "small")

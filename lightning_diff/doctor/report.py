@@ -22,7 +22,7 @@ from rich.table import Table
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..files import lock, write_text
-from ..ranks import rank_of
+from ..ranks import Fitting, rank_of
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number
 from .machine import OF_EACH_RANK, OF_THE_FIRST, clock, file_system, shared_lock
 from .run import OF_THE_RUN
@@ -157,7 +157,8 @@ def _show(findings: list[Finding]) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=number("COLUMNS") or 160)  # a job's log is wider than 80 columns
-    console.print(table)
+    rows = [[f"{f.level}: {f.what}", f.found, f.remedy] for f in findings]
+    console.print(Fitting(table, ["what", "", "remedy:"], rows), soft_wrap=True)
     counts = {level: sum(f.level == level for f in findings) for level in (WRONG, WARNING)}
     console.print(f"{counts[WRONG]} wrong, {counts[WARNING]} warnings, of {len(findings)} findings", highlight=False)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..data.shards import digest
 from ..models.latent_diffusion import TextToImage
 from ..nets.weights import save_arrays
-from ..ranks import console, first_rank, say, share_of
+from ..ranks import Fitting, console, first_rank, say, share_of
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
 from .adaptive import allocate
@@ -203,11 +203,12 @@ def _print(rows: list[Row], best: Row) -> None:
         "clip_score",
         *[c for c in ("accuracy", "single_object_accuracy", "accuracy_setting") if c in rows[0]],
     ]
-    table = Table(*(["case"] if several else []), *[c.replace("_", " ") for c in columns])
-    for row in rows:
-        cells = [*([series_of(row)] if several else []), *[_cell(row, c) for c in columns]]
-        table.add_row(*cells, style="bold" if row is best else None)
-    console.print(table)
+    names = [*(["case"] if several else []), *[c.replace("_", " ") for c in columns]]
+    table = Table(*names)
+    cells = [[*([series_of(row)] if several else []), *[_cell(row, c) for c in columns]] for row in rows]
+    for row, line in zip(rows, cells, strict=True):
+        table.add_row(*line, style="bold" if row is best else None)
+    console.print(Fitting(table, names, cells if several else [[f"w = {line[0]}", *line[1:]] for line in cells]))
 
 
 def _cell(row: Row, column: str) -> str:

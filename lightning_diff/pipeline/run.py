@@ -6,14 +6,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich.logging import RichHandler
 
 from ..cluster.requeue import hand_back, job_id, set_alarm
 from ..cluster.signals import STOP, Interrupted
 from ..cluster.slurm import claim
 from ..config.compose import stored_config
-from ..config.convert import plain
+from ..config.convert import plain, yaml_text
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..files import Held, lock, write_text
@@ -61,7 +60,7 @@ class Run:
         refuse_another(folder, config)
         path = folder / "config.yaml"
         if not path.is_file() and first_rank():
-            write_text(path, OmegaConf.to_yaml(OmegaConf.structured(config)))
+            write_text(path, yaml_text(plain(config)))
         if first_rank() and (slurm_job := job_id()):
             claim(folder, slurm_job)
         self.record = Record(folder)

@@ -15,7 +15,7 @@ from ..config.paths import WEIGHTS
 from ..config.schema import Config
 from ..evaluation.results import study_rows
 from ..evaluation.sweep import best_row
-from ..ranks import console
+from ..ranks import Fitting, console
 from ..tracking.record import Record
 
 COLUMNS = ("run", "state", "step", "loss", "best w", "FID", "CLIP score", "obeyed")
@@ -33,15 +33,17 @@ def list_runs(outputs: Path) -> None:
     )
 
 
-def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str]) -> Table:
+def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str]) -> Fitting:
     """A table with one row for each run. `jobs` holds the SLURM job and its state, for runs that have one."""
+    rows = []
     first = [Column(COLUMNS[0], overflow="fold", min_width=16), *([Column("job", min_width=9)] if jobs else [])]
     table = Table(*first, *COLUMNS[1:])
     for folder in folders:
         record = folder / "record.jsonl"
         name, *rest = _cells(folder, record.stat().st_mtime_ns if record.is_file() else 0)
-        table.add_row(name, *([jobs.get(folder, "")] if jobs else []), *rest)
-    return table
+        rows.append([name, *([jobs.get(folder, "")] if jobs else []), *rest])
+        table.add_row(*rows[-1])
+    return Fitting(table, [str(column.header) for column in table.columns], rows)
 
 
 def is_finished(config: Config, folder: Path) -> bool:

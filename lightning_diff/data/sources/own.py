@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import ConfigError
-from ...config.fields import between, one_of
+from ...config.fields import between, one_of, path
 from ..sample import LeftOut, lost, told
 from ..shards import Progress, digest
 from .base import Prepared, Source
@@ -25,7 +25,7 @@ class OwnPictures(Source):
     one caption (whole) or has one on each line (lines). `max_bad` is the share of samples that may be left out. `truncated`
     says whether a picture without its last bytes is used (use) or left out (skip)."""
 
-    source: str = ""
+    source: str = path()
     test: int = between(0, 0, 10**6)
     captions: str = one_of("whole", "whole", "lines")
     max_bad: float = between(1.0, 0, 1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...config.fields import at_least, listed
+from ...config.fields import at_least, listed, path
 from ...config.registry import choice
 from ...config.schema import EMA_GUIDE, LONGEST, SHORTEST
 from ...files import is_safetensors
@@ -40,7 +40,7 @@ class Autoguidance(CFG):
 
     scale: float = at_least(2.0, 0)
     scales: list[float] = listed(1.0, 1.5, 2.0, 3.0, 4.0, low=0)
-    guide: str | None = None
+    guide: str | None = path(None, run=True)
 
     without_caption: ClassVar[bool] = False
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from ...config.fields import path
 from ...config.registry import Choice
 from ...files import file_hash
 
@@ -43,7 +44,7 @@ class FeatureExtractor(Choice):
 class FromFile(FeatureExtractor):
     """An extractor that reads its net from a local file, `weights`."""
 
-    weights: str | None = None
+    weights: str | None = path(None)
 
     def conflicts(self) -> Iterator[str]:
         if not self.weights:

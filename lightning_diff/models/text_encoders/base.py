@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config.errors import ConfigError
-from ...config.fields import between, chosen_list, one_of
+from ...config.fields import between, chosen_list, one_of, path
 from ...config.registry import Choice
 from .lengths import CaptionLengths
 
@@ -27,7 +27,7 @@ class TextEncoderSpec(Choice):
     condition that means "no caption": the empty caption, zeros, or a learned one.
     """
 
-    weights: str | None = None
+    weights: str | None = path(None)
     layer: int = between(1, 1, 100)
     final_norm: bool = True
     more: list[Any] = chosen_list("text")

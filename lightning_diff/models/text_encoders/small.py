@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config.errors import ConfigError
-from ...config.fields import at_least, between, one_of
+from ...config.fields import at_least, between, one_of, path
 from ...config.registry import choice
 from .base import TextEncoderSpec
 
@@ -27,7 +27,7 @@ class SmallTextEncoder(TextEncoderSpec):
     the tower that conditions. The other keys are its sizes. By default it has 1.3 M parameters, and its vocabulary is that of
     the captions."""
 
-    weights: str = "auto"
+    weights: str = path("auto")
     role: str = one_of("text", "text", "judge")
     embedding: int = between(128, 8, 16384)
     context_length: int = between(32, 8, MOST_TOKENS)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...config.fields import at_least, between
+from ...config.fields import at_least, between, path
 from ...config.registry import Choice
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ class AutoencoderSpec(Choice):
     (`perceptual`; LPIPS if `lpips_weights` is a file of VGG-16, else the hidden states of our CLIP model), and, from step
     `adversarial_from` on, a discriminator (`adversarial`)."""
 
-    weights: str = "auto"
+    weights: str = path("auto")
     latent_channels: int = between(4, 1, 1024)
     kl_weight: float = at_least(1e-4, 0)
     perceptual: float = at_least(0.0, 0)
-    lpips_weights: str | None = None
+    lpips_weights: str | None = path(None)
     adversarial: float = at_least(0.0, 0)
     adversarial_from: int = at_least(0, 0)
 

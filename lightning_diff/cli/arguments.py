@@ -1,0 +1,196 @@
+"""A command's arguments: flags, words of the command itself, and overrides of the config.
+
+Every command knows the same flags. One that has no meaning for a command is refused, and so is every argument that is none
+of the three; the message says how it must be typed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from ..config.checks import keys
+from ..config.errors import ConfigError, nearest
+from ..config.messages import wrong_file
+from ..config.plugins import load_plugins
+from ..config.schema import Config
+from ..config.search import SEARCH
+from ..config.typed import as_path, for_hydra, kind_of, quoted
+
+FLAGS = {  # flag -> its short form
+    "--help": "-h",
+    "--multirun": "-m",
+    "--config-dir": "-cd",
+    "--config-name": "-cn",
+    "--cfg": "-c",
+    "--package": "-p",
+    "--resolve": "",
+    "--info": "-i",
+    "--run": "-r",
+    "--hydra-help": "",
+    "--version": "",
+    "--shell-completion": "-sc",
+    "--config-path": "-cp",
+}
+VALUED = ("--config-dir", "--config-name", "--cfg", "--package", "--config-path")
+SHOWN = ("--cfg", "--package", "--resolve")
+OF_HYDRA = ("--info", "--run", "--hydra-help", "--version", "--shell-completion")  # train.py hands them to Hydra
+CFG = ("job", "hydra", "all")
+PLAIN = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+USEFUL = ("hydra/", "hydra.launcher.", "hydra.sweeper.", "hydra.searchpath=", "hydra.verbose=")
+LIGHTNING = ("hydra.run.dir=", "hydra.job.name=", "hydra.output_subdir=")  # it gives them to the ranks that it starts
+
+Words = dict[str, str]
+
+
+@dataclass
+class Arguments:
+    """`words`: the command's own words. `overrides`: as Hydra must be given them."""
+
+    words: Words
+    overrides: list[str] = field(default_factory=list)
+    flags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def many(self) -> bool:
+        return "--multirun" in self.flags
+
+
+def read_arguments(
+    arguments: Sequence[str],
+    words: Words | None = None,
+    paths: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    command: str = "train.py",
+) -> Arguments:
+    """Sort a command's arguments. `words` are its own words with their defaults, `paths` those that hold a path, `flags` what
+    it knows besides --help. Loads the plugins that are named. Raises ConfigError."""
+    found = Arguments(dict(words or {}))
+    rest = _without_flags(arguments, found.flags, sorted(found.words))
+    for flag in found.flags:
+        if flag not in ("--help", *flags):
+            hint = "give --config-dir=DIR" if flag == "--config-path" else "leave it out"
+            raise ConfigError(f"{flag}: {command} does not know it; {hint}")
+    if wrong := [f for f in ("--package", "--resolve") if f in found.flags and "--cfg" not in found.flags]:
+        raise ConfigError(f"{wrong[0]}: would be ignored; it belongs to --cfg job")
+    if {"--config-dir", "--config-name"} & set(flags):
+        SEARCH.use(found.flags.get("--config-dir", ""), found.flags.get("--config-name", ""))
+    typed = []
+    for argument in rest:
+        key, _, value = argument.partition("=")
+        if key in found.words:
+            found.words[key] = as_path(value) if key in paths and "," not in value else value
+        else:
+            typed.append(argument)
+    load_plugins([for_hydra(word) for word in typed if word.startswith("plugins=")])  # they add keys that hold paths
+    if "--help" in found.flags:
+        return found
+    found.overrides = [_override(word, found.many) for word in typed]
+    return found
+
+
+def _without_flags(arguments: Sequence[str], flags: dict[str, str], words: Sequence[str]) -> list[str]:
+    """Put the flags into `flags`. Returns the other arguments. Raises ConfigError for one that is not key=value."""
+    long = {short: flag for flag, short in FLAGS.items() if short}
+    rest, left = [], list(arguments)
+    while left:
+        argument = left.pop(0)
+        name, equals, value = argument.partition("=")
+        flag = long.get(name, name)
+        if flag in FLAGS:
+            if flag in VALUED and not equals:
+                if not left:
+                    raise ConfigError(f"{name}: say its value, for example {name} {_example(flag)}")
+                value = left.pop(0)
+            elif flag == "--info" and not equals:
+                value = left.pop(0) if left and left[0] in INFO else "all"
+            allowed = {"--cfg": CFG, "--info": INFO}.get(flag)
+            if allowed and value not in allowed:
+                raise ConfigError(
+                    f"{name} {value}: must be one of {', '.join(allowed)}; {nearest(value, list(allowed))}"
+                )
+            flags[flag] = value
+        elif argument == "--":
+            continue
+        elif argument.startswith("-") or not (equals or argument.startswith("~")):
+            raise ConfigError(f"{argument}: {_as_pair(argument, left, words)}")
+        else:
+            rest.append(argument)
+    return rest
+
+
+def _example(flag: str) -> str:
+    return "job" if flag == "--cfg" else "DIR" if flag == "--config-dir" else "NAME"
+
+
+def _as_pair(argument: str, following: Sequence[str], words: Sequence[str]) -> str:
+    """How an argument that is not key=value must be typed."""
+    name, equals, value = argument.lstrip("-").partition("=")
+    known = [*words, "experiment", "debug", *keys(Config())]
+    if name in known:
+        if not equals:
+            value = following[0] if following and "=" not in following[0] else "VALUE"
+        return f"overrides are written key=value; type {shlex.quote(f'{name}={value}')}"
+    if argument.startswith("-"):
+        meant = next((key for key in known if name and key.endswith(f".{name}")), "")
+        return f"no such flag; {f'type {meant}=VALUE' if meant else nearest(argument.partition('=')[0], list(FLAGS))}"
+    if SEARCH.file("experiment", name) is not None:
+        return f"not of the form key=value; type experiment={name}"
+    return f"not of the form key=value; {nearest(name, known if not words else list(words))}"
+
+
+def _override(word: str, many: bool) -> str:
+    """An override for Hydra. Raises ConfigError for one that Hydra's grammar cannot read, or that would have no effect."""
+    key, _, value = word.partition("=")
+    key = key.lstrip("+~")
+    if not key.strip():
+        raise ConfigError(f"{word!r}: overrides are written key=value")
+    of_lightning = word.startswith(LIGHTNING) and "LOCAL_RANK" in os.environ
+    if key.startswith("hydra") and not word.lstrip("+").startswith(USEFUL) and not of_lightning:
+        hint = "outputs=FOLDER and name=NAME say where a run lies" if "dir" in key else "leave it out"
+        raise ConfigError(f"{word}: would have no effect; {hint}")
+    if found := wrong_file(key, value):
+        raise ConfigError(f"{word}: {found}")
+    given = for_hydra(word, many)
+    try:
+        parsed = OverridesParser.create().parse_override(given)
+    except HydraException as e:
+        raise ConfigError(f"{word}: Hydra's grammar does not read it; {_retyped(word)}") from e
+    if parsed.is_sweep_override() and not many:
+        what = "one value, or -m for one run each" if "," in value else "it belongs to -m"
+        raise ConfigError(f"{word}: several values; give {what}" if "," in value else f"{word}: would not work; {what}")
+    one = not isinstance(parsed.value(), list) and not parsed.is_sweep_override()
+    if kind_of(key)[1] and one and "${" not in value and value != "null":
+        raise ConfigError(f"{word}: must be a list; {_retyped(word)}")
+    return given
+
+
+def _retyped(word: str) -> str:
+    """An argument as it must be typed in a shell: a list in brackets, any other value in quotes."""
+    head, _, value = word.partition("=")
+    kind, many = kind_of(head.lstrip("+"))
+    if many:
+        parts = [part for part in re.split(r"[\s,;\[\](){}\"']+", value) if part]
+        return "type " + shlex.quote(f"{head}=[{','.join(parts)}]")
+    if kind in PLAIN:
+        return f"{head} takes {PLAIN[kind]}"
+    inner = quoted(value) if '"' in value else f'"{value}"'
+    return "type " + shlex.quote(f"{head}={inner}")
+
+
+def product_of(overrides: Sequence[str]) -> list[list[str]]:
+    """All combinations of the values in overrides like sampler=euler,heun (Hydra's grammar)."""
+    choices = []
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
+        line = override.input_line or ""
+        choices.append([line] if values is None else [f"{override.get_key_element()}={v}" for v in values])
+    return [list(some) for some in itertools.product(*choices)]

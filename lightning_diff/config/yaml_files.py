@@ -1,0 +1,177 @@
+"""How a config file is read: as people write it, or refused in one line that names the file and the line.
+
+YAML 1.1 reads some plain words as other things than they look: no is false, 010 is 8, 1:30 is 90. For a key that holds a
+text or a number, such a word is refused, and the message says how to write it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from omegaconf import OmegaConf
+from omegaconf._utils import get_yaml_loader
+from omegaconf.errors import OmegaConfBaseException
+
+from .errors import ConfigError
+from .paths import CONF
+from .typed import is_group, kind_of
+
+GLOBAL = ("experiment", "debug")  # groups whose files change the whole config
+OCTAL_OR_TIME = r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"  # YAML 1.1 reads 010 as 8 and 1:30 as 90
+
+_lines: dict[str, str] = {}  # key -> FILE:LINE of the user's file that sets it
+_told: set[Path] = set()
+
+
+def guard_files() -> None:
+    """Make Hydra read every config file with read_file."""
+    Plugins.instance()  # it registers the class that reads files
+    SourcesRegistry.instance().resolve("file").load_config = _load  # type: ignore[method-assign, assignment]
+
+
+def _load(source: ConfigSource, config_path: str) -> ConfigResult:
+    name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
+    file, group = Path(os.path.realpath(os.path.join(source.path, name))), os.path.dirname(name)
+    ours = file.is_relative_to(CONF)
+    if not ours and (CONF / name).is_file() and file not in _told:
+        _told.add(file)
+        print(f"{file}: taken instead of this project's {name}", file=sys.stderr)
+    config, package = read_file(file, group, keep_lines=not ours)
+    return ConfigResult(config=config, path=f"file://{source.path}", provider=source.provider, header=package)
+
+
+def read_file(file: Path, group: str, keep_lines: bool = False) -> tuple[Any, dict[str, str | None]]:
+    """The config of a file, and its header. Raises ConfigError."""
+    text = _text(file)
+    try:
+        header = ConfigSource._get_header_dict(text[:512])
+    except ValueError as e:
+        raise ConfigError(f"{file}:1: a line # @ that Hydra does not know; write # @package _global_") from e
+    node, value = _parsed(file, text)
+    if group in GLOBAL and header["package"] is None:
+        header["package"] = "_global_"
+    if value is None:
+        if group in GLOBAL:
+            raise ConfigError(f"{file}:1: no key in it; write what it changes, for example training: {{steps: 100}}")
+        value = {}
+    elif not isinstance(value, dict):
+        raise ConfigError(
+            f"{file}:{node.start_mark.line + 1}: a list or a word; a config file holds lines of key: value"
+        )
+    else:
+        place = "" if header["package"] == "_global_" or group in ("", *GLOBAL) else group.replace("/", ".") + "."
+        _check(node, value, place, file, keep_lines)
+    try:
+        return OmegaConf.create(value), header
+    except (OmegaConfBaseException, ValueError) as e:
+        raise ConfigError(f"{file}:1: {' '.join(str(e).split())}") from e
+
+
+def read_plain(file: Path) -> Any:
+    """The plain values of a YAML file. Raises ConfigError."""
+    return _parsed(file, _text(file))[1]
+
+
+def _parsed(file: Path, text: str) -> tuple[Any, Any]:
+    """(YAML's node, with the lines; its value) of a file's text. Raises ConfigError."""
+    try:
+        loader = get_yaml_loader()(text)
+        node = loader.get_single_node()
+        return node, None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as e:
+        mark = e.problem_mark or e.context_mark
+        tab = "; a tab cannot stand before a key, YAML takes blanks" if "\\t" in str(e.problem) else ""
+        said = ", ".join(filter(None, [e.context, e.problem]))
+        raise ConfigError(f"{file}:{mark.line + 1 if mark else 1}: {said}{tab}") from e
+    except yaml.reader.ReaderError as e:
+        line = text.count("\n", 0, e.position) + 1
+        raise ConfigError(f"{file}:{line}: a character that YAML does not allow, U+{e.character:04X}") from e
+    except ValueError as e:  # a date or a number that does not exist
+        raise ConfigError(f"{file}:1: {' '.join(str(e).split())}") from e
+
+
+def _text(file: Path) -> str:
+    """The file's text: UTF-8, without its byte order mark, with \\n at the ends of lines."""
+    data = file.read_bytes()
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as e:
+        line = data.count(b"\n", 0, e.start) + 1
+        raise ConfigError(f"{file}:{line}: not UTF-8 (byte 0x{data[e.start]:02x}); save the file as UTF-8") from e
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _check(node: Any, values: Any, place: str, file: Path, keep_lines: bool) -> None:
+    """Check the plain words of a file, key by key. `values` is what the words were read as."""
+    for name, below in {name.value: (name, below) for name, below in node.value}.values():
+        key, where = f"{place}{name.value}", f"{file}:{name.start_mark.line + 1}"
+        if name.value == "defaults":
+            _check_defaults(below, file)
+        if name.value not in values or name.value in ("defaults", "hydra"):
+            continue
+        if keep_lines:
+            _lines[key] = where
+        read = values[name.value]
+        if isinstance(below, yaml.MappingNode):
+            _check(below, read, f"{key}.", file, keep_lines)
+            continue
+        many = isinstance(below, yaml.SequenceNode)
+        for entry, one in zip(below.value, read) if many else [(below, read)]:
+            if isinstance(entry, yaml.ScalarNode) and entry.style is None:
+                _check_word(key, entry.value, one, where)
+
+
+def _check_word(key: str, word: str, read: Any, where: str) -> None:
+    """Raises ConfigError for a plain word that means something else in YAML than it seems to say."""
+    kind, name = kind_of(key)[0], key.rpartition(".")[2]
+    seen = f"the truth value {str(read).lower()}" if isinstance(read, bool) else f"the number {read}"
+    if (group := is_group(key)) and read is not None and "${" not in word:
+        hint = f"choose it in the list defaults, - override /{group}: {word}"
+        raise ConfigError(
+            f"{where}: {key}: {word} is no table of keys; {hint if isinstance(read, str) else 'write one'}"
+        )
+    if kind in ("text", "path"):
+        if read is not None and str(read) != word:
+            raise ConfigError(f'{where}: {key}: YAML reads {word} as {seen}; quote it, {name}: "{word}"')
+        if word == "None":
+            raise ConfigError(f'{where}: {key}: None is a text in YAML; write null, or quote it, {name}: "None"')
+    elif kind in ("int", "float") and re.fullmatch(OCTAL_OR_TIME, word) and str(read) != word:
+        decimal = "" if ":" in word else f", or {word.lstrip('+0')} if that is meant"
+        raise ConfigError(f"{where}: {key}: YAML reads {word} as {seen}; write {read}{decimal}")
+    elif kind == "int" and isinstance(read, float):
+        hint = f"; write {int(read)}" if read.is_integer() else ""
+        raise ConfigError(f"{where}: {key}={word}: must be a whole number{hint}")
+
+
+def _check_defaults(node: Any, file: Path) -> None:
+    """Raises ConfigError if the list defaults holds anything else than names."""
+    where = f"{file}:{node.start_mark.line + 1}"
+    if not isinstance(node, yaml.SequenceNode):
+        raise ConfigError(
+            f"{where}: defaults is a list; write each entry on a line of its own, - override /sampler: heun"
+        )
+    for entry in node.value:
+        values = [below for _, below in entry.value] if isinstance(entry, yaml.MappingNode) else [entry]
+        for value in values:
+            if not str(value.tag).endswith((":str", ":null", ":seq")):
+                where = f"{file}:{value.start_mark.line + 1}"
+                raise ConfigError(
+                    f'{where}: defaults: {value.value} is no name of a choice for YAML; quote it, "{value.value}"'
+                )
+
+
+def located(message: str, words: list[str]) -> str:
+    """An error's message, with the line of the user's file that sets the key which the message begins with."""
+    key = re.match(r"[\w.]+", message)
+    said = {word.partition("=")[0].lstrip("+~") for word in words}
+    if not key or key[0] not in _lines or key[0] in said or _lines[key[0]] in message:
+        return message
+    return f"{_lines[key[0]]}: {message}"
