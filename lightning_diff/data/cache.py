@@ -65,10 +65,12 @@ def cached_arrays(
     store, keys = root / digest(manifest), _flat(keys)
     store.mkdir(parents=True, exist_ok=True)
     with in_use(store / "lock", lambda: _tidy(store, manifest, keys)):
-        if len(rows := _missing(segments := _segments(store), keys)):
+        segments = _segments(store)
+        where = _where(segments, keys)
+        if len(rows := _missing(where, keys)):
             _add(store, keys, rows, compute, watch, share)
             segments = _segments(store)
-    where = _where(segments, keys)
+            where = _where(segments, keys)
     if (where < 0).any():
         raise ConfigError(f"{store}: a part of it is damaged; delete the folder to compute it again")
     used = np.unique(where[:, 0])
@@ -79,7 +81,8 @@ def cached_arrays(
 
 def missing_rows(root: Path, manifest: Mapping[str, Any], keys: np.ndarray) -> int:
     """The number of rows that would have to be computed."""
-    return len(_missing(_segments(root / digest(manifest)), _flat(keys)))
+    keys = _flat(keys)
+    return len(_missing(_where(_segments(root / digest(manifest)), keys), keys))
 
 
 def _flat(keys: np.ndarray) -> np.ndarray:
@@ -138,9 +141,9 @@ def _where(segments: Sequence[Segment], keys: np.ndarray) -> np.ndarray:
     return where
 
 
-def _missing(segments: Sequence[Segment], keys: np.ndarray) -> np.ndarray:
+def _missing(where: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """The numbers of the samples whose rows must be computed: the first one of each key that no segment has."""
-    rows = np.flatnonzero(_where(segments, keys)[:, 0] < 0)
+    rows = np.flatnonzero(where[:, 0] < 0)
     return rows[np.sort(np.unique(keys[rows], return_index=True)[1])]
 
 
@@ -222,10 +225,11 @@ def _tidy(store: Path, manifest: Mapping[str, Any], keys: np.ndarray) -> None:
             _opened(folder)
         except DAMAGED:
             shutil.rmtree(folder)
-    own = _blocks(store, _name(keys[_missing(_segments(store), keys)]))
     left = sorted(store.glob("*.blocks"))
-    if left == [own]:
-        return
+    if len(left) == 1:
+        missing = _missing(_where(_segments(store), keys), keys)
+        if left == [_blocks(store, _name(keys[missing]))]:
+            return
     for blocks in left:
         while places := sorted(blocks.glob("*.npz")):
             with suppress(NotWhole):
