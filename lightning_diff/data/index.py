@@ -19,7 +19,7 @@ import numpy as np
 from ..config.errors import ConfigError
 from .incoming.captions import captions_of, record_of
 from .sample import MARK, MARKED, LeftOut, lost, told
-from .survey import Reading, Survey, Told, surveys
+from .survey import Reading, Survey, Told, survey_set
 
 OPEN_FILES = 64  # of a reader; a set may have more shards than a process may have open files
 
@@ -104,10 +104,8 @@ def build_index(
 ) -> Index:
     """The index of these shards. Their surveys are stored in `cache`. Raises ConfigError if there is no usable sample."""
     how = how or Reading()
-    found = surveys(shards, cache, how, told_so_far)
-    facts = Survey.joined(found)
+    facts = survey_set(shards, cache, how, told_so_far)
     if not len(facts.spans):
         said = told(facts.left) or "nothing in them"
         raise ConfigError(f"no usable sample in {len(shards)} shards ({shards[0] if shards else 'none'}, ...): {said}")
-    numbers = np.repeat(np.arange(len(shards)), [len(one.spans) for one in found])
-    return Index(list(shards), np.column_stack([numbers, facts.spans]).astype(np.int64), facts, how)
+    return Index(list(shards), np.column_stack([facts.shards, facts.spans]).astype(np.int64), facts, how)

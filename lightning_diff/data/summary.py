@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,15 @@ def summary(found: Prepared, image_size: int) -> dict[str, Any]:
     }
 
 
+COUNTED = (
+    ("several_captions", "samples have several captions, which take turns"),
+    ("blown_up", "pictures are smaller than the training's and are blown up"),
+    ("cropped_by_half", "pictures lose more than half to the crop to a square"),
+    ("truncated", "pictures lack their last bytes"),
+    ("not_utf8", "captions are not all UTF-8; what is not became \ufffd"),
+)
+
+
 def lines_of(found: Prepared, image_size: int) -> list[str]:
     """The counts as lines to print; what is 0 is not said."""
     counts = summary(found, image_size)
@@ -58,12 +68,15 @@ def lines_of(found: Prepared, image_size: int) -> list[str]:
     said += [found.said] if found.said else []
     if found.left:
         said.append(f"left out: {told(found.left)}")
-    for name, words in (
-        ("several_captions", "samples have several captions, which take turns"),
-        ("blown_up", f"pictures are smaller than {image_size} px and are blown up"),
-        ("cropped_by_half", "pictures lose more than half to the crop to a square"),
-        ("truncated", "pictures lack their last bytes"),
-        ("not_utf8", "captions are not all UTF-8; what is not became \ufffd"),
-    ):
-        said += [f"{counts[name]:,} {words}"] if counts[name] else []
-    return said
+    return said + [f"{counts[name]:,} {words}" for name, words in COUNTED if counts[name]]
+
+
+def data_facts(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The counts of a record as (name, value) for the report."""
+    facts = [("training pictures", f"{counts['train']:,}"), ("held-out pictures", f"{counts.get('test', 0):,}")]
+    left = ", ".join(f"{count:,} {reason}" for reason, count in counts["left_out"].items())
+    more = [f"{counts[name]:,} {words}" for name, words in COUNTED if counts[name]]
+    facts += [("left out", left)] if left else []
+    return facts + [("to know", "; ".join(filter(None, [*more, counts["split"], counts["captions_cut"]])))] * bool(
+        more or counts["split"] or counts["captions_cut"]
+    )

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -49,7 +49,8 @@ class Survey:
     """What is known of N usable samples. `spans` int64 [N, 6]: offset and size in bytes of picture, text and record (offset
     0: none). `places`: paths in the set, which may name a split. `counts` int32 [N]: numbers of captions. `pictures` uint8
     [N, 16] and `captions` uint8 [sum of counts, 16]: digests. `sizes` int32 [N, 2]: width and height in pixels of the picture
-    as it came, 0 for unknown. `remarks` uint8 [N]: bits. `thumbs` uint8 [N, 192]: a tiny picture; [0, 192] if not decoded."""
+    as it came, 0 for unknown. `remarks` uint8 [N]: bits. `thumbs` uint8 [N, 192]: a tiny picture; [0, 192] if not decoded.
+    `shards` int32 [N]: the numbers of their shards in the set."""
 
     spans: np.ndarray
     keys: np.ndarray
@@ -60,6 +61,7 @@ class Survey:
     sizes: np.ndarray
     remarks: np.ndarray
     thumbs: np.ndarray
+    shards: np.ndarray
     left: list[LeftOut]
 
     @property
@@ -81,7 +83,18 @@ class Survey:
         arrays = {name: np.concatenate([getattr(one, name) for one in some]) for name in cls.ARRAYS}
         return cls(**arrays, left=[left for one in some for left in one.left])
 
-    ARRAYS: ClassVar = ("spans", "keys", "places", "counts", "pictures", "captions", "sizes", "remarks", "thumbs")
+    ARRAYS: ClassVar = (
+        "spans",
+        "keys",
+        "places",
+        "counts",
+        "pictures",
+        "captions",
+        "sizes",
+        "remarks",
+        "thumbs",
+        "shards",
+    )
 
 
 def digest16(data: bytes) -> bytes:
@@ -171,21 +184,24 @@ def _survey(rows: Sequence[tuple[Any, ...]], left: list[LeftOut]) -> Survey:
         np.asarray(sizes, np.int32).reshape(-1, 2),
         np.asarray(remarks, np.uint8),
         digests(thumbs, 3 * THUMB * THUMB),
+        np.zeros(len(keys), np.int32),
         left,
     )
 
 
-def surveys(shards: Sequence[Path], cache: Path, how: Reading, told: Told = lambda done, total: None) -> list[Survey]:
-    """The survey of each shard, from the cache as far as it is there. Processes share what is missing."""
+def survey_set(shards: Sequence[Path], cache: Path, how: Reading, told: Told = lambda done, total: None) -> Survey:
+    """The survey of all shards, from the cache as far as it is there. Processes share what is missing."""
     kept = [survey_place(path, cache, how) for path in shards]
-    if not all(place.is_file() for place in kept):
-        every = hashlib.sha256("".join(place.name for place in kept).encode()).hexdigest()[:16]
-        for i in shared(cache / "surveys" / f"{every}.lock", len(kept), lambda i: kept[i].is_file()):
+    whole = set_place(kept)
+    if not whole.is_file():
+        for i in shared(whole.with_suffix(".lock"), len(kept), lambda i: kept[i].is_file()):
             found = survey_shard(shards[i], how, lambda share, i=i: told(i + share, len(kept)))  # type: ignore[misc]
-            with whole_file(kept[i]) as partial, partial.open("wb") as f:
-                left = json.dumps([asdict(one) for one in found.left])
-                np.savez(f, left=np.asarray(left), **{name: getattr(found, name) for name in Survey.ARRAYS})  # type: ignore[arg-type]
-    return [_load(place) for place in kept]
+            _write(kept[i], replace(found, shards=np.zeros(len(found.keys), np.int32)))
+        parts = [_load(place) for place in kept]
+        for number, part in enumerate(parts):
+            part.shards[:] = number
+        _write(whole, Survey.joined(parts))
+    return _load(whole)
 
 
 def survey_place(shard: Path, cache: Path, how: Reading) -> Path:
@@ -193,6 +209,18 @@ def survey_place(shard: Path, cache: Path, how: Reading) -> Path:
     now = shard.stat()
     made_by = [VERSION, os.fsencode(shard.resolve()).hex(), now.st_size, now.st_mtime_ns, astuple(how)]
     return cache / "surveys" / f"{hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:16]}.npz"
+
+
+def set_place(kept: Sequence[Path]) -> Path:
+    """Where the survey of a set is stored, by the places of its shards' surveys."""
+    name = hashlib.sha256("".join(place.name for place in kept).encode()).hexdigest()[:16]
+    return kept[0].with_name(f"set-{name}.npz") if kept else Path(os.devnull)
+
+
+def _write(place: Path, survey: Survey) -> None:
+    with whole_file(place) as partial, partial.open("wb") as f:
+        left = np.asarray(json.dumps([asdict(one) for one in survey.left]))
+        np.savez(f, left=left, **{name: getattr(survey, name) for name in Survey.ARRAYS})  # type: ignore[arg-type]
 
 
 def _load(place: Path) -> Survey:

@@ -14,6 +14,7 @@ from ..config.errors import ConfigError
 from ..data.dataset import pictures
 from ..data.decode import to_pixels, to_unit
 from ..data.shards import digest
+from ..data.summary import data_facts
 from ..evaluation.results import refuse_unlike, series_of, spread, study_rows, verdict, write_tables
 from ..evaluation.sweep import Row, best_row
 from ..models.latent_diffusion import TextToImage
@@ -130,6 +131,9 @@ def _facts(folders: Sequence[Path], best: Row | None) -> list[tuple[str, str]]:
     if len(folders) == 1 and curve:
         speed = sorted(r["images_per_second"] for r in curve)[len(curve) // 2]
         facts += [("steps", str(curve[-1]["step"])), ("images a second", f"{speed:.0f}")]
+    data = Record(folders[0]).read("data")
+    if len(folders) == 1 and data:
+        facts += data_facts(data[-1])
     return facts
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import ConfigError
@@ -85,7 +86,8 @@ class Folder(OwnPictures):
         listing = list_folder(Path(self.source), self.captions == "lines")
         every = len(listing.found)
         some = listing.found[:: max(1, every // (8 * count))]
-        bad = write_pictures(some, Path(self.source), scratch / "glimpse", 16, len(some) or 1, True, lambda done: None)
+        with TemporaryDirectory(dir=scratch) as folder:
+            bad = write_pictures(some, Path(self.source), Path(folder), 16, len(some) or 1, True, lambda done: None)
         said = f"{every} captioned pictures will be made into shards first"
         return Glimpse(said, max(0, every - self.test), len(some), len(bad), [*listing.left, *bad])
 

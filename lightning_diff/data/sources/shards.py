@@ -45,18 +45,19 @@ class Shards(OwnPictures):
 
     def prepared(self, cache: Path) -> Prepared | None:
         from ..incoming.walk import find_shards
-        from ..survey import survey_place
+        from ..survey import set_place, survey_place
 
         shards, _ = find_shards(self.source)
-        return self.prepare(cache) if all(survey_place(p, cache, self.reading).is_file() for p in shards) else None
+        kept = [survey_place(path, cache, self.reading) for path in shards]
+        return self.prepare(cache) if set_place(kept).is_file() else None
 
     def glimpse(self, scratch: Path, count: int) -> Glimpse:
         from ..incoming.walk import find_shards
-        from ..survey import Survey, surveys
+        from ..survey import survey_set
 
         shards, left = find_shards(self.source)
         some = shards[:: max(1, len(shards) // count)]
-        facts = Survey.joined(surveys(some, scratch, self.reading))
+        facts = survey_set(some, scratch, self.reading)
         good, bad = len(facts.spans), lost(facts.left)
         said = f"{good} pictures in {len(some)} of {len(shards)} shards; all will be read through first"
         return Glimpse(said, good * len(shards) // len(some), good + bad, bad, [*left, *facts.left])
