@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .decode import BadPicture, decode, fit_square, to_tensor
+from .decode import BadPicture, decode, to_tensor
 from .index import Index, ShardReader
 from .rows import Rows
 from .sources.base import Source
@@ -60,7 +60,7 @@ class Pictures(Dataset[PictureBatch]):
             )
             data, caption, record = self.reader.read(place, turn)
             try:
-                picture = fit_square(decode(data, self.image_size).picture, self.image_size)
+                picture = decode(data, self.image_size).square(self.image_size)
             except BadPicture as e:
                 log.warning("%s cannot be read any more (%s); another one takes its place", self.name(place), e)
                 continue

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..files import shared, whole_file
-from .decode import REASONS, BadPicture, decode, fit_square
+from .decode import BadPicture, decode
 from .incoming.captions import NoCaption, captions_of, record_of
 from .incoming.names import group
 from .incoming.tars import contents_of, shortened
@@ -149,8 +149,8 @@ def _read(
         try:
             seen = decode(picture, THUMB, how.truncated)
         except BadPicture as e:
-            return left_out(source, name, e.reason, spans[0][0], REASONS[e.reason])
-        size, thumb = (seen.width, seen.height), fit_square(seen.picture, THUMB).tobytes()
+            return left_out(source, name, e.reason, spans[0][0], e.remedy)
+        size, thumb = (seen.width, seen.height), seen.square(THUMB).tobytes()
         remarks |= CUT * seen.truncated
     flat, name_of = [number for span in spans for number in span], _origin(record) if how.ours else None
     if name_of is not None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..config.errors import ConfigError
 from ..data.cache import Compute, Watch, cached_arrays, missing_rows
 from ..data.dataset import CachedFeatures, Pictures, pictures
-from ..data.decode import BadPicture, decode, fit_square, to_tensor, to_unit
+from ..data.decode import DECODING, BadPicture, decode, to_tensor, to_unit
 from ..data.rows import Rows
 from ..data.sources.base import Source
 from ..files import file_hash
@@ -31,7 +31,7 @@ KINDS = ("latents", "captions")  # the two caches, by the names of their folders
 def manifests(image_size: int, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """For each cache: all that its content depends on, besides the pictures and captions themselves."""
     return {
-        "latents": {"autoencoder": hashes["autoencoder"], "image_size": image_size, "resize": "lanczos", "rows": ROWS},
+        "latents": {"autoencoder": hashes["autoencoder"], "image_size": image_size, "decoding": DECODING, "rows": ROWS},
         "captions": {"text": hashes["text"], "rows": ROWS},
     }
 
@@ -94,7 +94,7 @@ def calls(count: int) -> Iterator[tuple[list[int], int]]:
 def _picture(train: Pictures, i: int) -> Tensor:
     """Picture i, uint8 [3, H, W]. Raises ConfigError if it cannot be decoded any more."""
     try:
-        return to_tensor(fit_square(decode(train.reader.read(i)[0], train.image_size).picture, train.image_size))
+        return to_tensor(decode(train.reader.read(i)[0], train.image_size).square(train.image_size))
     except BadPicture as e:
         raise ConfigError(f"{train.name(i)}: {e}; it could be read when the set was prepared; mend it") from e
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...files import shared, whole_file, write_text
 from ...strings import clean_text
-from ..decode import REASONS, BadPicture, decode, fit_square
+from ..decode import BadPicture, decode
 from ..sample import MARK, MARKED, LeftOut, left_out
 from ..shards import write_shard
 from ..survey import CUT, NOT_UTF8
@@ -136,11 +136,11 @@ def _made(number: int, one: Found, root: Path, size: int, truncated: bool) -> di
     try:
         seen = decode(one.path.read_bytes(), size, truncated)
     except BadPicture as e:
-        return left_out(str(root), one.place, e.reason, remedy=REASONS[e.reason])
+        return left_out(str(root), one.place, e.reason, remedy=e.remedy)
     except OSError:
         return left_out(str(root), one.place, "not readable")
     png = io.BytesIO()
-    fit_square(seen.picture, size).save(png, "PNG", compress_level=1)
+    seen.square(size).save(png, "PNG", compress_level=1)
     record = {
         **{MARK: MARKED, "key": one.key, "source": one.place, "width": seen.width, "height": seen.height},
         **{"remarks": one.remarks | CUT * seen.truncated, "captions": one.captions},
