@@ -9,11 +9,11 @@ from pathlib import PurePath
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from .checks import keys
-from .errors import ConfigError, nearest
-from .paths import CONF
-from .registry import GROUPS, choices, group_at, owners, place_of
-from .schema import Config, Slurm
+from ..checks import keys
+from ..errors import ConfigError, nearest
+from ..paths import CONF
+from ..registry import GROUPS, choices, group_at, owners, place_of
+from ..schema import Config, Slurm
 from .search import SEARCH
 
 
