@@ -398,3 +398,10 @@ def test_a_narrow_terminal_gets_a_line_for_each_row(capsys: pytest.CaptureFixtur
     ]
     Console(width=60).print(Fitting(table, names, rows))
     assert "│ 12.3 │" in capsys.readouterr().out
+
+
+def test_a_name_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    from lightning_diff.ranks import say
+
+    say("in /sets/[red] :smile: [/]")
+    assert capsys.readouterr().out == "in /sets/[red] :smile: [/]\n"
