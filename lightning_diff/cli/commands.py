@@ -12,7 +12,7 @@ from ..config.convert import to_config
 from ..config.errors import ConfigError, nearest
 from ..config.ignored import check_words
 from ..config.input.files import guard_files
-from ..config.input.messages import wrong_word
+from ..config.input.messages import CIRCLE, wrong_word
 from ..config.input.search import SEARCH
 from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
@@ -90,6 +90,8 @@ def _with_hydra(found: Arguments) -> None:
     sys.argv = [typed[0], *filter(None, flags), *found.overrides]
     try:
         job()
+    except RecursionError as e:
+        raise ConfigError(CIRCLE) from e
     except ValueError as e:
         if wrong := wrong_word(found.overrides, e):
             raise wrong from e

@@ -20,7 +20,7 @@ from .convert import to_config, unchecked
 from .errors import ConfigError, nearest
 from .ignored import check_words
 from .input.files import read_file
-from .input.messages import one_line, wrong_word
+from .input.messages import CIRCLE, one_line, wrong_word
 from .input.search import SEARCH
 from .input.typed import hide_all
 from .plugins import load_plugins
@@ -60,6 +60,8 @@ def compose_node(overrides: Sequence[str], name: str = "config") -> DictConfig:
             return compose(name, list(overrides))
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
+    except RecursionError as e:
+        raise ConfigError(CIRCLE) from e
     except ValueError as e:
         if found := wrong_word(overrides, e):
             raise found from e

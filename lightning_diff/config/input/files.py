@@ -93,7 +93,7 @@ def _parsed(file: Path, text: str) -> tuple[Any, Any]:
     except yaml.reader.ReaderError as e:
         line = text.count("\n", 0, e.position) + 1
         raise ConfigError(f"{file}:{line}: a character that YAML does not allow, U+{e.character:04X}") from e
-    except (OmegaConfBaseException, ValueError) as e:
+    except (OmegaConfBaseException, ValueError, RecursionError) as e:
         raise ConfigError(f"{file}:1: {' '.join(str(e).split())}") from e
 
 
@@ -110,8 +110,15 @@ def _text(file: Path) -> str:
 
 def _check(node: Any, values: Any, place: str, file: Path, keep_lines: bool) -> None:
     """Check the plain words of a file, key by key. `values` is what the words were read as."""
-    for name, below in {name.value: (name, below) for name, below in node.value}.values():
+    for name, below in node.value:
         key, where = f"{place}{name.value}", f"{file}:{name.start_mark.line + 1}"
+        if not str(name.tag).endswith((":str", ":merge")):
+            raise ConfigError(f"{where}: {name.value}: no name of a key for YAML; quote it")
+        if "." in str(name.value):
+            above, _, inner = name.value.rpartition(".")
+            raise ConfigError(f"{where}: {name.value}: dots are for the command line; write {above}: {{{inner}: ...}}")
+        if key in GLOBAL:
+            raise ConfigError(f"{where}: {key}: name it in the list, defaults: [{getattr(below, 'value', 'NAME')}]")
         if name.value == "defaults":
             _check_defaults(below, file)
         if name.value not in values or name.value in ("defaults", "hydra"):
