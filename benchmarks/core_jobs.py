@@ -34,7 +34,8 @@ from lightning_diff.interop.export import export_pipeline, scheduler_config  # n
 from lightning_diff.models.latent_diffusion import TextToImage  # noqa: E402
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder  # noqa: E402
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet  # noqa: E402
-from lightning_diff.nets.text import Tokenizer, Tower  # noqa: E402
+from lightning_diff.nets.text import Tower  # noqa: E402
+from lightning_diff.nets.tokenizers.clip import Tokenizer  # noqa: E402
 from lightning_diff.nets.unet import Condition  # noqa: E402
 from lightning_diff.training.modules.diffusion import DiffusionModule  # noqa: E402
 from lightning_diff.training.speed import matmul_rate, peak_memory, training_flops  # noqa: E402

@@ -151,6 +151,19 @@ def alone(path: Path) -> Iterator[None]:
         file.close()
 
 
+@contextmanager
+def in_use(path: Path, tidy: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file `path` together with all other processes that are in here. A process that finds nobody else first calls
+    `tidy`, alone; the others wait for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        with suppress(BlockingIOError):
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            tidy()
+        fcntl.lockf(file, fcntl.LOCK_SH)
+        yield
+
+
 def shared(path: Path, count: int, done: Callable[[int], bool], first: int = 0) -> Iterator[int]:
     """Share work between processes, on one machine or many, that do not know of each other.
 

@@ -43,9 +43,9 @@ def first_rank() -> bool:
 
 
 def say(*words: Any) -> None:
-    """Print, in the first rank only."""
+    """Print, in the first rank only. Text is printed as it is: brackets and colons in it are no markup."""
     if first_rank():
-        console.print(*words, highlight=False)
+        console.print(*words, highlight=False, markup=False, emoji=False)
 
 
 class Fitting:

@@ -223,24 +223,29 @@ def prepare_command() -> None:
         words = found.words
         data = [f"data={words['data']}"] if words["data"] else []
         data += [for_hydra(f"data.source={words['source']}")] if words["source"] else []
+        if not words["show.count"].isdigit():
+            raise ConfigError(f"show.count={words['show.count']}: a whole number; 0 shows all")
         overrides = [*data, *found.overrides]
         if shows(found):
             return show_composed(found, [overrides])
         config = compose_config(overrides, SEARCH.name)
-        from .prepare import prepare_data, prepare_experiment
+        from .prepare import prepare, prepare_experiment
 
-        if any(o.startswith("experiment=") for o in overrides):
+        if any(o.startswith("experiment=") for o in overrides) and not words["show"]:
             prepare_experiment(config)
         else:
-            prepare_data(config)
+            prepare(config, words["show"], int(words["show.count"]))
 
     _plain_command(
         "python prepare.py data=folder source=DIR [data.image_size=64 data.test=0]\n"
-        "python prepare.py experiment=base [the overrides of train.py ...]\n"
-        "Captioned pictures (PICTURE.png beside PICTURE.txt) to WebDataset shards, kept in outputs/cache/data. With an\n"
-        "experiment also the frozen parts that it needs, and the latents and caption features that they make; processes that\n"
-        "are given the same command (sbatch --array=0-3 slurm/prepare.sbatch ...) share the work.",
-        {"data": "", "source": ""},
+        "python prepare.py data=shards source=DIR show=FOLDER [show.count=64]\n"
+        "python prepare.py experiment=base [the overrides of train.py ...] [show=step:1234]\n"
+        "Captioned pictures (KEY.jpg beside KEY.txt) to WebDataset shards, kept in outputs/cache/data. With an experiment also\n"
+        "the frozen parts that it needs, and the latents and caption features that they make; processes that are given the\n"
+        "same command (sbatch --array=0-3 slurm/prepare.sbatch ...) share the work. show= writes what the trainer sees, and\n"
+        "nothing is trained: each picture at its training size, samples.csv, left-out.csv and a contact sheet; of a whole set\n"
+        "to a folder, or the batch of a step to outputs/step-1234.",
+        {"data": "", "source": "", "show": "", "show.count": "0"},
         work,
         CONFIGS,
     )

@@ -5,40 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rich.progress import Progress
-
 from ..config.paths import PARTS
 from ..config.schema import Config
-from ..data.index import build_index
 from ..devices import device_of
 from ..pipeline.components import needed_parts
+from ..pipeline.data import prepare_data
 from ..pipeline.stages import place_components, train_missing
-from ..ranks import console, say
+from ..ranks import say
 from ..training.features import frozen_nets
 
 
-def prepare_data(config: Config) -> None:
-    """Make the shards if they are missing, and print where they are and what they hold."""
-    with Progress(console=console, transient=True) as bar:
-        tasks: dict[str, object] = {}
+def prepare(config: Config, where: str = "", count: int = 0) -> None:
+    """Make the shards if they are missing, or read the given ones through, and say what they hold. `where` names a folder for
+    what the trainer sees of them (at most `count` samples, 0 for all), or a step."""
+    found = prepare_data(config)
+    if where:
+        from .preview import preview
 
-        def told(split: str, done: int, total: int) -> None:
-            task = tasks.setdefault(split, bar.add_task(split, total=total))
-            bar.update(task, completed=done)  # type: ignore[arg-type]
-
-        splits = config.data.prepare(Path(config.cache), told)
-    for split, shards in splits.items():
-        if shards:
-            index = build_index(shards, Path(config.cache))
-            say(
-                f"{split}: {len(index)} captioned pictures ({index.skipped} left out) in {len(shards)} shards, {shards[0].parent}"
-            )
-    say(f"data: {config.data.identity}")
+        preview(config, found, where, count)
+    train = found.splits["train"]
+    say(f"data: {config.data.identity(Path(config.cache))}, in {len(train.shards)} shards, {train.shards[0].parent}")
 
 
 def prepare_experiment(config: Config) -> None:
     """Compute all that an experiment needs before its first step. Processes that run the same command share the work."""
-    prepare_data(config)
+    prepare(config)
     if config.task != "diffusion":
         return
     paths = {part: train_missing(part, config) for part in needed_parts(config, config.evaluation.enabled)}

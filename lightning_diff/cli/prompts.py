@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 
 from ..config.errors import ConfigError
 from ..config.paths import SHIPPED, WEIGHTS
+from ..ranks import say
+from ..strings import clean_text, decode_text
 
 
 def shipped_run() -> Path:
@@ -29,10 +32,23 @@ def prompts_of(prompt: str, file: str) -> list[str]:
     if file:
         if not Path(file).is_file():
             raise ConfigError(f"prompts={file}: no such file")
-        lines = [line.strip() for line in Path(file).read_text("utf-8").splitlines()]
-        if not any(lines):
+        if not (lines := _lines(Path(file))):
             raise ConfigError(f"prompts={file}: no prompt in it; write one a line")
-        return [line for line in lines if line]
+        return lines
     if not prompt.strip():
         raise ConfigError('prompt=: say what to draw, for example prompt="a large green avocado on a table"')
-    return [prompt]
+    return [clean_text(prompt)]
+
+
+def _lines(path: Path) -> list[str]:
+    """The prompts of a file. A line ends at \\n or \\r\\n and at nothing else; empty lines are skipped. Bytes that are not UTF-8
+    become U+FFFD, and their lines are named."""
+    found, data = [], path.read_bytes()
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # as Windows writes it
+        data = data.decode("utf-16", "replace").encode()
+    for number, text in enumerate(data.split(b"\n"), 1):
+        line, whole = decode_text(text)
+        if not whole:
+            say(f"prompts={path}: line {number} is not UTF-8; what cannot be read became \ufffd: {line.strip()!r}")
+        found.append(line.strip())
+    return [line for line in found if line]

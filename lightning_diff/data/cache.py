@@ -1,85 +1,238 @@
-"""A cache of arrays on the disk, each set with a manifest of what made it.
+"""A cache of arrays on the disk, whose rows are found by the content that they were computed from.
 
-Another manifest means another folder. A folder whose manifest is not the expected one is refused. The arrays are computed
-in blocks of rows, one file for each block. So processes share the work through the file system, a killed process loses
-only its current block, and the arrays do not depend on which process computed which block.
+A store is the folder of one manifest, which says what makes a row out of its content. A row's key is a digest of that
+content. A set asks for the rows of its keys: those that the store has are used where they lie, only the others are computed,
+and they become a new segment of the store. So a sample more costs one row, in any set and any order, and no row is stored
+for each set. A segment is a folder of arrays of equal length, complete and never changed.
+
+Rows are computed in blocks, one file for each block. So processes share the work through the file system, a killed process
+loses only its current block, and the arrays do not depend on which process computed which block.
+
+A row's content must decide its bits: `compute` must give the same for any company of other rows.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..config.errors import ConfigError
-from ..files import alone, shared, whole_file, whole_folder
+from ..files import alone, in_use, shared, whole_file, whole_folder, write_text
+from .rows import Rows
 from .shards import digest
 
-Compute = Callable[[int, int], Mapping[str, np.ndarray]]  # (first row, one past the last row) -> {name: rows}
+log = logging.getLogger(__name__)
+
+Compute = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # numbers of B samples -> {name: B rows}
 Watch = Callable[
     [Iterator[int], int], Iterable[int]
 ]  # shows the progress: (blocks, number of blocks) -> the same blocks
+Segment = dict[str, np.ndarray]  # KEYS, and the arrays
 
 BLOCK = 256  # rows
+SMALL = 2**22  # bytes
+KEYS = "keys"
+SHAPES = "shapes.json"  # of all arrays of a segment
+DAMAGED = (
+    ValueError,
+    EOFError,
+    KeyError,
+    FileNotFoundError,
+    zipfile.BadZipFile,
+)  # what is raised for what is not whole
 
 
 def cached_arrays(
     root: Path,
     manifest: Mapping[str, Any],
-    count: int,
+    keys: np.ndarray,
     compute: Compute,
     watch: Watch = lambda work, total: work,
     share: tuple[int, int] = (0, 1),
-) -> dict[str, np.ndarray]:
-    """The arrays of this manifest, memory-mapped. If they are missing, they are computed, together with other processes that
-    want them. `share` is (number of this process, number of processes); it decides where this process begins. Raises
-    ConfigError if the stored manifest is another one."""
-    folder = root / digest(manifest)
-    if not folder.is_dir():
-        blocks = folder.with_name(f"{folder.name}.blocks")
-        starts = list(range(0, count, BLOCK))
-        places = [blocks / f"{start:09d}.npz" for start in starts]
+) -> dict[str, Rows]:
+    """A row of each array for each key, memory-mapped. `keys` is uint8 [N, 16] or bytes [N]. Rows that are missing are computed,
+    together with other processes that want the same. Equal keys are computed once. `share` is (number of this process, number
+    of processes); it decides where this process begins. Raises ConfigError if the stored manifest is another one."""
+    store, keys = root / digest(manifest), _flat(keys)
+    store.mkdir(parents=True, exist_ok=True)
+    with in_use(store / "lock", lambda: _tidy(store, manifest, keys)):
+        segments = _segments(store)
+        where = _where(segments, keys)
+        if len(rows := _missing(where, keys)):
+            _add(store, keys, rows, compute, watch, share)
+            segments = _segments(store)
+            where = _where(segments, keys)
+    if (where < 0).any():
+        raise ConfigError(f"{store}: a part of it is damaged; delete the folder to compute it again")
+    used = np.unique(where[:, 0])
+    where[:, 0] = np.searchsorted(used, where[:, 0])
+    parts = [segments[i] for i in used]
+    return {name: Rows([part[name] for part in parts], where) for name in sorted(parts[0]) if name != KEYS}
+
+
+def missing_rows(root: Path, manifest: Mapping[str, Any], keys: np.ndarray) -> int:
+    """The number of rows that would have to be computed."""
+    keys = _flat(keys)
+    return len(_missing(_where(_segments(root / digest(manifest)), keys), keys))
+
+
+def _flat(keys: np.ndarray) -> np.ndarray:
+    """Keys as bytes [N]."""
+    if keys.dtype == np.uint8:
+        keys = np.ascontiguousarray(keys).view(f"S{keys.shape[1]}")[:, 0]
+    return keys
+
+
+def _name(keys: np.ndarray) -> str:
+    """The name of the segment with these keys."""
+    return hashlib.sha256(np.ascontiguousarray(keys).tobytes()).hexdigest()[:12]
+
+
+def _blocks(store: Path, name: str) -> Path:
+    """The folder for the blocks of a segment that is being computed."""
+    return store / f"{name}.blocks"
+
+
+def _segments(store: Path) -> list[Segment]:
+    """The segments of a store. One that is not whole is passed over."""
+    found = []
+    for folder in _folders(store):
+        try:
+            found.append(_opened(folder))
+        except DAMAGED as e:
+            log.warning("%s: damaged (%s); its rows are computed again", folder, e)
+    return found
+
+
+def _folders(store: Path) -> list[Path]:
+    return sorted(p for p in store.glob("*") if p.is_dir() and "." not in p.name)
+
+
+def _opened(folder: Path) -> Segment:
+    """The arrays of a segment. Small ones are read, because each open file counts; the others are memory-mapped. Raises one of
+    DAMAGED if they are not whole."""
+    arrays = {
+        p.stem: np.load(p, mmap_mode=None if p.stat().st_size < SMALL else "r", allow_pickle=False)
+        for p in sorted(folder.glob("*.npy"))
+    }
+    if _shapes(arrays) != json.loads((folder / SHAPES).read_text("utf-8")):
+        raise ValueError("its arrays are not those that were written")
+    return {**arrays, KEYS: np.array(arrays[KEYS])}
+
+
+def _where(segments: Sequence[Segment], keys: np.ndarray) -> np.ndarray:
+    """int64 [N, 2]: the segment and the row in it of each key; -1 for a key that no segment has."""
+    where = np.full((len(keys), 2), -1, np.int64)
+    for number, segment in enumerate(segments):
+        order = np.argsort(segment[KEYS], kind="stable")
+        have = segment[KEYS][order]
+        at = np.minimum(np.searchsorted(have, keys), len(have) - 1)
+        new = (have[at] == keys) & (where[:, 0] < 0)
+        where[new, 0], where[new, 1] = number, order[at[new]]
+    return where
+
+
+def _missing(where: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """The numbers of the samples whose rows must be computed: the first one of each key that no segment has."""
+    rows = np.flatnonzero(where[:, 0] < 0)
+    return rows[np.sort(np.unique(keys[rows], return_index=True)[1])]
+
+
+def _add(
+    store: Path, keys: np.ndarray, rows: np.ndarray, compute: Compute, watch: Watch, share: tuple[int, int]
+) -> None:
+    """Compute the rows of these samples as a new segment of the store."""
+    folder = store / _name(keys[rows])
+    blocks = _blocks(store, folder.name)
+    parts = [rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK)]
+    places = [blocks / f"{i:09d}.npz" for i in range(len(parts))]
+    while not folder.is_dir():
         work = shared(
             blocks / "lock",
-            len(starts),
+            len(parts),
             lambda i: folder.is_dir() or places[i].is_file(),
-            len(starts) * share[0] // share[1],
+            len(parts) * share[0] // share[1],
         )
-        for i in watch(work, len(starts)):
-            rows = compute(starts[i], min(starts[i] + BLOCK, count))
+        for i in watch(work, len(parts)):
+            made = {KEYS: keys[parts[i]], **compute(parts[i])}
             with whole_file(places[i]) as partial, partial.open("wb") as f:
-                np.savez(f, **dict(rows))  # type: ignore[arg-type]
+                np.savez(f, **made)  # type: ignore[arg-type]
         with alone(folder):
             if not folder.is_dir():
-                _assemble(folder, places, {**manifest, "count": count}, count)
-        shutil.rmtree(blocks, ignore_errors=True)
-    found = json.loads((folder / "manifest.json").read_text())
-    if found != json.loads(json.dumps({**manifest, "count": count})):
-        raise ConfigError(f"{folder}: its manifest is not what this run needs; delete the folder to compute it again")
-    return {p.stem: np.load(p, mmap_mode="r", allow_pickle=False) for p in sorted(folder.glob("*.npy"))}
+                with suppress(NotWhole):
+                    _join(store, places)
+    shutil.rmtree(blocks, ignore_errors=True)
 
 
-def _assemble(folder: Path, places: list[Path], manifest: Mapping[str, Any], count: int) -> None:
-    """Join the blocks into arrays on the disk, one block at a time, so the arrays need not fit into memory."""
-    with whole_folder(folder) as partial:
+class NotWhole(Exception):
+    """A block is damaged, and was removed."""
+
+
+def _join(store: Path, places: Sequence[Path]) -> None:
+    """Join blocks into a segment, one block at a time, so that its arrays need not fit into memory. Raises NotWhole."""
+    keys = np.concatenate([_block(place, KEYS)[KEYS] for place in places])
+    with whole_folder(store / _name(keys)) as partial:
         arrays: dict[str, np.ndarray] = {}
         at = 0
         for place in places:
-            with np.load(place, allow_pickle=False) as block:
-                for name in block.files:
-                    rows = block[name]
-                    if name not in arrays:
-                        arrays[name] = np.lib.format.open_memmap(
-                            partial / f"{name}.npy", mode="w+", dtype=rows.dtype, shape=(count, *rows.shape[1:])
-                        )
-                    arrays[name][at : at + len(rows)] = rows
-            at += len(rows)
+            block = _block(place)
+            for name, rows in block.items():
+                if name not in arrays:
+                    arrays[name] = np.lib.format.open_memmap(
+                        partial / f"{name}.npy", mode="w+", dtype=rows.dtype, shape=(len(keys), *rows.shape[1:])
+                    )
+                arrays[name][at : at + len(rows)] = rows
+            at += len(block[KEYS])
         for array in arrays.values():
             array.flush()  # type: ignore[attr-defined]
-        if at != count:
-            raise RuntimeError(f"computed {at} rows of {count}")
-        (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True))
+        (partial / SHAPES).write_text(json.dumps(_shapes(arrays)), "utf-8")
+
+
+def _shapes(arrays: Segment) -> dict[str, list[int]]:
+    return {name: list(array.shape) for name, array in arrays.items()}
+
+
+def _block(place: Path, *names: str) -> dict[str, np.ndarray]:
+    """The arrays of a block, or those with these names. If it is not whole by the sums in it, it is removed. Raises NotWhole."""
+    try:
+        with np.load(place, allow_pickle=False) as block:
+            return {name: block[name] for name in names or block.files}
+    except DAMAGED as e:
+        log.warning("%s: damaged (%s); it is computed again", place, e)
+        place.unlink(missing_ok=True)  # another process may remove it too
+        raise NotWhole from e
+
+
+def _tidy(store: Path, manifest: Mapping[str, Any], keys: np.ndarray) -> None:
+    """Check the store's manifest. Remove damaged segments. Make segments of the blocks that killed processes left, unless they
+    are those of this very work, which goes on with them. Called while no other process uses the store."""
+    file, expected = store / "manifest.json", json.loads(json.dumps(manifest))
+    if not file.is_file():
+        write_text(file, json.dumps(manifest, indent=1, sort_keys=True))
+    if json.loads(file.read_text("utf-8")) != expected:
+        raise ConfigError(f"{store}: its manifest is not what this run needs; delete the folder to compute it again")
+    for folder in _folders(store):
+        try:
+            _opened(folder)
+        except DAMAGED:
+            shutil.rmtree(folder)
+    left = sorted(store.glob("*.blocks"))
+    if len(left) == 1:
+        missing = _missing(_where(_segments(store), keys), keys)
+        if left == [_blocks(store, _name(keys[missing]))]:
+            return
+    for blocks in left:
+        while places := sorted(blocks.glob("*.npz")):
+            with suppress(NotWhole):
+                _join(store, places)
+                break
+        shutil.rmtree(blocks, ignore_errors=True)

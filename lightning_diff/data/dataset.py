@@ -13,11 +13,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .decode import BadPicture, fit_square, open_picture, to_tensor
-from .index import Index, ShardReader, build_index
+from .decode import BadPicture, decode, fit_square, to_tensor
+from .index import Index, ShardReader
+from .rows import Rows
 from .sources.base import Source
 
 log = logging.getLogger(__name__)
+Features = np.ndarray | Rows
+MOST_BAD = 100  # pictures in a row
 
 
 @dataclass
@@ -35,8 +38,8 @@ class PictureBatch:
 class Pictures(Dataset[PictureBatch]):
     """Captioned pictures. A list of (position, sample) fetches a complete batch.
 
-    A picture that cannot be decoded is named in the log and replaced by the next sample, so the order stays a pure
-    function."""
+    A picture that could be decoded when the set was read through, but cannot any more, is named in the log. Another one, drawn
+    from the whole set by a hash of its number, takes its place, so the order stays a pure function."""
 
     def __init__(self, index: Index, image_size: int, heads: Sequence[str] = ()) -> None:
         self.index, self.image_size, self.heads = index, image_size, tuple(heads)
@@ -48,23 +51,29 @@ class Pictures(Dataset[PictureBatch]):
     def name(self, i: int) -> str:
         return str(self.index.keys[i])
 
-    def read(self, i: int) -> tuple[Tensor, str, dict[str, int], str]:
-        for step in range(len(self.index)):
-            place = (i + step) % len(self.index)
-            data, caption, record = self.reader.read(place)
+    def read(self, i: int, position: int = 0) -> tuple[Tensor, str, dict[str, int], str]:
+        """(picture, caption, labels, hard negative). A sample's several captions take turns from epoch to epoch."""
+        turn = position // len(self.index)
+        for attempt in range(MOST_BAD):
+            place = (
+                i if not attempt else int(np.random.Generator(np.random.Philox(key=[i, attempt])).integers(len(self)))
+            )
+            data, caption, record = self.reader.read(place, turn)
             try:
-                picture = fit_square(open_picture(data), self.image_size)
+                picture = fit_square(decode(data, self.image_size).picture, self.image_size)
             except BadPicture as e:
-                log.warning("skipped %s: %s", self.index.keys[place], e)
+                log.warning("%s cannot be read any more (%s); another one takes its place", self.name(place), e)
                 continue
             labels = record.get("labels")
             negative = record.get("contrast")
             known = labels if isinstance(labels, dict) else {}
             return to_tensor(picture), caption, known, negative if isinstance(negative, str) else ""
-        raise BadPicture("not one picture of the set can be decoded")
+        raise BadPicture(
+            f"{MOST_BAD} pictures in a row cannot be decoded; the set has changed since it was read through"
+        )
 
     def __getitems__(self, places: Sequence[tuple[int, int]]) -> PictureBatch:
-        rows = [self.read(i) for _, i in places]
+        rows = [self.read(i, p) for p, i in places]
         known = [{h: v for h, v in r[2].items() if isinstance(v, int)} for r in rows]
         labels = {h: torch.tensor([k.get(h, -1) for k in known]) for h in self.heads}
         positions = torch.tensor([p for p, _ in places])
@@ -77,21 +86,28 @@ class Pictures(Dataset[PictureBatch]):
 
 
 class CachedFeatures(Dataset[dict[str, Tensor]]):
-    """Cached features: batches of rows of arrays of equal length, with their `positions`. `keys` are the samples' names."""
+    """Cached features of N samples: batches of rows of arrays, with their `positions`. `keys` are the samples' names.
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], keys: Sequence[str]) -> None:
-        self.arrays, self.keys = dict(arrays), keys
+    `pictures` are arrays of N rows, `captions` arrays of a row for each caption: those of sample i begin at `first`[i] (int64
+    [N + 1]). Several captions of a sample take turns from epoch to epoch."""
+
+    def __init__(
+        self, pictures: Mapping[str, Features], captions: Mapping[str, Features], first: np.ndarray, keys: Sequence[str]
+    ) -> None:
+        self.pictures, self.captions, self.first, self.keys = dict(pictures), dict(captions), first, keys
 
     def name(self, i: int) -> str:
         return str(self.keys[i])
 
     def __len__(self) -> int:
-        return len(next(iter(self.arrays.values())))
+        return len(self.first) - 1
 
     def __getitems__(self, places: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
-        rows = [i for _, i in places]
-        batch = {name: torch.from_numpy(a[rows]) for name, a in self.arrays.items()}
-        batch["positions"] = torch.tensor([p for p, _ in places])
+        positions, rows = np.asarray(places).T
+        said = self.first[rows] + positions // len(self) % (self.first[rows + 1] - self.first[rows])
+        batch = {name: torch.from_numpy(a[rows]) for name, a in self.pictures.items()}
+        batch |= {name: torch.from_numpy(a[said]) for name, a in self.captions.items()}
+        batch["positions"] = torch.from_numpy(positions)
         return batch
 
 
@@ -102,7 +118,5 @@ def collate(batch: Any) -> Any:
 
 def pictures(source: Source, cache: Path, split: str, heads: Sequence[str] = ()) -> Pictures | None:
     """The pictures of a split with the labels of these heads; None if the split is empty. Missing shards are made first."""
-    shards = source.prepare(cache)[split]
-    if not shards:
-        return None
-    return Pictures(build_index(shards, cache), source.image_size, heads)
+    index = source.prepare(cache).splits.get(split)
+    return None if index is None else Pictures(index, source.image_size, heads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,8 +14,28 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 MOST_PIXELS = 64_000_000  # a larger picture is refused as a decompression bomb
 
 
+SUFFIXES = ("jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "tif", "tiff", "avif")
+OTHER_PICTURES = ("heic", "heif", "jxl", "psd", "svg")
+REASONS = {"damaged": "mend it"}
+
+
 class BadPicture(Exception):
     """A picture cannot be read. The message says why."""
+
+    reason = "damaged"
+
+
+@dataclass(frozen=True)
+class Decoded:
+    picture: Image.Image
+    width: int
+    height: int
+    truncated: bool
+
+
+def decode(data: bytes, size: int = 0, truncated: bool = True) -> Decoded:
+    picture = open_picture(data)
+    return Decoded(picture, picture.width, picture.height, False)
 
 
 def open_picture(data: bytes) -> Image.Image:

@@ -1,47 +1,62 @@
 """An index of tar shards: the places of each sample's members, so that a sample can be read by its number.
 
 WebDataset's own reader cannot resume and does not say which samples it lost: a bad header in the middle ends a shard
-silently. Here each shard is read through once, its members are counted, and unusable samples are named in the log.
+silently. Here each shard is read through once (survey.py), and what cannot be used is counted by reason.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import os
-import tarfile
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..config.errors import ConfigError
-from ..files import whole_file
+from .incoming.captions import captions_of, record_of
+from .sample import MARK, MARKED, LeftOut, lost, told
+from .survey import Reading, Survey, Told, surveys
 
-log = logging.getLogger(__name__)
-PICTURES = ("jpg", "jpeg", "png", "webp")
-TEXTS = ("txt", "json")
-VERSION = 2  # of the way a shard is read; an index of another version is made anew
+OPEN_FILES = 64  # of a reader; a set may have more shards than a process may have open files
 
 
 @dataclass
 class Index:
-    """`spans` int64 [N, 7]: number of the shard, then offset and size (bytes) of picture, txt and json (size 0: none)."""
+    """Samples of shards, numbered. `spans` int64 [N, 7]: number of the shard, then offset and size (bytes) of picture, text
+    and record (offset 0: none). `facts`: what the surveys say of the same samples. `left`: what is left out of the shards."""
 
     shards: list[Path]
     spans: np.ndarray
-    keys: np.ndarray
-    skipped: int
+    facts: Survey
+    how: Reading = field(default_factory=Reading)
 
     def __len__(self) -> int:
         return len(self.spans)
 
+    @property
+    def keys(self) -> np.ndarray:
+        return self.facts.keys
+
+    @property
+    def left(self) -> list[LeftOut]:
+        return self.facts.left
+
+    @property
+    def skipped(self) -> int:
+        """The number of samples that are left out."""
+        return lost(self.left)
+
+    def select(self, rows: np.ndarray) -> Index:
+        """The index of these samples alone; it does not repeat what is left out."""
+        return replace(self, spans=self.spans[rows], facts=self.facts.select(rows))
+
     def fingerprint(self) -> str:
-        """A hash of the samples' keys and of the places and sizes of their members."""
-        return hashlib.sha256(self.spans.tobytes() + "\0".join(self.keys.tolist()).encode()).hexdigest()[:16]
+        """A hash of the contents: the pictures and the captions, in their order."""
+        return hashlib.sha256(self.facts.pictures.tobytes() + self.facts.captions.tobytes()).hexdigest()[:16]
 
 
 class ShardReader:
@@ -49,106 +64,50 @@ class ShardReader:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self._files: dict[tuple[int, int], int] = {}
+        self._files: OrderedDict[tuple[int, int], int] = OrderedDict()
 
-    def read(self, i: int) -> tuple[bytes, str, dict[str, Any]]:
-        """(picture bytes, caption, record) of sample i. The caption is KEY.txt, else the record's "caption"."""
-        shard, *spans = (int(v) for v in self.index.spans[i])
-        handle = self._files.get((os.getpid(), shard))
-        if handle is None:
-            handle = self._files[os.getpid(), shard] = os.open(self.index.shards[shard], os.O_RDONLY)
-        picture, text, record = (
-            os.pread(handle, size, offset) for offset, size in zip(spans[::2], spans[1::2], strict=True)
-        )
+    def read(self, i: int, turn: int = 0) -> tuple[bytes, str, dict[str, Any]]:
+        """(picture bytes, caption, record) of sample i. If it has several captions, `turn` says which. What the record says
+        counts only if this project wrote the shard."""
+        picture, text, record = self._members(i, 0)
+        captions, _ = captions_of(text, record, self.index.how.lines)
         fields = record_of(record)
-        return picture, caption_of(text, fields), fields
+        ours = self.index.how.ours or fields.get(MARK) == MARKED
+        return picture or b"", captions[turn % len(captions)], fields if ours else {}
+
+    def captions(self, i: int) -> list[str]:
+        """All captions of sample i."""
+        text, record = self._members(i, 1)
+        return captions_of(text, record, self.index.how.lines)[0]
+
+    def _members(self, i: int, first: int) -> list[bytes | None]:
+        """The bytes of the picture, the text and the record, from number `first` on; None for a member that is not there."""
+        shard, *spans = (int(v) for v in self.index.spans[i])
+        handle = self._open(shard)
+        members = list(zip(spans[::2], spans[1::2], strict=True))[first:]
+        return [os.pread(handle, size, offset) if offset else None for offset, size in members]
+
+    def _open(self, shard: int) -> int:
+        place = os.getpid(), shard
+        if place not in self._files:
+            while len(self._files) >= OPEN_FILES:
+                (process, _), handle = self._files.popitem(last=False)
+                if process == os.getpid():
+                    os.close(handle)
+            self._files[place] = os.open(self.index.shards[shard], os.O_RDONLY)
+        self._files.move_to_end(place)
+        return self._files[place]
 
 
-def record_of(data: bytes) -> dict[str, Any]:
-    """The table in a json member; empty if there is none."""
-    try:
-        fields = json.loads(data) if data else {}
-    except ValueError:  # UnicodeDecodeError is one
-        fields = {}
-    return fields if isinstance(fields, dict) else {}
-
-
-def caption_of(text: bytes, fields: dict[str, Any]) -> str:
-    """The caption: KEY.txt, else the record's "caption"; empty if both are empty."""
-    said = text.decode("utf-8-sig", "replace").strip()
-    return said or str(fields.get("caption") or "").strip()
-
-
-def _walk(path: Path) -> tuple[list[tuple[str, list[int]]], int]:
-    """([(key, spans)] of the complete samples of one tar, number of samples that were left out)."""
-    found: dict[str, list[int]] = {}
-    size = path.stat().st_size
-    damaged = 0
-    captioned: set[str] = set()
-    try:
-        with tarfile.open(path, "r:") as tar, path.open("rb") as raw:
-            for member in tar:
-                if not member.isfile():
-                    continue
-                folder, _, name = member.name.rpartition("/")
-                key, _, suffix = name.partition(".")
-                suffix = suffix.lower()
-                column = 0 if suffix in PICTURES else 2 if suffix == "txt" else 4 if suffix == "json" else None
-                if column is None:
-                    continue
-                if member.offset_data + member.size > size:
-                    damaged += 1
-                    continue
-                key = f"{folder}/{key}" if folder else key
-                spans = found.setdefault(key, [0] * 6)
-                if spans[column + 1]:
-                    damaged += 1
-                    log.warning("%s: sample %s has two members %s; the first is used", path, key, suffix)
-                    continue
-                spans[column : column + 2] = [member.offset_data, member.size]
-                if column:
-                    data = os.pread(raw.fileno(), member.size, member.offset_data)
-                    if caption_of(data, {}) if column == 2 else caption_of(b"", record_of(data)):
-                        captioned.add(key)
-            # tarfile takes a damaged header for the end. At the real end there are only empty blocks.
-            raw.seek(tar.offset)
-            if tar.offset >= size or any(block.strip(b"\0") for block in iter(lambda: raw.read(1 << 20), b"")):
-                damaged += 1
-                log.warning("%s: damaged after byte %d; what follows is left out", path, tar.offset)
-    except tarfile.TarError as e:
-        damaged += 1
-        log.warning("%s: %s; what follows is left out", path, e)
-    usable = [(key, s) for key, s in found.items() if s[1] and key in captioned]
-    for key, s in found.items():
-        if not (s[1] and key in captioned):
-            log.warning("%s: sample %s has no %s and is left out", path, key, "caption" if s[1] else "picture")
-    return usable, len(found) - len(usable) + damaged
-
-
-def index_place(shards: Sequence[Path], cache: Path) -> Path:
-    """The path of the index of these shards; its name is a hash of their paths, sizes and times."""
-    stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in shards]
-    return cache / "index" / (hashlib.sha256(json.dumps([VERSION, stats]).encode()).hexdigest()[:16] + ".npz")
-
-
-def build_index(shards: Sequence[Path], cache: Path) -> Index:
-    """The index of these shards. It is stored in `cache`. Raises ConfigError if there is no usable sample."""
-    kept = index_place(shards, cache)
-    if kept.is_file():
-        with np.load(kept, allow_pickle=False) as arrays:
-            return Index(list(shards), arrays["spans"], arrays["keys"], int(arrays["skipped"]))
-    rows, names, skipped = [], [], 0
-    for number, path in enumerate(shards):
-        usable, left_out = _walk(path)
-        skipped += left_out
-        rows += [[number, *spans] for _, spans in usable]
-        names += [key for key, _ in usable]
-    if not rows:
-        raise ConfigError(f"no usable sample in {len(shards)} shards ({shards[0] if shards else 'none'}, ...)")
-    if skipped:
-        log.warning("%d of %d samples were left out", skipped, skipped + len(rows))
-    index = Index(list(shards), np.asarray(rows, np.int64), np.asarray(names), skipped)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(kept) as partial, partial.open("wb") as f:
-        np.savez(f, spans=index.spans, keys=index.keys, skipped=skipped)
-    return index
+def build_index(
+    shards: Sequence[Path], cache: Path, how: Reading | None = None, told_so_far: Told = lambda done, total: None
+) -> Index:
+    """The index of these shards. Their surveys are stored in `cache`. Raises ConfigError if there is no usable sample."""
+    how = how or Reading()
+    found = surveys(shards, cache, how, told_so_far)
+    facts = Survey.joined(found)
+    if not len(facts.spans):
+        said = told(facts.left) or "nothing in them"
+        raise ConfigError(f"no usable sample in {len(shards)} shards ({shards[0] if shards else 'none'}, ...): {said}")
+    numbers = np.repeat(np.arange(len(shards)), [len(one.spans) for one in found])
+    return Index(list(shards), np.column_stack([numbers, facts.spans]).astype(np.int64), facts, how)

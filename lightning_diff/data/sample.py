@@ -1,12 +1,17 @@
-"""Sample: a captioned picture, as every source returns it."""
+"""Sample and LeftOut: a captioned picture as every source returns it, and what a source cannot use."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+MARK = "made_by"  # key of the record in the shards that this project wrote; its value is MARKED
+MARKED = "lightning_diff"
 
 
 @dataclass(frozen=True)
@@ -20,3 +25,61 @@ class Sample:
     caption: str
     labels: dict[str, int] = field(default_factory=dict)
     hard_negative: str = ""
+
+
+# What is left out, and what to do. The reasons of decode.REASONS, for pictures that cannot be decoded, come on top.
+REMEDIES = {
+    "no caption": "put KEY.txt beside KEY.jpg, or a line into metadata.csv",
+    "no picture": "put KEY.jpg beside KEY.txt, or remove the caption",
+    "empty caption": "write a caption into it",
+    "caption is not text": "write the caption as a text, or as a list of texts",
+    "second of its name": "rename it; the first one is used",
+    "unknown ending": "rename it if it is a picture or a caption",
+    "picture format": "convert it to JPEG, PNG or WebP",
+    "hidden": "rename it if it is a picture or a caption; hidden files are not read",
+    "broken link": "mend the link",
+    "linked twice": "nothing; this folder is read once",
+    "not readable": "give yourself the right to read it",
+    "compressed shard": "unpack it: gunzip FILE",
+    "damaged shard": "make this shard again",
+    "empty shard": "remove it, or make it again",
+    "sparse member": "make the shard without --sparse",
+}
+# These lose no sample: what lies beside the pictures, and what the system keeps there.
+HARMLESS = ("unknown ending", "hidden", "linked twice", "empty shard")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """`count` things that a source cannot use: the shard or folder, the member or file in it, the byte in the shard where
+    it begins (-1: unknown), a reason of a fixed list, and what to do."""
+
+    source: str
+    member: str
+    offset: int
+    reason: str
+    remedy: str
+    count: int = 1
+
+
+def left_out(source: str, member: str, reason: str, offset: int = -1, remedy: str = "", count: int = 1) -> LeftOut:
+    return LeftOut(source, member, offset, reason, remedy or REMEDIES[reason], count)
+
+
+def lost(some: Iterable[LeftOut]) -> int:
+    """The number of samples that these cost."""
+    return sum(one.count for one in some if one.reason not in HARMLESS)
+
+
+def told(some: Iterable[LeftOut], examples: int = 2) -> str:
+    """All of these in one line, by reason: 3 no caption (a.png, b.png, ...), 1 damaged (c.jpg)."""
+    rows = list(some)
+    counts: Counter[str] = Counter()
+    for one in rows:
+        counts[one.reason] += one.count
+    parts = []
+    for reason, count in counts.most_common():
+        names = [one.member or one.source for one in rows if one.reason == reason]
+        more = ", ..." if len(names) > examples else ""
+        parts.append(f"{count:,} {reason} ({', '.join(names[:examples])}{more})")
+    return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""Writing WebDataset shards, and finding the shards that a user names."""
+"""Writing WebDataset shards."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from ..config.errors import ConfigError
-from .sample import Sample
+from .sample import MARK, MARKED, Sample
 
-Progress = Callable[[str, int, int], None]  # (split, number of finished samples, number of all samples)
+Progress = Callable[[str, float, float], None]  # (what is counted, how many are finished, how many there are)
 
 
 def digest(value: Any) -> str:
@@ -25,51 +26,35 @@ def is_remote(source: str) -> bool:
     return source.startswith("pipe:") or "://" in source
 
 
-def find_shards(source: str) -> list[Path]:
-    """The tar files that `source` names: a folder, a file, or a brace pattern such as set/{000..012}.tar.
-
-    Raises ConfigError if there are none."""
-    import webdataset  # here, because it takes a second to import
-
-    if is_remote(source):
-        raise ConfigError(f"data.source={source}: only local paths are read; nothing from outside is executed")
-    path = Path(source)
-    try:
-        found = (
-            sorted(path.glob("*.tar"))
-            if path.is_dir()
-            else [Path(p) for p in webdataset.shardlists.expand_urls(source)]
-        )
-    except ValueError as e:
-        raise ConfigError(f"data.source={source}: not a brace pattern: {e}") from e
-    missing = [str(p) for p in found if not p.is_file()]
-    if missing or not found:
-        raise ConfigError(f"data.source={source}: no such shard: {missing[0] if missing else '*.tar in that folder'}")
-    return found
-
-
 def write_shards(samples: Iterable[Sample], folder: Path, split: str, size: int) -> int:
     """Write samples to `folder`/`split`-NNNNNN.tar, `size` samples in each: KEY.png, KEY.txt, KEY.json. Returns their number.
 
     Raises ConfigError for a key with a dot, because WebDataset ends a key at its first dot."""
-    import webdataset
+    count = 0
+    some = iter(samples)
+    while first := next(some, None):
+        part = chain([first], islice(some, size - 1))
+        count += write_shard(folder / f"{split}-{count // size:06d}.tar", map(_members, part))
+    return count
 
-    count, writer = 0, None
-    for sample in samples:
-        if "." in sample.key:
-            raise ConfigError(f"sample {sample.key}: its key must have no dot; what follows it says what a member is")
-        if count % size == 0:
-            if writer is not None:
-                writer.close()
-            writer = webdataset.TarWriter(str(folder / f"{split}-{count // size:06d}.tar"), mtime=0)
-        png = io.BytesIO()
-        sample.picture.save(png, "PNG", compress_level=1)
-        record = {"labels": sample.labels, "key": sample.key, "contrast": sample.hard_negative}
-        assert writer is not None
-        writer.write(
-            {"__key__": sample.key, "png": png.getvalue(), "txt": sample.caption, "json": json.dumps(record).encode()}
-        )
-        count += 1
-    if writer is not None:
+
+def _members(sample: Sample) -> dict[str, Any]:
+    if "." in sample.key:
+        raise ConfigError(f"sample {sample.key}: its key must have no dot; what follows it says what a member is")
+    png = io.BytesIO()
+    sample.picture.save(png, "PNG", compress_level=1)
+    record = {"labels": sample.labels, "key": sample.key, "contrast": sample.hard_negative, MARK: MARKED}
+    return {"__key__": sample.key, "png": png.getvalue(), "txt": sample.caption, "json": json.dumps(record).encode()}
+
+
+def write_shard(path: Path, members: Iterable[dict[str, Any]]) -> int:
+    """Write one shard. Returns the number of its samples. The same members give the same bytes."""
+    import webdataset  # here, because it takes a second to import
+
+    count, writer = 0, webdataset.TarWriter(str(path), mtime=0)
+    try:
+        for count, sample in enumerate(members, 1):  # noqa: B007
+            writer.write(sample)
+    finally:
         writer.close()
     return count

@@ -54,7 +54,7 @@ class Costs:
     def _first_tower(self) -> dict[str, Any]:
         if self.config.text.weights != "auto":
             return dict(self.config.text.described())
-        place = locate_part("text", self.config)
+        place = locate_part("text", self.config, look=True)
         if place.path.is_file():
             return dict(read_passport(place.path)["net"])
         assert place.recipe is not None
@@ -157,7 +157,7 @@ class Costs:
     def _tower_bytes(self) -> int:
         """Bytes of the text encoder in float32, from the tables of its files."""
         text, total = self.config.text, 0
-        places = [locate_part("text", self.config).path, *(Path(other.weights) for other in text.more)]
+        places = [locate_part("text", self.config, look=True).path, *(Path(other.weights) for other in text.more)]
         files = [f for place in places for f in _files(place)]
         for file in files:
             with safe_open(file, framework="pt") as f:

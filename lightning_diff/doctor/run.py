@@ -6,28 +6,24 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ..config.errors import ConfigError
 from ..config.paths import WEIGHTS
 from ..data.dataset import Pictures
-from ..data.decode import BadPicture, open_picture
-from ..data.index import Index, ShardReader, build_index, index_place
-from ..data.shards import digest
-from ..data.sources.base import SampleSource
+from ..data.sample import lost
+from ..data.sample import told as summary
 from ..devices import on_gpu
 from ..files import file_hash, holder
 from ..nets.weights import has_passport
 from ..pipeline.components import NAMES, check_part, locate_part, needed_parts
 from ..pipeline.run import refuse_another
 from ..training.checkpoint import LARGE, read_checkpoint
-from ..training.features import manifests
+from ..training.features import missing_features
 from ..training.trainer import LAST
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
 
-# Number of shards to index if there is no index yet. Of 8 times as many shards, the first picture is read.
-LOOKED_AT = 8
+LOOKED_AT = 8  # number of shards, or of pictures, to read of a set that has not been read through
 PROCESS = 2**30  # bytes that python and torch need by themselves, roughly
 FULL = 0.85  # share of the memory: only tensors are counted, and allocators leave gaps between them
 
@@ -59,61 +55,23 @@ def _free_memory() -> int:
     return min(free, granted * 2**20) if granted else free
 
 
-def _index(p: Patient, shards: list[Path]) -> tuple[Index, int]:
-    """(index, number of shards that it covers): the stored index, or a new index of the first few shards."""
-    cache = Path(p.config.cache)
-    if index_place(shards, cache).is_file():
-        return build_index(shards, cache), len(shards)
-    return build_index(shards[:LOOKED_AT], p.scratch), min(LOOKED_AT, len(shards))
-
-
 def data(p: Patient) -> Finding:
-    """Whether the pictures exist, or can be made, and can be read. Reads the first picture of many shards."""
-    what = "data"
-    found = p.config.data.prepared(Path(p.config.cache))
-    if found is None:
-        return _to_be_made(p.config.data)
-    told: list[str] = []
-    level, lost = OK, 0
-    for split, shards in found.items():
-        if not shards:
-            continue
-        index, covered = _index(p, shards)
-        firsts = np.unique(index.spans[:, 0], return_index=True)[1]
-        reader = ShardReader(index)
-        looked = firsts[:: max(1, len(firsts) // (8 * LOOKED_AT))]
-        bad = [str(index.keys[i]) for i in looked if not _opens(reader.read(int(i))[0])]
-        some = "" if covered == len(shards) else f" of the first {covered}"
-        told.append(f"{split}: {len(index)} pictures{some} in {len(shards)} shards, {index.skipped} left out")
-        lost += index.skipped + len(bad)
-        if bad:
-            told.append(f"{len(bad)} of {len(looked)} first pictures cannot be read ({bad[0]})")
-        if len(bad) == len(looked):
-            level = WRONG
-    remedy = "make these shards again (the log names the samples); the run passes them over"
-    if lost and level == OK:
-        level = WARNING
-    return Finding(what, level, "; ".join(told), remedy if lost else "")
-
-
-def _to_be_made(source: SampleSource) -> Finding:
-    """The finding for pictures that are not yet in shards: their number, and whether their files can be read."""
-    counts = {split: count for split, _, count in source.splits()}
-    said = f"{sum(counts.values())} captioned pictures of {source.words}, {counts['test']} of them for testing, will be made"
-    said += " into shards first"
-    files = source.files()
-    bad = [f.name for f in files[:: max(1, len(files) // (8 * LOOKED_AT))] if not _opens(f.read_bytes())]
-    if bad:
-        return Finding("data", WARNING, f"{said}; {bad[0]} cannot be read", "mend it, or it is left out")
-    return Finding("data", OK, said)
-
-
-def _opens(picture: bytes) -> bool:
-    try:
-        open_picture(picture)
-    except BadPicture:
-        return False
-    return True
+    """Whether the pictures exist, or can be made, and can be read. A set that has not been read through is only glimpsed at."""
+    source = p.config.data
+    found = source.prepared(Path(p.config.cache))
+    if found is not None:
+        told = [f"{split}: {len(index)} pictures" for split, index in found.splits.items()]
+        told += [*filter(None, [found.said]), f"{lost(found.left)} left out"]
+        some, remedy = found.left, f"python prepare.py {' '.join(source.command)} show=FOLDER lists them"
+    else:
+        glimpse = source.glimpse(p.scratch, LOOKED_AT)
+        told = [f"{source.words}: {glimpse.said}"]
+        some, remedy = glimpse.left, "mend them, or they are left out"
+        if glimpse.looked_at == glimpse.bad > 0:
+            return Finding("data", WRONG, "; ".join([*told, summary(some)]), "make this set again")
+    if not lost(some):
+        return Finding("data", OK, "; ".join(told))
+    return Finding("data", WARNING, "; ".join([*told, summary(some)]), remedy)
 
 
 def weights(p: Patient) -> Finding:
@@ -121,7 +79,7 @@ def weights(p: Patient) -> Finding:
     c, what = p.config, "weights"
     said: list[str] = []
     for part in needed_parts(c, c.evaluation.enabled) if c.task == "diffusion" else ():
-        place = locate_part(part, c)
+        place = locate_part(part, c, look=True)
         if place.path.is_dir():
             said.append(f"{NAMES[part]}: {place.path}")
         elif place.path.is_file():
@@ -139,7 +97,7 @@ def weights(p: Patient) -> Finding:
         elif file:
             said.append(f"{name}: {file}")
     if c.task == "diffusion" and c.evaluation.enabled:
-        text, judge = (locate_part(part, c).path for part in ("text", "judge"))
+        text, judge = (locate_part(part, c, look=True).path for part in ("text", "judge"))
         if text.is_file() and judge.is_file() and file_hash(text) == file_hash(judge):
             return Finding(what, WRONG, f"{text} would be its own judge", "give another tower in text.weights")
     return Finding(what, OK, "; ".join(said) or "none are needed")
@@ -208,19 +166,18 @@ def _cache_to_come(p: Patient) -> int:
     c = p.config
     if c.task != "diffusion":
         return 0
-    shards = c.data.prepared(Path(c.cache))
-    if shards is None:
-        return p.costs.sample * int(c.data.count("train"))
-    index, covered = _index(p, shards["train"])
-    files = {part: locate_part(part, c).path for part in ("autoencoder", "text")}
+    found = c.data.prepared(Path(c.cache))
+    if found is None:
+        return p.costs.sample * c.data.glimpse(p.scratch, LOOKED_AT).train
+    index = found.splits["train"]
+    files = {part: locate_part(part, c, look=True).path for part in ("autoencoder", "text")}
     placed = {part: p.folder / "parts" / f"{part}.safetensors" for part in files}
     files = {part: placed[part] if placed[part].is_file() else file for part, file in files.items()}
-    if covered == len(shards["train"]) and all(f.is_file() for f in files.values()):
+    if all(f.is_file() for f in files.values()):
         hashes = {part: file_hash(f) for part, f in files.items()}
-        made_by = manifests(Pictures(index, c.data.image_size), hashes)
-        if all((Path(c.cache) / name / digest(made)).is_dir() for name, made in made_by.items()):
-            return 0
-    return p.costs.sample * len(index) * len(shards["train"]) // covered
+        missing = missing_features(Pictures(index, c.data.image_size), Path(c.cache), hashes)
+        return p.costs.sample * max(missing.values())
+    return p.costs.sample * len(index)
 
 
 OF_THE_RUN: tuple[Check, ...] = (data, weights, memory, disk, run_folder)

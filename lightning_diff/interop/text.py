@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from ..config.errors import ConfigError
-from ..nets.text import END, START, Tower
+from ..nets.text import Tower
+from ..nets.tokenizers.clip import END, START, Tokenizer, byte_pairs
 from ..nets.weights import load_state, read_state
 from .diffusers import read_config
 
@@ -43,8 +43,8 @@ def _pad(folder: Path) -> int:
     return int(words.get(word, 0))
 
 
-def tower_of_folder(folder: Path) -> Tower:
-    """The tower in a pipeline's text_encoder (or text_encoder_2) folder. Raises ConfigError if it is not a CLIP model."""
+def _clip_config(folder: Path) -> dict[str, Any]:
+    """The config of the CLIP text encoder in a folder. Raises ConfigError if it is none."""
     c = read_config(folder)
     if not (folder / FILE).is_file():
         raise ConfigError(f"{folder}: no {FILE} in it; only safetensors are read (save with safe_serialization=True)")
@@ -52,6 +52,17 @@ def tower_of_folder(folder: Path) -> Tower:
         raise ConfigError(f"{folder}: model_type={c.get('model_type')}; only CLIP's text encoders (clip_text_model)")
     if c["vocab_size"] <= END:
         raise ConfigError(f"{folder}: vocab_size={c['vocab_size']}; only CLIP's byte pairs, {END + 1} of them")
+    return c
+
+
+def tokenizer_of_folder(folder: Path) -> Tokenizer:
+    """The tokenizer of that folder's tower, without its weights. Raises ConfigError if it is not a CLIP model."""
+    return Tokenizer(_clip_config(folder)["max_position_embeddings"], pad=_pad(folder))
+
+
+def tower_of_folder(folder: Path) -> Tower:
+    """The tower in a pipeline's text_encoder (or text_encoder_2) folder. Raises ConfigError if it is not a CLIP model."""
+    c = _clip_config(folder)
     state = {n.removeprefix("text_model."): t for n, t in read_state(folder / FILE).items()}
     width = c["hidden_size"]
     projection = state.get(
@@ -149,7 +160,7 @@ def text_encoder(tower: Tower) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def write_tokenizer(tower: Tower, folder: Path) -> None:
     """Write CLIPTokenizer's files from open_clip's byte pairs."""
-    bpe = SimpleTokenizer(context_length=tower.tokenizer.context_length)
+    bpe = byte_pairs()
     marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     vocabulary = {marks.get(word, word): n for word, n in bpe.encoder.items()}
     pad = next(word for word, n in vocabulary.items() if n == tower.tokenizer.pad)

@@ -9,54 +9,10 @@ from typing import Any
 import open_clip
 import torch
 import torch.nn.functional as F
-from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
 
+from .tokenizers.clip import END, Reading, Tokenizer
 from .unet import Condition
-
-START, END = 49406, 49407  # open_clip's BPE ids of <start_of_text> and <end_of_text>
-
-
-class Tokenizer:
-    """Captions -> ids [B, L] by open_clip's byte-pair vocabulary, padded with `pad`.
-
-    `vocabulary` is a sorted list of the byte-pair ids in use. With it, an id is the index in that list plus 2; 0 is padding
-    and 1 stands for any id that is not in the list. So a small tower does not need 49,408 word vectors. The end of text keeps
-    the highest id, because open_clip finds it by that.
-    """
-
-    def __init__(self, context_length: int, vocabulary: Sequence[int] | None = None, pad: int = 0) -> None:
-        self.bpe = SimpleTokenizer(context_length=context_length)
-        self.context_length, self.pad = context_length, pad
-        self.vocabulary = None if vocabulary is None else list(vocabulary)
-        self.places = None
-        if self.vocabulary is not None:
-            if self.vocabulary != sorted(set(self.vocabulary)) or self.vocabulary[-2:] != [START, END]:
-                raise ValueError("a vocabulary is a sorted list of byte-pair ids that ends with the two text marks")
-            self.places = torch.ones(END + 1, dtype=torch.long)
-            self.places[torch.tensor(self.vocabulary)] = torch.arange(len(self.vocabulary)) + 2
-
-    @staticmethod
-    def words_of(captions: Sequence[str]) -> list[int]:
-        """The vocabulary of these captions."""
-        bpe = SimpleTokenizer()
-        return sorted({i for c in set(captions) for i in bpe.encode(c)} | {START, END})
-
-    def __call__(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """(ids [B, L] int64, mask [B, L] bool)."""
-        ids = self.bpe(list(captions))
-        end = (ids == END).int().argmax(dim=1)
-        mask = torch.arange(ids.shape[1])[None] <= end[:, None]
-        if self.places is not None:
-            ids = self.places[ids]
-        return ids.where(mask, self.pad), mask
-
-    def unknown(self, caption: str) -> list[str]:
-        """The pieces of the caption that this vocabulary lacks."""
-        if self.vocabulary is None:
-            return []
-        have = set(self.vocabulary)
-        return [self.bpe.decode([i]).strip() for i in self.bpe.encode(caption) if i not in have]
 
 
 class Tower(nn.Module):
@@ -74,19 +30,18 @@ class Tower(nn.Module):
         super().__init__()
         self.config: dict[str, Any] = json.loads(json.dumps(dict(config)))
         self.read_at(self.config.get("layer", 1), self.config.get("final_norm", True))
-        vocabulary, pad = self.config.get("vocabulary"), self.config.get("pad", 0)
+        self.tokenizer = Tokenizer.of(self.config)
         if name := self.config.get("open_clip"):
             self.model = open_clip.create_model(name, pretrained=None, load_weights=False)
             size = self.model.visual.image_size
             self.image_size = int(size[0] if isinstance(size, tuple | list) else size)
-            self.tokenizer = Tokenizer(self.model.context_length, pad=pad)
             mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
         else:
+            vocabulary = self.tokenizer.vocabulary
             words = END + 1 if vocabulary is None else len(vocabulary) + 2
             text, quick = {"vocab_size": words, **self.config["text"]}, self.config.get("quick_gelu", False)
             self.model = open_clip.CLIP(self.config["embedding"], self.config["vision"], text, quick_gelu=quick)
             self.image_size = self.config["vision"]["image_size"]
-            self.tokenizer = Tokenizer(text["context_length"], vocabulary, pad)
             mean = std = (0.5, 0.5, 0.5)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
@@ -107,6 +62,10 @@ class Tower(nn.Module):
             text=ids, text_indices=self.layer, normalize=False, normalize_intermediates=self.final_norm
         )
         return Condition(out["text_intermediates"][0].float(), mask, out["text_features"].float())
+
+    def read(self, caption: str) -> Reading:
+        """What this tower's tokenizer makes of a caption."""
+        return self.tokenizer.read(caption)
 
     def unknown(self, caption: str) -> list[str]:
         """The pieces of the caption that this tower's vocabulary lacks."""
@@ -165,6 +124,10 @@ class Towers(nn.Module):
         wide = max(c.tokens.shape[2] for c in said)
         tokens = [F.pad(c.tokens, (0, wide - c.tokens.shape[2])) for c in said]
         return Condition(torch.cat(tokens, 1), torch.cat([c.mask for c in said], 1), pooled)
+
+    def read(self, caption: str) -> Reading:
+        """What the tokenizer with the shortest context makes of a caption."""
+        return min((tower.read(caption) for tower in self._each()), key=lambda r: r.kept)
 
     def unknown(self, caption: str) -> list[str]:
         """The pieces of the caption that no tower's vocabulary has."""

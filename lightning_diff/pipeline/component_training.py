@@ -61,7 +61,7 @@ def train_component(run: Run) -> None:
     passport = {
         "part": component,
         "net": description,
-        "data": source.identity,
+        "data": source.identity(cache),
         "config": asdict(config),
         "metrics": metrics,
         "torch": torch.__version__,
@@ -86,6 +86,6 @@ def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], B
     if config.task == "attributes":
         net = {"heads": {name: len(values) for name, values in config.data.attributes.items()}}
         return "attributes", net, AttributesModule(AttributeClassifier(**net), t, seed)
-    captions = [train_set.reader.read(i)[1] for i in range(len(train_set))]
+    captions = [one for i in range(len(train_set)) for one in train_set.reader.captions(i)]
     net = config.text.fitted(config.data.image_size, captions)
     return config.text.role, net, ContrastiveModule(Tower(net), t, seed)

@@ -41,13 +41,17 @@ class Place:
     recipe: Config | None = None
 
 
-def locate_part(part: str, config: Config) -> Place:
+def locate_part(part: str, config: Config, look: bool = False) -> Place:
     """Find the weights of a component for this config's data: the given file, else the shipped file if it was trained on such
-    data, else a file that a training writes first."""
+    data, else a file that a training writes first. If you only `look`, a set that has not been read through
+    is not read; then the name of that file is not known yet."""
     given = {"autoencoder": config.autoencoder.weights, "text": config.text.weights}.get(part, "auto")
     if given != "auto":
         return Place(Path(given), "given")
-    data = config.data.identity
+    unread = look and config.data.prepared(Path(config.cache)) is None
+    data = (
+        f"{config.data.kind}-unread" if unread and not config.data.drawn else config.data.identity(Path(config.cache))
+    )
     shipped = SHIPPED / config.data.kind / PARTS / f"{part}.safetensors"
     if shipped.is_file():
         passport = read_passport(shipped)

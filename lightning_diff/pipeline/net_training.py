@@ -66,7 +66,7 @@ def train_net(run: Run) -> None:
     passport = {
         "part": "net",
         "net": net,
-        "data": config.data.identity,
+        "data": config.data.identity(Path(config.cache)),
         "config": asdict(config),
         "parts": frozen.hashes,
         "torch": torch.__version__,

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
-from ..ranks import say
+from ..ranks import first_rank, say
 from .component_training import train_component
 from .components import NAMES, locate_part, needed_parts, place_part
+from .data import check_enough, data_event, prepare_data
 from .memory import check_machine
 from .net_training import train_net
 from .run import Run, refuse_another
@@ -22,6 +23,11 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
     If another process uses the folder: `wait` for it, or raise ConfigError."""
     check_machine(config)
     with Run(config, folder, wait=wait) as run:
+        if not (folder / WEIGHTS).is_file():
+            data = prepare_data(config)
+            check_enough(data, config)
+            if first_rank():
+                run.record.write("data", 0, **data_event(data, config))
         if config.task != "diffusion":
             return train_component(run)
         place_components(needed_parts(config, config.evaluation.enabled), config, folder)
@@ -45,7 +51,9 @@ def train_missing(part: str, config: Config) -> Path:
     place = locate_part(part, config)
     if place.recipe is not None and not place.path.is_file():
         folder = place.path.parent
-        say(f"no {NAMES[part]} for these pictures ({config.data.identity}): training it first, in {folder}")
+        say(
+            f"no {NAMES[part]} for these pictures ({config.data.identity(Path(config.cache))}): training it first, in {folder}"
+        )
         train(place.recipe, folder, wait=True)
     return place.path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import track
+from torch import Tensor
 
-from ..data.cache import Watch, cached_arrays
+from ..config.errors import ConfigError
+from ..data.cache import Compute, Watch, cached_arrays, missing_rows
 from ..data.dataset import CachedFeatures, Pictures, pictures
-from ..data.decode import to_unit
+from ..data.decode import BadPicture, decode, fit_square, to_tensor, to_unit
+from ..data.rows import Rows
 from ..data.sources.base import Source
 from ..files import file_hash
 from ..models.build import load_part
@@ -21,14 +24,27 @@ from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
 from ..ranks import console, first_rank, share_of
 
+ROWS = 32  # samples in each call of a net
+KINDS = ("latents", "captions")  # the two caches, by the names of their folders
 
-def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """For each of the two caches, by the name of its folder: all that its content depends on."""
-    data = {"pictures": train.index.fingerprint(), "image_size": train.image_size}
+
+def manifests(image_size: int, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """For each cache: all that its content depends on, besides the pictures and captions themselves."""
     return {
-        "latents": {**data, "autoencoder": hashes["autoencoder"], "resize": "lanczos"},
-        "captions": {**data, "text": hashes["text"]},
+        "latents": {"autoencoder": hashes["autoencoder"], "image_size": image_size, "resize": "lanczos", "rows": ROWS},
+        "captions": {"text": hashes["text"], "rows": ROWS},
     }
+
+
+def digests(train: Pictures) -> dict[str, np.ndarray]:
+    """For each cache: digests of the contents, uint8 [M, 16], of the pictures and of all captions."""
+    return {"latents": train.index.facts.pictures, "captions": train.index.facts.captions}
+
+
+def missing_features(train: Pictures, cache: Path, hashes: Mapping[str, str]) -> dict[str, int]:
+    """For each cache: the number of features that would have to be computed."""
+    made_by, keys = manifests(train.image_size, hashes), digests(train)
+    return {kind: missing_rows(cache / kind, made_by[kind], keys[kind]) for kind in KINDS}
 
 
 @dataclass(frozen=True)
@@ -51,24 +67,14 @@ def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen
     autoencoder, tower = (load_part(path).to(device) for path in files.values())
     train = pictures(source, cache, "train")
     assert train is not None
-    made_by = manifests(train, hashes)
-    latents = cached_arrays(
-        cache / "latents",
-        made_by["latents"],
-        len(train),
-        lambda first, stop: _latents(train, autoencoder, first, stop),
-        _shown("latents"),
-        share_of(),
-    )
-    conditions = cached_arrays(
-        cache / "captions",
-        made_by["captions"],
-        len(train),
-        lambda first, stop: _conditions(train, tower, first, stop),
-        _shown("captions"),
-        share_of(),
-    )
-    features = CachedFeatures({**latents, **conditions}, train.index.keys.tolist())
+    made_by, keys = manifests(train.image_size, hashes), digests(train)
+
+    def cached(kind: str, compute: Compute) -> dict[str, Rows]:
+        return cached_arrays(cache / kind, made_by[kind], keys[kind], compute, _shown(kind), share_of())
+
+    latents = cached("latents", lambda rows: _latents(train, autoencoder, rows))
+    captions = cached("captions", lambda rows: _captions(train, tower, rows))
+    features = CachedFeatures(latents, captions, train.index.facts.first_caption, train.index.keys.tolist())
     return Frozen(autoencoder, tower, hashes, features)
 
 
@@ -76,17 +82,43 @@ def _shown(what: str) -> Watch:
     return lambda work, total: track(work, what, total, console=console, transient=True) if first_rank() else work
 
 
-@torch.no_grad()
-def _latents(train: Pictures, net: LatentSpace, first: int, stop: int) -> dict[str, np.ndarray]:
-    p = net.encode(to_unit(train.range(first, stop).images).to(net.shift.device))
-    return {"mean": p.mean.half().cpu().numpy(), "std": p.std.half().cpu().numpy()}
+def calls(count: int) -> Iterator[tuple[list[int], int]]:
+    """The calls of a net for `count` samples: the samples of each call, and how many of them are new. On a CPU the bits of a
+    row depend on the number of rows, so each call has ROWS of them; the last sample fills it up. With that number fixed,
+    they depend neither on the other rows nor on the place among them."""
+    for first in range(0, count, ROWS):
+        some = list(range(first, min(first + ROWS, count)))
+        yield some + some[-1:] * (ROWS - len(some)), len(some)
+
+
+def _picture(train: Pictures, i: int) -> Tensor:
+    """Picture i, uint8 [3, H, W]. Raises ConfigError if it cannot be decoded any more."""
+    try:
+        return to_tensor(fit_square(decode(train.reader.read(i)[0], train.image_size).picture, train.image_size))
+    except BadPicture as e:
+        raise ConfigError(f"{train.name(i)}: {e}; it could be read when the set was prepared; mend it") from e
 
 
 @torch.no_grad()
-def _conditions(train: Pictures, tower: TextEncoder, first: int, stop: int) -> dict[str, np.ndarray]:
-    c = tower.condition([train.reader.read(i)[1] for i in range(first, stop)])
-    return {
-        "tokens": c.tokens.half().cpu().numpy(),
-        "mask": c.mask.cpu().numpy(),
-        "pooled": c.pooled.half().cpu().numpy(),
-    }
+def _latents(train: Pictures, net: LatentSpace, rows: np.ndarray) -> dict[str, np.ndarray]:
+    images = torch.stack([_picture(train, int(i)) for i in rows])
+    means, stds = [], []
+    for call, new in calls(len(rows)):
+        p = net.encode(to_unit(images[call]).to(net.shift.device))
+        means.append(p.mean[:new].half().cpu().numpy())
+        stds.append(p.std[:new].half().cpu().numpy())
+    return {"mean": np.concatenate(means), "std": np.concatenate(stds)}
+
+
+@torch.no_grad()
+def _captions(train: Pictures, tower: TextEncoder, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The features of the captions with these numbers, counted over all samples."""
+    first = train.index.facts.first_caption
+    owners = np.searchsorted(first, rows, side="right") - 1
+    captions = [train.reader.captions(int(i))[row - first[i]] for i, row in zip(owners, rows, strict=True)]
+    found = []
+    for call, new in calls(len(rows)):
+        c = tower.condition([captions[i] for i in call])
+        found.append((c.tokens[:new].half(), c.mask[:new], c.pooled[:new].half()))
+    tokens, mask, pooled = (torch.cat(some).cpu().numpy() for some in zip(*found, strict=True))
+    return {"tokens": tokens, "mask": mask, "pooled": pooled}

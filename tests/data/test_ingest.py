@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.data.index import ShardReader, build_index
+from lightning_diff.data.index import ShardReader
 from lightning_diff.data.sources.folder import Folder
 
 
@@ -27,14 +27,18 @@ def data(folder: Path, test: int = 0) -> Folder:
 def prepared(folder: Path, cache: Path, test: int = 0) -> dict[str, list[tuple[str, str]]]:
     """{split: (key, caption) of each sample}."""
     found = {}
-    for split, shards in data(folder, test).prepare(cache).items():
-        index = build_index(shards, cache) if shards else None
-        reader = index and ShardReader(index)
-        found[split] = [(str(k), reader.read(i)[1]) for i, k in enumerate(index.keys)] if index and reader else []
-    return found
+    for split, index in data(folder, test).prepare(cache).splits.items():
+        reader = ShardReader(index)
+        found[split] = [(str(k), reader.read(i)[1]) for i, k in enumerate(index.keys)]
+    return {"train": [], "test": []} | found
 
 
-def test_every_format_and_any_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def left(folder: Path, cache: Path) -> dict[str, str]:
+    """{file: reason} of what is left out."""
+    return {one.member: one.reason for one in data(folder).prepare(cache).left}
+
+
+def test_every_format_and_any_name(tmp_path: Path) -> None:
     folder = tmp_path / "Bilder 猫"
     put(folder, "a.png", "an apple")
     put(folder, "b.JPG", "\n  a banana \nsecond line\n")
@@ -43,8 +47,9 @@ def test_every_format_and_any_name(tmp_path: Path, caplog: pytest.LogCaptureFixt
     put(folder, "alone.png")
     (folder / "notes.txt").write_text("not a caption")
     found = prepared(folder, tmp_path / "cache")
-    assert sorted(c for _, c in found["train"]) == sorted(["an apple", "a banana", "“eine Kirsche”", "本"])
-    assert found["test"] == [] and "1 of 5 pictures" in caplog.text
+    assert sorted(c for _, c in found["train"]) == sorted(["an apple", "a banana second line", "“eine Kirsche”", "本"])
+    assert found["test"] == []
+    assert left(folder, tmp_path / "cache") == {"alone.png": "no caption", "notes.txt": "no picture"}
 
 
 @pytest.mark.parametrize(
@@ -57,12 +62,12 @@ def test_names_that_are_alike_stay_apart(tmp_path: Path, names: tuple[str, str])
     assert len({key for key, _ in found}) == 2
 
 
-def test_a_broken_picture_is_named_counted_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_picture_is_named_counted_and_left_out(tmp_path: Path) -> None:
     put(tmp_path / "f", "a.png", "fine")
     put(tmp_path / "f", "b.png", "broken")
     (tmp_path / "f" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     assert [c for _, c in prepared(tmp_path / "f", tmp_path / "cache")["train"]] == ["fine"]
-    assert "b.png" in caplog.text and "1 of 2 pictures could not be read" in caplog.text
+    assert left(tmp_path / "f", tmp_path / "cache") == {"b.png": "damaged"}
 
 
 def test_a_byte_order_mark_is_no_part_of_a_caption(tmp_path: Path) -> None:
@@ -104,10 +109,10 @@ def test_no_split_may_take_everything(tmp_path: Path) -> None:
 
 def test_the_identity_follows_what_is_in_the_folder(tmp_path: Path) -> None:
     put(tmp_path / "f", "a.png", "one")
-    seen = [data(tmp_path / "f").identity]
+    seen = [data(tmp_path / "f").identity(tmp_path / "cache")]
     (tmp_path / "f" / "a.txt").write_text("two")
-    seen.append(data(tmp_path / "f").identity)
+    seen.append(data(tmp_path / "f").identity(tmp_path / "cache"))
     put(tmp_path / "f", "b.png", "three")
-    seen.append(data(tmp_path / "f").identity)
+    seen.append(data(tmp_path / "f").identity(tmp_path / "cache"))
     assert len(set(seen)) == len(seen)
-    assert data(tmp_path / "f").identity == seen[-1]
+    assert data(tmp_path / "f").identity(tmp_path / "cache") == seen[-1]

@@ -106,7 +106,9 @@ def test_a_batch_is_what_the_index_says(pictures: Pictures) -> None:
 
 
 def test_cached_features_follow_the_same_order() -> None:
-    rows = CachedFeatures({"x": np.arange(COUNT) * 10}, [str(i) for i in range(COUNT)])
+    rows = CachedFeatures(
+        {"x": np.arange(COUNT) * 10}, {"y": np.arange(COUNT)}, np.arange(COUNT + 1), [str(i) for i in range(COUNT)]
+    )
     loader = DataLoader(rows, batch_sampler=Batches(COUNT, BATCH, 6, 7), collate_fn=collate)
     for batch, step in zip(loader, steps(), strict=False):
         assert batch["x"].tolist() == [10 * i for _, i in step]

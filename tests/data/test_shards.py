@@ -8,9 +8,10 @@ from PIL import Image
 
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.data import decode
+from lightning_diff.data.incoming.walk import find_shards
 from lightning_diff.data.index import ShardReader, build_index
 from lightning_diff.data.sample import Sample
-from lightning_diff.data.shards import find_shards, write_shards
+from lightning_diff.data.shards import write_shards
 from lightning_diff.data.sources.shards import Shards
 from lightning_diff.data.sources.still_life import StillLife
 
@@ -32,7 +33,7 @@ def test_round_trip(tmp_path: Path) -> None:
             data, caption, record = reader.read(i)
             assert decode.open_picture(data).tobytes() == samples[i].picture.tobytes()
             assert (caption, record["labels"], record["key"]) == (samples[i].caption, {"n": i}, samples[i].key)
-    assert len(list((tmp_path / "index").iterdir())) == 1
+    assert len(list((tmp_path / "surveys").glob("*.npz"))) == 3
 
 
 def test_the_same_samples_are_the_same_bytes(tmp_path: Path) -> None:
@@ -67,10 +68,10 @@ def test_find_shards(tmp_path: Path) -> None:
     paths = [tmp_path / f"part-{i:03d}.tar" for i in range(12)]
     for p in paths:
         p.touch()
-    assert find_shards(str(tmp_path)) == paths
-    assert find_shards(str(tmp_path / "part-{000..011}.tar")) == paths
-    assert find_shards(str(tmp_path / "part-{003,005}.tar")) == [paths[3], paths[5]]
-    assert find_shards(str(paths[4])) == [paths[4]]
+    assert find_shards(str(tmp_path)) == (paths, [])
+    assert find_shards(str(tmp_path / "part-{000..011}.tar"))[0] == paths
+    assert find_shards(str(tmp_path / "part-{003,005}.tar"))[0] == [paths[3], paths[5]]
+    assert find_shards(str(paths[4]))[0] == [paths[4]]
 
 
 @pytest.mark.parametrize("name", ["part-{000..001}.tar", "", "none", "part-{000..0", "{a,b"])
@@ -85,7 +86,7 @@ def test_what_is_not_there_is_one_line(tmp_path: Path, name: str) -> None:
 )
 def test_nothing_is_executed_and_nothing_fetched(tmp_path: Path, source: str) -> None:
     source = source.format(tmp_path / "executed")
-    for use in (find_shards, lambda s: Shards(source=s).identity):
+    for use in (find_shards, lambda s: Shards(source=s).identity(tmp_path)):
         with pytest.raises(ConfigError):
             use(source)
     with pytest.raises(ConfigError):
@@ -97,10 +98,11 @@ def test_prepare_makes_a_set_once_and_keeps_test_apart(tmp_path: Path) -> None:
     calls: list[str] = []
     data = StillLife(image_size=16, train=5, test=3, shard_size=2)
     first = data.prepare(tmp_path, lambda split, i, n: calls.append(f"{split} {n}"))
-    assert [len(build_index(first[s], tmp_path)) for s in ("train", "test")] == [5, 3] and calls == [
-        "train 5",
-        "test 3",
-    ]
-    assert data.prepare(tmp_path, lambda split, i, n: calls.append("again")) == first and len(calls) == 2
-    given = Shards(source=str(first["train"][0].parent), image_size=16).prepare(tmp_path)
-    assert given == first
+    assert {split: len(index) for split, index in first.splits.items()} == {"train": 5, "test": 3}
+    assert calls == ["train 5", "test 3"]
+    again = data.prepare(tmp_path, lambda split, i, n: calls.append("again"))
+    assert again.splits["test"].keys.tolist() == first.splits["test"].keys.tolist() and len(calls) == 2
+    given = Shards(source=str(first.splits["train"].shards[0].parent), image_size=16).prepare(tmp_path)
+    assert {s: i.keys.tolist() for s, i in given.splits.items()} == {
+        s: i.keys.tolist() for s, i in first.splits.items()
+    }

@@ -32,26 +32,27 @@ def test_caches_that_are_there_are_found_again(
     source: SampleSource, identity: str, folder: str, tmp_path: Path
 ) -> None:
     """The names under which weights and shards were kept when these numbers were written down."""
-    assert source.identity == identity
+    assert source.identity(tmp_path) == identity
     kept = tmp_path / "data" / folder
     kept.mkdir(parents=True)
     (kept / "recipe.json").write_text("{}")
-    assert source.prepared(tmp_path) == {"train": [], "test": []}
+    found = source.prepared(tmp_path)
+    assert found is not None and found.splits == {}
 
 
 def test_a_folders_cache_is_named_by_what_is_in_it(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
     (tmp_path / "a.txt").write_text("a red square")
     size = (tmp_path / "a.png").stat().st_size
-    kept = Folder(source=str(tmp_path), image_size=16).prepare(tmp_path / "cache")["train"][0].parent
+    kept = Folder(source=str(tmp_path), image_size=16).prepare(tmp_path / "cache").splits["train"].shards[0].parent
     (tmp_path / "a.txt").write_text("a square, red")
-    other = Folder(source=str(tmp_path), image_size=16).prepare(tmp_path / "cache")["train"][0].parent
+    other = Folder(source=str(tmp_path), image_size=16).prepare(tmp_path / "cache").splits["train"].shards[0].parent
     assert (tmp_path / "a.png").stat().st_size == size and kept != other
 
 
 def test_a_judges_pictures_are_others_of_the_same_kind() -> None:
     others = StillLife(seed=5, train=9).others(1001, hold_out=False)
-    assert others == StillLife(seed=1006, train=9, hold_out=False) and others.identity == StillLife().identity
+    assert others == StillLife(seed=1006, train=9, hold_out=False) and others.fingerprint() == StillLife().fingerprint()
     given = Folder(source=".")
     assert given.others(1001, hold_out=False) is given
 
@@ -87,7 +88,7 @@ def test_a_source_of_ones_own_needs_its_samples_alone(stripes: type[Source], tmp
     again = pictures(config.data, tmp_path, "train")
     assert again is not None and again.index.shards == train.index.shards
     red = stripes(colour="red", image_size=16)  # type: ignore[call-arg]
-    assert red.identity != config.data.identity and red.prepared(tmp_path) is None
+    assert red.identity(tmp_path) != config.data.identity(tmp_path) and red.prepared(tmp_path) is None
     with pytest.raises(ConfigError, match=r"^data\.colour: no such key; data=stripes has it"):
         compose_config(["data.colour=blue"])
     with pytest.raises(ConfigError, match=r"^task=attributes with data=stripes: only data=digits or still_life"):

@@ -269,15 +269,15 @@ def test_shards_that_are_damaged(tmp_path: Path, pictures_folder: Path) -> None:
     sets.mkdir()
     p = patient(tmp_path, "data=shards", f"data.source={sets}")
     shard(sets / "0.tar", [png, png, png])
-    found(doctor_run.data, p, WARNING, "2 pictures in 1 shards, 1 left out", "the log names")
+    found(doctor_run.data, p, WARNING, "2 pictures in 1 of 1 shards", "left out")
     shard(sets / "1.tar", [png, b"no picture", b"no picture"])
-    found(doctor_run.data, p, WARNING, "1 of 2 first pictures cannot be read", "again")
+    found(doctor_run.data, p, WARNING, "2 pictures in 2 of 2 shards", "left out")
     (sets / "0.tar").unlink()
-    found(doctor_run.data, p, WRONG, "1 of 1 first pictures", "again")
+    found(doctor_run.data, p, WRONG, "0 pictures in 1 of 1 shards", "again")
     mine = patient(tmp_path, "data=folder", f"data.source={pictures_folder}")
     found(doctor_run.data, mine, OK, "24 captioned pictures")
     (pictures_folder / "00.png").write_bytes(b"no picture")
-    found(doctor_run.data, mine, WARNING, "00.png cannot be read", "left out")
+    found(doctor_run.data, mine, WARNING, "1 damaged (00.png)", "left out")
 
 
 def test_where_the_weights_come_from(tmp_path: Path, pictures_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

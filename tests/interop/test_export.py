@@ -21,7 +21,8 @@ from lightning_diff.interop.diffusers import autoencoder_state, unet_state
 from lightning_diff.interop.export import export_pipeline, export_single_file, exportable_tower, scheduler_config
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
-from lightning_diff.nets.text import Tokenizer, Tower, Towers
+from lightning_diff.nets.text import Tower, Towers
+from lightning_diff.nets.tokenizers.clip import Tokenizer
 
 CAPTIONS = ["a large green avocado, on a table", "two bananas"]
 SIZE = 64

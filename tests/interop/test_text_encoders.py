@@ -21,7 +21,8 @@ from lightning_diff.models.build import null_condition, start_from
 from lightning_diff.models.text_encoders.folder import FolderTextEncoder
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
-from lightning_diff.nets.text import END, Tower
+from lightning_diff.nets.text import Tower
+from lightning_diff.nets.tokenizers.clip import END
 
 CAPTIONS = ["a red apple", "two pears, one of them green, on a wooden table"]
 ENDS = "<|endoftext|>"

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lightning_diff.nets.text import END, START, Tokenizer, Tower, Towers
+from lightning_diff.nets.text import Tower, Towers
+from lightning_diff.nets.tokenizers.clip import END, START, Tokenizer
 
 CAPTIONS = ["a red apple", "", "two green pears on a wooden table, and a cup", "A Red  APPLE"]
 LENGTH = 16

@@ -13,7 +13,8 @@ from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.nets.autoencoder import Autoencoder
 from lightning_diff.nets.perceptual import Lpips, TowerDistance
-from lightning_diff.nets.text import Tokenizer, Tower
+from lightning_diff.nets.text import Tower
+from lightning_diff.nets.tokenizers.clip import Tokenizer
 from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking.record import Record
 from lightning_diff.training.adversary import Adversary

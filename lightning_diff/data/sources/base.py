@@ -7,20 +7,44 @@ write the shards, find them, and read samples by number.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ...config.errors import ConfigError
 from ...config.fields import at_least, one_of
 from ...config.registry import Choice, choices
 from ...files import alone, whole_folder
-from ..sample import Sample
+from ..sample import LeftOut, Sample
 from ..shards import Progress, digest, write_shards
+
+if TYPE_CHECKING:
+    from ..index import Index
 
 FORMAT = 3  # of the written shards; shards of another format are written anew
 SPLITS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The samples of each split (a split without samples is not there), how they were split, and what is left out."""
+
+    splits: dict[str, Index]
+    said: str = ""
+    left: Sequence[LeftOut] = ()
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What a quick look at a set shows: a sentence, the number of training pictures as far as it is known, how many samples
+    were looked at, how many of them were bad, and what is left out."""
+
+    said: str
+    train: int
+    looked_at: int = 0
+    bad: int = 0
+    left: Sequence[LeftOut] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,23 +61,36 @@ class Source(Choice):
         """A text that identifies these pictures: other pictures have another fingerprint."""
         raise NotImplementedError
 
-    def prepared(self, cache: Path) -> dict[str, list[Path]] | None:
-        """The shards of each split; None if they must be made first. Raises ConfigError."""
+    def prepared(self, cache: Path) -> Prepared | None:
+        """The samples of each split; None if they must be made, or read through, first. Raises ConfigError."""
         raise NotImplementedError
 
-    def prepare(self, cache: Path, progress: Progress | None = None) -> dict[str, list[Path]]:
-        """The shards of each split. They are made if they are missing. Raises ConfigError."""
+    def prepare(self, cache: Path, progress: Progress | None = None) -> Prepared:
+        """The samples of each split. They are made, or read through, if that has not been done. Raises ConfigError."""
+        raise NotImplementedError
+
+    def identity(self, cache: Path) -> str:
+        """The kind of these pictures. It is the same for all seeds, because weights trained on one seed serve another."""
+        return f"{self.kind}-{self.fingerprint()}-{self.image_size}px"
+
+    def glimpse(self, scratch: Path, count: int) -> Glimpse:
+        """Look at `count` shards or pictures of a set that has not been prepared. Files are written to `scratch` alone."""
         raise NotImplementedError
 
     @property
-    def identity(self) -> str:
-        """The kind of these pictures. It is the same for all seeds, because weights trained on one seed serve another."""
-        return f"{self.kind}-{self.fingerprint()}-{self.image_size}px"
+    def drawn(self) -> bool:
+        """Whether the pictures follow from the config alone, so that they need not be read to name them."""
+        return True
 
     @property
     def words(self) -> str:
         """The name of this source in messages."""
         return f"data={self.kind}"
+
+    @property
+    def command(self) -> list[str]:
+        """The arguments that name this source, for a command to be typed."""
+        return [f"data={self.kind}"]
 
     def others(self, seed: int, hold_out: bool) -> Self:
         """A source of other pictures of the same kind: `seed` is added to its seed. The same source if no others can be
@@ -80,15 +117,6 @@ class SampleSource(Source):
         """The samples of `train` or `test`, always in the same order. Their pictures may have any size."""
         raise NotImplementedError
 
-    def splits(self) -> Iterator[tuple[str, Iterable[Sample], int]]:
-        """Yield (split, its samples, their largest possible number) for each split."""
-        for split in SPLITS:
-            yield split, self.samples(split), self.count(split)
-
-    def files(self) -> list[Path]:
-        """The files of the pictures; empty if they have none."""
-        return []
-
     def fingerprint(self) -> str:
         """A hash of the keys that say which pictures these are. If the pictures depend on more (the content of a file that a
         key names), a source overrides this."""
@@ -97,16 +125,21 @@ class SampleSource(Source):
 
     def recipe(self) -> dict[str, Any]:
         """Everything that the shards depend on. The folder in the cache is named after its hash."""
-        made_by: dict[str, Any] = {"format": FORMAT, "identity": self.identity, "per": self.shard_size}
+        identity = f"{self.kind}-{self.fingerprint()}-{self.image_size}px"
+        made_by: dict[str, Any] = {"format": FORMAT, "identity": identity, "per": self.shard_size}
         return {**made_by, "plugin": self.plugin} if self.plugin else made_by
 
-    def prepared(self, cache: Path) -> dict[str, list[Path]] | None:
+    def prepared(self, cache: Path) -> Prepared | None:
+        from ..index import build_index
+        from ..survey import Reading
+
         folder = self._folder(cache, self.recipe())
         if not (folder / "recipe.json").is_file():
             return None
-        return {split: sorted(folder.glob(f"{split}-*.tar")) for split in SPLITS}
+        shards = {split: sorted(folder.glob(f"{split}-*.tar")) for split in SPLITS}
+        return Prepared({split: build_index(some, cache, Reading(ours=True)) for split, some in shards.items() if some})
 
-    def prepare(self, cache: Path, progress: Progress | None = None) -> dict[str, list[Path]]:
+    def prepare(self, cache: Path, progress: Progress | None = None) -> Prepared:
         """Make the shards if they are missing. A partial folder is renamed when it is complete; a killed run leaves none."""
         found = self.prepared(cache)
         if found is None:
@@ -119,16 +152,20 @@ class SampleSource(Source):
             assert found is not None
         return found
 
+    def glimpse(self, scratch: Path, count: int) -> Glimpse:
+        train, test = self.count("train"), self.count("test")
+        return Glimpse(f"{train + test} pictures, {test} of them for testing, will be made first", train)
+
     def _folder(self, cache: Path, recipe: dict[str, Any]) -> Path:
         return cache / "data" / f"{self.kind}-{digest(recipe)}"
 
     def _make(self, recipe: dict[str, Any], folder: Path, progress: Progress | None) -> None:
         with whole_folder(folder) as partial:
-            for split, samples, total in self.splits():
-                told = _told(samples, split, total, progress)
+            for split in SPLITS:
+                told = _told(self.samples(split), split, self.count(split), progress)
                 made = write_shards(map(self._square, told), partial, split, self.shard_size)
                 if not made and split == "train":
-                    raise ConfigError(f"{self.words}: none of its {total} pictures can be used; the log says why")
+                    raise ConfigError(f"{self.words}: it has no sample for training")
             (partial / "recipe.json").write_text(json.dumps(recipe, indent=1))
 
     def _square(self, sample: Sample) -> Sample:

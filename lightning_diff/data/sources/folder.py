@@ -2,65 +2,98 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...config.fields import between, path
+from ...config.errors import ConfigError
+from ...config.fields import at_least
 from ...config.registry import choice
-from ..sample import Sample
-from .base import SampleSource
+from ...files import write_text
+from ..incoming.ledger import content_hashes
+from ..sample import LeftOut, told
+from ..shards import Progress, digest
+from .base import Glimpse, Prepared
+from .own import OwnPictures
+
+if TYPE_CHECKING:
+    from ..incoming.ingest import Listing
+    from ..index import Index
+
+FORMAT = 4  # of the written shards; shards of another format are written anew
+DONE = "left-out.json"  # written last
 
 
 @choice("data", "folder")
-class Folder(SampleSource):
-    """Your pictures: PICTURE.png (jpg, jpeg, webp) beside its caption PICTURE.txt, anywhere in the folder `source`.
+class Folder(OwnPictures):
+    """A folder of your pictures, in any format that Pillow reads. The caption of KEY.jpg is KEY.txt, KEY.caption, KEY.jpg.txt or
+    KEY.json beside it, or its row in metadata.csv or metadata.jsonl. They may lie in subfolders."""
 
-    `test` pictures, spread evenly through the folder, are kept for testing. With 0 the training pictures are used to
-    measure a model.
-    """
+    shard_size: int = at_least(512, 1)
 
-    source: str = path()
-    test: int = between(0, 0, 10**6)
+    def _ledger(self, cache: Path) -> Path:
+        return cache / "ledgers" / f"{digest(os.fsencode(Path(self.source).resolve()).hex())}.json"
 
-    @property
-    def words(self) -> str:
-        return f"data.source={self.source}"
+    def listed(self, cache: Path, progress: Progress | None = None) -> tuple[Listing, Path]:
+        """(what the folder holds, the folder of its shards). Raises ConfigError if there is no captioned picture."""
+        from ..incoming.ingest import contents_digest, list_folder
 
-    def fingerprint(self) -> str:
-        from ..ingest import folder_fingerprint
+        root = Path(self.source)
+        if not root.is_dir():
+            raise ConfigError(f"{self.words}: {'a file, not a folder' if root.exists() else 'no such folder'}")
+        listing = list_folder(root, self.captions == "lines")
+        total = len(listing.found)
+        if not total:
+            raise ConfigError(f"{self.words}: no captioned picture in it; it holds {told(listing.left) or 'nothing'}")
+        files = [one.path for one in listing.found]
+        hashes = content_hashes(files, self._ledger(cache), _shown(progress, "files", total))
+        recipe = [FORMAT, self.image_size, self.shard_size, self.truncated, contents_digest(listing.found, hashes)]
+        return listing, cache / "data" / f"{self.kind}-{digest(recipe)}"
 
-        return folder_fingerprint(Path(self.source))
+    def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
+        from ..incoming.ingest import write_pictures
+        from ..index import build_index
+        from ..survey import Reading
 
-    def recipe(self) -> dict[str, Any]:
-        return {**super().recipe(), "test": self.test}
+        listing, folder = self.listed(cache, progress)
+        total = len(listing.found)
+        if not (folder / DONE).is_file():
+            shown = _shown(progress, "pictures", total)
+            size, cut = self.image_size, self.truncated == "use"
+            bad = write_pictures(listing.found, Path(self.source), folder, size, self.shard_size, cut, shown)
+            write_text(folder / DONE, json.dumps([asdict(one) for one in bad]))
+        left = [*listing.left, *(LeftOut(**one) for one in json.loads((folder / DONE).read_text()))]
+        try:
+            index = build_index(sorted(folder.glob("pictures-*.tar")), cache, Reading(decode=True, ours=True))
+        except ConfigError:
+            raise ConfigError(
+                f"{self.words}: none of its {total} captioned pictures can be used: {told(left)}"
+            ) from None
+        return index, [one for one in left if one.reason != "empty shard"]
 
-    def files(self) -> list[Path]:
-        from ..ingest import folder_pictures
+    def prepared(self, cache: Path) -> Prepared | None:
+        if not self._ledger(cache).is_file() or not (self.listed(cache)[1] / DONE).is_file():
+            return None
+        return self.prepare(cache)
 
-        return folder_pictures(Path(self.source))
+    def glimpse(self, scratch: Path, count: int) -> Glimpse:
+        from ..incoming.ingest import list_folder, write_pictures
 
-    def splits(self) -> Iterator[tuple[str, Iterable[Sample], int]]:
-        """List the folder only once, so that no picture is in both splits."""
-        from ..ingest import read_samples, split_files
-
-        for split, paths in split_files(self.files(), self.test).items():
-            yield split, read_samples(Path(self.source), paths, self.image_size), len(paths)
-
-    def count(self, split: str) -> int:
-        return next(count for name, _, count in self.splits() if name == split)
-
-    def samples(self, split: str) -> Iterable[Sample]:
-        return next(samples for name, samples, _ in self.splits() if name == split)
+        listing = list_folder(Path(self.source), self.captions == "lines")
+        every = len(listing.found)
+        some = listing.found[:: max(1, every // (8 * count))]
+        bad = write_pictures(some, Path(self.source), scratch / "glimpse", 16, len(some) or 1, True, lambda done: None)
+        said = f"{every} captioned pictures will be made into shards first"
+        return Glimpse(said, max(0, every - self.test), len(some), len(bad), [*listing.left, *bad])
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:
-        if not self.source:
-            yield "data=folder: say where the pictures are, data.source=PATH"
         yield from super().conflicts(task, evaluation)
         if not os.path.isdir(self.source):
-            yield f"data.source={self.source}: no such folder"
-        if 0 < self.test < 4 and task == "diffusion" and evaluation.enabled:
-            yield (
-                f"data.test={self.test}: the sweep needs at least 4 test pictures, or 0, which measures with the training's"
-            )
+            yield f"{self.words}: no such folder"
+
+
+def _shown(progress: Progress | None, what: str, total: int) -> Any:
+    return (lambda done: progress(what, done, total)) if progress else (lambda done: None)

@@ -3,43 +3,67 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...config.fields import path
 from ...config.registry import choice
-from ..shards import Progress, digest, find_shards, is_remote
-from .base import Source
+from ..sample import lost
+from ..shards import Progress, is_remote
+from .base import Glimpse, Prepared
+from .own import OwnPictures
+
+if TYPE_CHECKING:
+    from ..index import Index
+    from ..sample import LeftOut
+    from ..survey import Reading
 
 
 @choice("data", "shards")
-class Shards(Source):
+class Shards(OwnPictures):
     """WebDataset shards, as img2dataset writes them. `source` is a folder, a file, or a brace pattern such as
-    set/{000..012}.tar. Shards whose name begins with "test" are kept for testing."""
-
-    source: str = path()
+    set/{000..012}.tar. The caption of KEY.jpg is KEY.txt, KEY.caption, KEY.jpg.txt or KEY.json beside it."""
 
     @property
-    def words(self) -> str:
-        return f"data.source={self.source}"
+    def reading(self) -> Reading:
+        from ..survey import Reading
 
-    def fingerprint(self) -> str:
-        return digest([(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in find_shards(self.source)])
+        return Reading(lines=self.captions == "lines", decode=True, truncated=self.truncated == "use")
 
-    def prepared(self, cache: Path) -> dict[str, list[Path]]:
-        shards = find_shards(self.source)
-        tests = [p for p in shards if p.name.startswith("test")]
-        return {"train": [p for p in shards if p not in tests] or shards, "test": tests}
+    def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
+        from ..incoming.walk import find_shards
+        from ..index import build_index
 
-    def prepare(self, cache: Path, progress: Progress | None = None) -> dict[str, list[Path]]:
-        return self.prepared(cache)
+        shards, left = find_shards(self.source)
+
+        def told(done: float, total: float) -> None:
+            if progress:
+                progress("shards", done, total)
+
+        index = build_index(shards, cache, self.reading, told)
+        return index, [*left, *index.left]
+
+    def prepared(self, cache: Path) -> Prepared | None:
+        from ..incoming.walk import find_shards
+        from ..survey import survey_place
+
+        shards, _ = find_shards(self.source)
+        return self.prepare(cache) if all(survey_place(p, cache, self.reading).is_file() for p in shards) else None
+
+    def glimpse(self, scratch: Path, count: int) -> Glimpse:
+        from ..incoming.walk import find_shards
+        from ..survey import Survey, surveys
+
+        shards, left = find_shards(self.source)
+        some = shards[:: max(1, len(shards) // count)]
+        facts = Survey.joined(surveys(some, scratch, self.reading))
+        good, bad = len(facts.spans), lost(facts.left)
+        said = f"{good} pictures in {len(some)} of {len(shards)} shards; all will be read through first"
+        return Glimpse(said, good * len(shards) // len(some), good + bad, bad, [*left, *facts.left])
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:
-        if not self.source:
-            yield "data=shards: say where the pictures are, data.source=PATH"
         yield from super().conflicts(task, evaluation)
         if is_remote(self.source):
             yield f"{self.words}: only local paths are read; nothing from outside is executed"
-        if "{" not in self.source and not os.path.exists(self.source):
+        elif "{" not in self.source and not os.path.exists(self.source):
             yield f"{self.words}: no such file or folder"

@@ -12,6 +12,7 @@ from .base import TextEncoderSpec
 
 if TYPE_CHECKING:
     from ...nets.text import Tower
+    from ...nets.tokenizers.clip import Tokenizer
 
 
 @choice("text", "folder")
@@ -27,6 +28,11 @@ class FolderTextEncoder(TextEncoderSpec):
         from ...interop.text import tower_of_folder
 
         return tower_of_folder(Path(str(self.weights))).config
+
+    def tokenizer(self) -> Tokenizer:
+        from ...interop.text import tokenizer_of_folder
+
+        return tokenizer_of_folder(Path(str(self.weights)))
 
     def own_conflicts(self, where: str, task: str) -> Iterator[str]:
         yield from super().own_conflicts(where, task)

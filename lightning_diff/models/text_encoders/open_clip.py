@@ -22,13 +22,9 @@ class OpenClipTextEncoder(TextEncoderSpec):
     model: str = "ViT-B-32"
 
     def open(self, path: Path) -> Tower:
-        import open_clip
-
         from ...nets.text import Tower
         from ...nets.weights import read_state
 
-        if self.model not in (known := open_clip.list_models()):
-            raise ConfigError(f"text.model={self.model}: open_clip has no such model; {nearest(self.model, known)}")
         tower = Tower(self.described())
         try:
             tower.model.load_state_dict(read_state(path))
@@ -39,6 +35,15 @@ class OpenClipTextEncoder(TextEncoderSpec):
         return tower
 
     def described(self) -> dict[str, Any]:
+        import open_clip
+
+        if self.model not in (known := open_clip.list_models()):
+            raise ConfigError(f"text.model={self.model}: open_clip has no such model; {nearest(self.model, known)}")
+        config: Any = open_clip.get_model_config(self.model)
+        if other := config["text_cfg"].get("hf_tokenizer_name"):
+            raise ConfigError(
+                f"text.model={self.model}: its tokenizer is {other}; only CLIP's byte pairs are read here"
+            )
         return {"open_clip": self.model}
 
     def own_conflicts(self, where: str, task: str) -> Iterator[str]:

@@ -14,8 +14,10 @@ from .base import TextEncoderSpec
 
 if TYPE_CHECKING:
     from ...nets.text import Tower
+    from ...nets.tokenizers.clip import Tokenizer
 
 HEAD = 32  # the width of a tower's heads
+MOST_TOKENS = 77
 
 
 @choice("text", "small")
@@ -28,7 +30,7 @@ class SmallTextEncoder(TextEncoderSpec):
     weights: str = path("auto")
     role: str = one_of("text", "text", "judge")
     embedding: int = between(128, 8, 16384)
-    context_length: int = between(32, 8, 77)
+    context_length: int = between(32, 8, MOST_TOKENS)
     width: int = between(128, 32, 16384)
     layers: int = between(2, 1, 100)
     vision_width: int = between(128, 32, 16384)
@@ -59,7 +61,7 @@ class SmallTextEncoder(TextEncoderSpec):
 
     def fitted(self, image_size: int, captions: Sequence[str]) -> dict[str, Any]:
         """The description of its tower for a passport, with the vocabulary of these captions."""
-        from ...nets.text import Tokenizer
+        from ...nets.tokenizers.clip import Tokenizer
 
         return {**self.arguments(image_size), "vocabulary": Tokenizer.words_of(captions)}
 
@@ -76,6 +78,14 @@ class SmallTextEncoder(TextEncoderSpec):
         from ...nets.weights import read_passport
 
         return dict(read_passport(Path(self.weights))["net"])
+
+    def tokenizer(self) -> Tokenizer:
+        from ...nets.tokenizers.clip import Tokenizer
+
+        return Tokenizer(self.context_length) if self.weights == "auto" else super().tokenizer()
+
+    def most_tokens(self) -> int:
+        return MOST_TOKENS if self.weights == "auto" else 0
 
     def least_shape(self) -> tuple[int, int, int]:
         return self.context_length, self.width, self.embedding

@@ -1,0 +1,1 @@
+"""What people bring: the names of files, captions, tars and folders, read by one rule."""

@@ -1,0 +1,105 @@
+"""The rule for a caption, wherever it lies: in a text file, in a json file, in a table, in a folder or in a shard."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ...strings import clean_text
+
+NOT_SAID = ("none", "nan", "null")  # what programs write where there is no caption
+KEYS = ("caption", "captions", "text", "prompt")  # of a record; the first that is there is read
+BREAKS = re.compile(r"[ \t]*[\r\n\v\f\x85\u2028\u2029]+[ \t]*")
+MARKS = (  # UTF-32's begins like UTF-16's
+    *((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be")),
+    *((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")),
+)
+
+
+class NoCaption(Exception):
+    """There is no caption. The message is the reason, one of sample.REMEDIES."""
+
+
+def decoded(data: bytes) -> tuple[str, bool]:
+    """(the text, whether all of it was UTF-8, or UTF-16 or UTF-32 with its mark). What is not becomes U+FFFD."""
+    mark, encoding = next(((m, e) for m, e in MARKS if data.startswith(m)), (b"", "utf-8"))
+    if not mark and 0 in data:  # UTF-16 without its mark: every other byte of western text is zero
+        zeros = [data[first::2].count(0) * 4 > len(data) for first in (0, 1)]
+        encoding = {(True, False): "utf-16-be", (False, True): "utf-16-le"}.get((zeros[0], zeros[1]), "utf-8")
+    data = data[len(mark) :]
+    text = data.decode(encoding, "replace")
+    return text, "\ufffd" not in text or "\ufffd".encode(encoding) in data
+
+
+def one_line(text: str) -> str:
+    """A text as a caption: in one line, without blanks at its ends, in characters alone."""
+    return BREAKS.sub(" ", text.strip("\0\ufeff").strip()).replace("\0", "\ufffd") if text else ""
+
+
+def captions_of(text: bytes | None, record: bytes | None, lines: bool = False) -> tuple[list[str], bool]:
+    """(captions, whether all their bytes were text) of a text file and a record; either may be None.
+
+    The text file comes first. Its whole content is one caption, in one line; with `lines` each of its lines is one. A list of
+    texts, in the record or as the whole text file, is several captions. Raises NoCaption."""
+    reason = "no caption"
+    if text is not None:
+        said, valid = decoded(text)
+        try:
+            return _several(_listed(said), lines), valid
+        except NoCaption as e:
+            reason = str(e)
+    fields, valid = _json(record)
+    if fields is None:
+        raise NoCaption(reason)
+    if isinstance(fields, Mapping):
+        given = [fields[k] for k in KEYS if fields.get(k) is not None]
+        if not given:
+            raise NoCaption(reason)
+        fields = given[0]
+    return _several(fields, lines), valid
+
+
+def record_of(data: bytes | None) -> dict[str, Any]:
+    """The table in a json member; empty if there is none."""
+    fields, _ = _json(data)
+    return fields if isinstance(fields, dict) else {}
+
+
+def _json(data: bytes | None) -> tuple[Any, bool]:
+    if not data:
+        return None, True
+    said, valid = decoded(data)
+    try:
+        return json.loads(said.strip("\0")), valid
+    except (ValueError, RecursionError):
+        return None, valid
+
+
+def _listed(said: str) -> Any:
+    """A text, or the list or table that a text file holds in place of one."""
+    if said.strip().startswith(("[", "{")):
+        try:
+            return json.loads(said)
+        except (ValueError, RecursionError):
+            pass
+    return said
+
+
+def _several(value: Any, lines: bool) -> list[str]:
+    """The captions in a value. Raises NoCaption if it has none."""
+    if isinstance(value, str):
+        parts = re.split(r"\r\n|\r|\n", value) if lines else [value]
+    elif isinstance(value, list):
+        parts = [part for part in value if isinstance(part, str)]
+        if not parts:
+            raise NoCaption("caption is not text" if value else "empty caption")
+    else:
+        raise NoCaption("caption is not text")
+    found = [clean_text(caption) for part in parts if (caption := one_line(part))]
+    said = [caption for caption in found if caption.casefold() not in NOT_SAID]
+    if not said:
+        raise NoCaption("caption is not text" if found else "empty caption")
+    return said

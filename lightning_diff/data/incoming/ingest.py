@@ -1,0 +1,150 @@
+"""A user's folder: its pictures and their captions are found, decoded in parallel, and written into shards."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...files import shared, whole_file, write_text
+from ...strings import clean_text
+from ..decode import REASONS, BadPicture, decode, fit_square
+from ..sample import MARK, MARKED, LeftOut, left_out
+from ..shards import write_shard
+from ..survey import CUT, NOT_UTF8
+from .captions import KEYS, NoCaption, captions_of, decoded
+from .names import clean, group
+from .tars import shortened
+from .walk import walk
+
+TABLES = ("metadata.csv", "metadata.jsonl")
+PICTURE_KEYS = ("file_name", "filename", "file", "image", "path")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A captioned picture in a folder: its path, its key, its path in the folder, its captions, and remarks (bits)."""
+
+    path: Path
+    key: str
+    place: str
+    captions: tuple[str, ...]
+    remarks: int = 0
+
+
+@dataclass
+class Listing:
+    """What a folder holds: captioned pictures, sorted by name, and what is left out."""
+
+    found: list[Found] = field(default_factory=list)
+    left: list[LeftOut] = field(default_factory=list)
+
+
+def list_folder(root: Path, lines: bool = False) -> Listing:
+    """Find the pictures of a folder and their captions: KEY.txt, KEY.caption, KEY.jpg.txt, KEY.json beside KEY.jpg, or a row of
+    metadata.csv or metadata.jsonl in its folder or above it."""
+    files, left = walk(root)
+    tables = {name: path for name, path in files if name.rpartition("/")[2] in TABLES}
+    files = [(name, path) for name, path in files if name not in tables]
+    described: dict[str, Any] = {}
+    for name, path in tables.items():
+        above = name.rpartition("/")[0]
+        described |= {clean(f"{above}/{file}"): said for file, said in _rows(path)}
+    grouped = group([clean(name) for name, _ in files], described, twins=True)
+    listing = Listing(left=left + [left_out(str(root), clean_text(files[i][0]), reason) for i, reason in grouped.left])
+    for key, picture, text, record in grouped.samples:
+        name, path = files[picture]
+        parts = [files[i][1].read_bytes() if i >= 0 else None for i in (text, record)]
+        if text < 0 and record < 0:
+            parts[1] = json.dumps({"caption": described[clean(name)]}).encode()
+        try:
+            captions, valid = captions_of(parts[0], parts[1], lines)
+        except NoCaption as e:
+            listing.left.append(left_out(str(root), clean_text(name), str(e)))
+            continue
+        listing.found.append(Found(path, key, clean(name), tuple(captions), 0 if valid else NOT_UTF8))
+    listing.left = shortened(listing.left)
+    return listing
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """(file name, caption) of each row of a table."""
+    text, _ = decoded(path.read_bytes())
+    rows: Iterator[Any] = csv.DictReader(io.StringIO(text)) if path.suffix == ".csv" else map(_record, text.split("\n"))
+    for row in rows:
+        if isinstance(row, Mapping):
+            file = next((row[k] for k in PICTURE_KEYS if row.get(k)), None)
+            said = next((row[k] for k in KEYS if row.get(k) is not None), None)
+            if isinstance(file, str) and said is not None:
+                yield file, said
+
+
+def _record(line: str) -> Any:
+    try:
+        return json.loads(line) if line.strip() else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def contents_digest(found: Sequence[Found], hashes: Sequence[str]) -> str:
+    """A hash of the set: each picture's place and content, and its captions."""
+    h = hashlib.sha256()
+    for one, content in zip(found, hashes, strict=True):
+        h.update(json.dumps([one.place, content, one.captions]).encode())
+    return h.hexdigest()[:12]
+
+
+def write_pictures(
+    found: Sequence[Found], root: Path, folder: Path, size: int, per: int, truncated: bool, told: Callable[[int], None]
+) -> list[LeftOut]:
+    """Write the pictures into shards of `per` samples in `folder`, each cropped to its centre square and resized. Processes
+    share the work by shards, and a killed process loses one shard. Returns what could not be decoded."""
+    starts = list(range(0, len(found), per))
+    notes = [folder / f"pictures-{n:06d}.json" for n in range(len(starts))]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for n in shared(folder / "lock", len(starts), lambda n: notes[n].is_file()):
+            left: list[LeftOut] = []
+            numbered = list(enumerate(found[starts[n] : starts[n] + per], starts[n]))
+            made = pool.map(lambda one: _made(one[0], one[1], root, size, truncated), numbered)
+            with whole_file(folder / f"pictures-{n:06d}.tar") as partial:
+                write_shard(partial, _samples(made, left, lambda done, n=n: told(starts[n] + done)))  # type: ignore[misc]
+            write_text(notes[n], json.dumps([asdict(one) for one in left]))
+    return [LeftOut(**one) for note in notes for one in json.loads(note.read_text())]
+
+
+def _samples(
+    made: Iterable[dict[str, Any] | LeftOut], left: list[LeftOut], told: Callable[[int], None]
+) -> Iterator[dict[str, Any]]:
+    """The samples among these; the others go into the list `left`."""
+    for done, one in enumerate(made, 1):
+        told(done)
+        if isinstance(one, LeftOut):
+            left.append(one)
+        else:
+            yield one
+
+
+def _made(number: int, one: Found, root: Path, size: int, truncated: bool) -> dict[str, Any] | LeftOut:
+    """The members of a sample, or why there is none."""
+    try:
+        seen = decode(one.path.read_bytes(), size, truncated)
+    except BadPicture as e:
+        return left_out(str(root), one.place, e.reason, remedy=REASONS[e.reason])
+    except OSError:
+        return left_out(str(root), one.place, "not readable")
+    png = io.BytesIO()
+    fit_square(seen.picture, size).save(png, "PNG", compress_level=1)
+    record = {
+        **{MARK: MARKED, "key": one.key, "source": one.place, "width": seen.width, "height": seen.height},
+        **{"remarks": one.remarks | CUT * seen.truncated, "captions": one.captions},
+    }
+    key = f"{number:06d}-{one.key.replace('/', '_').replace('.', '_')}"
+    text = {"txt": one.captions[0]} if len(one.captions) == 1 else {}
+    return {"__key__": key, "png": png.getvalue(), "json": json.dumps(record).encode(), **text}

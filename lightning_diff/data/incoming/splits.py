@@ -1,0 +1,168 @@
+"""Which samples of a set are for training and which are kept for testing.
+
+If the paths name the splits (train/, val/, test-0001.tar), that holds. Otherwise `test` samples are drawn, by a hash of their
+contents, so that neither names nor order matter. Equal pictures, near-equal pictures and equal captions stay on one side;
+where that is not possible, what leaks is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...config.errors import ConfigError
+from ..survey import Survey
+from .names import split_of
+
+MOST_COMPARED = 200_000  # samples; in a larger set only equal pictures are found, not near-equal ones
+NEAR_MEAN, NEAR_MOST = 3.0, 16.0  # of 255: how much two tiny pictures may differ, on average and at one place
+SHARE = 0.5  # a group of samples that is larger than this share of the set is not kept together
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Numbers of the samples of each split, in order. `said`: how they came about, in a line; empty if all are for training.
+    `leaks`: test samples whose picture, or whose caption, is in training too."""
+
+    train: np.ndarray
+    test: np.ndarray
+    said: str = ""
+    leaks: int = 0
+
+
+def split(facts: Survey, test: int, words: str) -> Splits:
+    """The splits of these samples. `words` names the set in messages. Raises ConfigError."""
+    count = len(facts.spans)
+    places = relative(facts.places.tolist())
+    named = np.asarray([split_of(place) or "" for place in places])
+    held_out = named == "test"
+    if held_out.all():  # every path says so, so it says nothing
+        held_out[:] = False
+    if held_out.any():
+        if test:
+            raise ConfigError(
+                f"data.test={test}: {words} has a split of its own ({int(held_out.sum())} test pictures); leave it out"
+            )
+        kept = [place for place, tested in zip(places, held_out, strict=True) if tested]
+        said = f"split by the names: {_counted(kept)} for testing"
+    elif test:
+        if test >= count:
+            raise ConfigError(f"data.test={test}: {words} has {count} captioned pictures in all")
+        held_out = _drawn(facts, test)
+        said = f"split by contents: {int(held_out.sum())} pictures for testing"
+    else:
+        return Splits(np.arange(count), np.zeros(0, np.int64))
+    leaks = _leaks(facts, held_out)
+    if leaks:
+        said += f"; {leaks} of them are in training too, with the same picture or caption"
+    return Splits(np.flatnonzero(~held_out), np.flatnonzero(held_out), said, leaks)
+
+
+def relative(places: Sequence[str]) -> list[str]:
+    """The paths below the folder that they share: the name of that folder says nothing about a split."""
+    folders = {place.rpartition("/")[0] for place in places}
+    shared = _shared_folder(sorted(folders))
+    return [place[len(shared) :].lstrip("/") for place in places]
+
+
+def _shared_folder(folders: Sequence[str]) -> str:
+    if not folders:
+        return ""
+    first, last = folders[0].split("/"), folders[-1].split("/")
+    same = 0
+    while same < min(len(first), len(last)) and first[same] == last[same]:
+        same += 1
+    return "/".join(first[:same])
+
+
+def _counted(places: Sequence[str]) -> str:
+    """The first names in these paths, with the number of samples of each."""
+    words = Counter(place.split("/")[0] for place in places)
+    return f"{len(places)} pictures" if len(words) > 3 else ", ".join(f"{n} {word}" for word, n in words.most_common())
+
+
+def _drawn(facts: Survey, test: int) -> np.ndarray:
+    """bool [N]: the samples that are kept for testing, equal and near-equal ones together. Where no group of equal captions is
+    small enough, pictures alone are kept together; where no group of pictures is, nothing is."""
+    near, pictures = _Near(facts), _equal(facts.pictures, np.arange(len(facts.spans)), len(facts.spans))
+    owners = np.repeat(np.arange(len(facts.spans)), facts.counts)
+    captions = _equal(facts.captions, owners, len(facts.spans))
+    order = np.lexsort(facts.pictures.T[::-1])
+    held_out = np.zeros(len(facts.spans), bool)
+    for equal in ([*zip(pictures, captions, strict=True)], [(one,) for one in pictures]):
+        for group in _groups(order, equal, near, test):
+            held_out[group] = True
+        if held_out.any():
+            return held_out
+    held_out[order[:test]] = True
+    return held_out
+
+
+def _groups(
+    order: np.ndarray, equal: Sequence[tuple[list[np.ndarray], ...]], near: _Near, test: int
+) -> Iterator[list[int]]:
+    """Yield groups of equal samples, in this order, as long as they fit into the number that is asked for."""
+    seen = np.zeros(len(order), bool)
+    for begin in order.tolist():
+        if test and not seen[begin]:
+            group = sorted(_grown(begin, equal, near, test))
+            seen[group] = True
+            if len(group) <= test:
+                test -= len(group)
+                yield group
+
+
+def _equal(digests: np.ndarray, owners: np.ndarray, count: int) -> list[list[np.ndarray]]:
+    """For each sample the groups of samples that share one of its digests."""
+    found: list[list[np.ndarray]] = [[] for _ in range(count)]
+    rows: dict[bytes, set[int]] = defaultdict(set)
+    for i, digest in zip(owners.tolist(), digests, strict=True):
+        rows[digest.tobytes()].add(i)
+    for same in rows.values():
+        if 1 < len(same) <= SHARE * count:
+            together = np.asarray(sorted(same))
+            for i in same:
+                found[i].append(together)
+    return found
+
+
+class _Near:
+    """Finds the samples whose tiny pictures are nearly equal."""
+
+    def __init__(self, facts: Survey) -> None:
+        self.thumbs = (
+            facts.thumbs.astype(np.float32) if len(facts.thumbs) and len(facts.spans) <= MOST_COMPARED else None
+        )
+        self.means = None if self.thumbs is None else self.thumbs.mean(axis=1)
+
+    def of(self, i: int) -> np.ndarray:
+        if self.thumbs is None or self.means is None:
+            return np.zeros(0, np.int64)
+        close = np.flatnonzero(np.abs(self.means - self.means[i]) <= NEAR_MEAN)
+        apart = np.abs(self.thumbs[close] - self.thumbs[i])
+        return close[(apart.mean(axis=1) <= NEAR_MEAN) & (apart.max(axis=1) <= NEAR_MOST)]
+
+
+def _grown(begin: int, equal: Sequence[tuple[list[np.ndarray], ...]], near: _Near, most: int) -> set[int]:
+    """All samples that are equal to `begin`, or to one that is. It ends early when there are more than `most`."""
+    group, todo = {begin}, [begin]
+    while todo and len(group) <= most:
+        i = todo.pop()
+        for same in (near.of(i), *(rows for kind in equal[i] for rows in kind)):
+            new = set(same.tolist()) - group
+            group |= new
+            todo += new
+    return group
+
+
+def _leaks(facts: Survey, held_out: np.ndarray) -> int:
+    """The number of test samples whose picture or caption is in training too."""
+    owners = np.repeat(np.arange(len(held_out)), facts.counts)
+    pictures = {d.tobytes() for d in facts.pictures[~held_out]}
+    captions = {d.tobytes() for d in facts.captions[~held_out[owners]]}
+    leaking = {i for i in np.flatnonzero(held_out).tolist() if facts.pictures[i].tobytes() in pictures}
+    leaking |= {int(i) for i, d in zip(owners, facts.captions, strict=True) if held_out[i] and d.tobytes() in captions}
+    return len(leaking)

@@ -1,0 +1,201 @@
+"""The survey of a shard: every picture is decoded once, so that what is bad is known before the training, and counted.
+
+A shard's survey is stored under a hash of the shard's path, size and times. Processes that want the same shards share the
+work; an added shard is the only one that is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..files import shared, whole_file
+from .decode import REASONS, BadPicture, decode, fit_square
+from .incoming.captions import NoCaption, captions_of, record_of
+from .incoming.names import group
+from .incoming.tars import contents_of, shortened
+from .sample import MARK, MARKED, LeftOut, left_out
+
+VERSION = 3  # of the way a shard is read; a survey of another version is made anew
+THUMB = 8  # pixels: the side of the picture by which near-equal pictures are found
+CUT, NOT_UTF8 = 1, 2  # bits of `remarks`: the picture's last bytes are missing, the caption is not all text
+Told = Callable[[float, float], None]  # (shards read, all shards)
+
+Bytes16 = np.ndarray  # uint8 [N, 16]: the first half of a SHA-256
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a set is read: whether each line of a text is a caption, whether pictures are decoded, whether a picture without
+    its last bytes is used, and whether this project wrote the shards (then a record may hold labels, and the place, size and
+    remarks of the file that the picture was made from)."""
+
+    lines: bool = False
+    decode: bool = False
+    truncated: bool = True
+    ours: bool = False
+
+
+@dataclass
+class Survey:
+    """What is known of N usable samples. `spans` int64 [N, 6]: offset and size in bytes of picture, text and record (offset
+    0: none). `places`: paths in the set, which may name a split. `counts` int32 [N]: numbers of captions. `pictures` uint8
+    [N, 16] and `captions` uint8 [sum of counts, 16]: digests. `sizes` int32 [N, 2]: width and height in pixels of the picture
+    as it came, 0 for unknown. `remarks` uint8 [N]: bits. `thumbs` uint8 [N, 192]: a tiny picture; [0, 192] if not decoded."""
+
+    spans: np.ndarray
+    keys: np.ndarray
+    places: np.ndarray
+    counts: np.ndarray
+    pictures: Bytes16
+    captions: Bytes16
+    sizes: np.ndarray
+    remarks: np.ndarray
+    thumbs: np.ndarray
+    left: list[LeftOut]
+
+    @property
+    def first_caption(self) -> np.ndarray:
+        """int64 [N + 1]: where the captions of a sample begin in `captions`."""
+        return np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+
+    def select(self, rows: np.ndarray) -> Survey:
+        """The same of these samples alone. What is left out stays with the whole."""
+        first = self.first_caption
+        places = [np.arange(first[i], first[i + 1]) for i in rows] or [np.zeros(0, np.int64)]
+        arrays = {name: getattr(self, name)[rows] for name in Survey.ARRAYS if name not in ("captions", "thumbs")}
+        thumbs = self.thumbs[rows] if len(self.thumbs) else self.thumbs
+        return Survey(**arrays, captions=self.captions[np.concatenate(places)], thumbs=thumbs, left=[])
+
+    @classmethod
+    def joined(cls, some: Sequence[Survey]) -> Survey:
+        some = some or [_survey([], [])]
+        arrays = {name: np.concatenate([getattr(one, name) for one in some]) for name in cls.ARRAYS}
+        return cls(**arrays, left=[left for one in some for left in one.left])
+
+    ARRAYS: ClassVar = ("spans", "keys", "places", "counts", "pictures", "captions", "sizes", "remarks", "thumbs")
+
+
+def digest16(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:16]
+
+
+def survey_shard(path: Path, reading: Reading, told: Callable[[float], None] = lambda done: None) -> Survey:
+    """Read a shard through. `told` is called with the share of it that is read."""
+    contents = contents_of(path)
+    grouped = group(contents.names)
+    left = list(contents.left)
+    source = str(path)
+    left += [left_out(source, contents.names[i], reason, contents.spans[i][0]) for i, reason in grouped.left]
+    rows: list[tuple[Any, ...]] = []
+    with (
+        path.open("rb") if grouped.samples else open(os.devnull, "rb") as raw,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+
+        def read(sample: tuple[str, int, int, int]) -> tuple[Any, ...] | LeftOut:
+            key, *members = sample
+            spans = [contents.spans[i] if i >= 0 else (0, 0) for i in members]
+            picture, text, record = (os.pread(raw.fileno(), size, offset) if offset else None for offset, size in spans)
+            return _read(source, key, contents.names[members[0]], spans, picture or b"", text, record, reading)
+
+        for n, row in enumerate(pool.map(read, grouped.samples)):
+            told((n + 1) / len(grouped.samples))
+            if isinstance(row, LeftOut):
+                left.append(row)
+            else:
+                rows.append(row)
+    return _survey(rows, shortened(left))
+
+
+def _read(
+    source: str,
+    key: str,
+    name: str,
+    spans: list[tuple[int, int]],
+    picture: bytes,
+    text: bytes | None,
+    record: bytes | None,
+    how: Reading,
+) -> tuple[Any, ...] | LeftOut:
+    """A row of the survey, or why there is none."""
+    try:
+        captions, valid = captions_of(text, record, how.lines)
+    except NoCaption as e:
+        return left_out(source, key, str(e), spans[0][0])
+    size, remarks, thumb, place = (0, 0), 0 if valid else NOT_UTF8, b"", f"{source}/{name}"
+    if how.decode:
+        try:
+            seen = decode(picture, THUMB, how.truncated)
+        except BadPicture as e:
+            return left_out(source, name, e.reason, spans[0][0], REASONS[e.reason])
+        size, thumb = (seen.width, seen.height), fit_square(seen.picture, THUMB).tobytes()
+        remarks |= CUT * seen.truncated
+    flat, name_of = [number for span in spans for number in span], _origin(record) if how.ours else None
+    if name_of is not None:
+        key, place, size, bits = name_of
+        remarks |= bits
+    return flat, key, place, [digest16(c.encode()) for c in captions], digest16(picture), size, remarks, thumb
+
+
+def _origin(record: bytes | None) -> tuple[str, str, tuple[int, int], int] | None:
+    """(key, place, width and height, remarks) of the file that a picture was made from, if this project wrote so."""
+    fields = record_of(record)
+    if fields.get(MARK) != MARKED or "source" not in fields:
+        return None
+    size = int(fields["width"]), int(fields["height"])
+    return str(fields["key"]), str(fields["source"]), size, int(fields["remarks"])
+
+
+def _survey(rows: Sequence[tuple[Any, ...]], left: list[LeftOut]) -> Survey:
+    spans, keys, places, captions, pictures, sizes, remarks, thumbs = zip(*rows, strict=True) if rows else ((),) * 8
+
+    def digests(some: Sequence[bytes], width: int = 16) -> np.ndarray:
+        return np.frombuffer(b"".join(some), np.uint8).reshape(-1, width)
+
+    return Survey(
+        np.asarray(spans, np.int64).reshape(-1, 6),
+        np.asarray(keys, np.str_),
+        np.asarray(places, np.str_),
+        np.asarray([len(c) for c in captions], np.int32),
+        digests(pictures),
+        digests([one for c in captions for one in c]),
+        np.asarray(sizes, np.int32).reshape(-1, 2),
+        np.asarray(remarks, np.uint8),
+        digests(thumbs, 3 * THUMB * THUMB),
+        left,
+    )
+
+
+def surveys(shards: Sequence[Path], cache: Path, how: Reading, told: Told = lambda done, total: None) -> list[Survey]:
+    """The survey of each shard, from the cache as far as it is there. Processes share what is missing."""
+    kept = [survey_place(path, cache, how) for path in shards]
+    if not all(place.is_file() for place in kept):
+        every = hashlib.sha256("".join(place.name for place in kept).encode()).hexdigest()[:16]
+        for i in shared(cache / "surveys" / f"{every}.lock", len(kept), lambda i: kept[i].is_file()):
+            found = survey_shard(shards[i], how, lambda share, i=i: told(i + share, len(kept)))  # type: ignore[misc]
+            with whole_file(kept[i]) as partial, partial.open("wb") as f:
+                left = json.dumps([asdict(one) for one in found.left])
+                np.savez(f, left=np.asarray(left), **{name: getattr(found, name) for name in Survey.ARRAYS})  # type: ignore[arg-type]
+    return [_load(place) for place in kept]
+
+
+def survey_place(shard: Path, cache: Path, how: Reading) -> Path:
+    """Where the survey of a shard is stored. Raises OSError if there is no such shard."""
+    now = shard.stat()
+    made_by = [VERSION, os.fsencode(shard.resolve()).hex(), now.st_size, now.st_mtime_ns, astuple(how)]
+    return cache / "surveys" / f"{hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:16]}.npz"
+
+
+def _load(place: Path) -> Survey:
+    with np.load(place, allow_pickle=False) as arrays:
+        left = [LeftOut(**one) for one in json.loads(str(arrays["left"]))]
+        return Survey(**{name: arrays[name] for name in Survey.ARRAYS}, left=left)

@@ -1,0 +1,1 @@
+"""Tokenizers: captions to ids, and what a tokenizer makes of a caption."""

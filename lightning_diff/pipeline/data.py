@@ -1,0 +1,60 @@
+"""The data of a run: prepared with a progress bar, told, and checked before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ..config.errors import ConfigError
+from ..config.schema import Config
+from ..data.index import ShardReader
+from ..data.sources.base import Prepared
+from ..data.summary import lines_of, summary
+from ..ranks import console, first_rank, say
+
+FEWEST = 4  # pictures to measure with
+
+
+def prepare_data(config: Config) -> Prepared:
+    """Make the shards if they are missing, or read the given ones through. Shows the progress, and says what the set holds.
+    Raises ConfigError."""
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not first_rank()) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def told(what: str, done: float, total: float) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        found = config.data.prepare(Path(config.cache), told)
+    for line in [*lines_of(found, config.data.image_size), *filter(None, [captions_cut(found, config)])]:
+        say(line)
+    return found
+
+
+def captions_cut(found: Prepared, config: Config) -> str:
+    """How many of a user's captions are longer than the text encoder reads, in a line; empty if none is. Raises ConfigError."""
+    if config.data.drawn:
+        return ""
+    readers = [ShardReader(index) for index in found.splits.values()]
+    captions = [one for reader in readers for i in range(len(reader.index)) for one in reader.captions(i)]
+    return config.text.caption_lengths(captions).message()
+
+
+def data_event(found: Prepared, config: Config) -> dict[str, Any]:
+    """What the record says of the data."""
+    return {**summary(found, config.data.image_size), "captions_cut": captions_cut(found, config)}
+
+
+def check_enough(found: Prepared, config: Config) -> None:
+    """Raises ConfigError if a sweep is asked for, and there are too few pictures to measure with."""
+    split = "test" if "test" in found.splits else "train"
+    count = len(found.splits[split])
+    if config.task == "diffusion" and config.evaluation.enabled and count < FEWEST:
+        raise ConfigError(
+            f"{config.data.words}: {count} {split} pictures are too few to measure with, {FEWEST} are needed; "
+            "add some, or evaluation.enabled=false"
+        )

@@ -1,0 +1,274 @@
+"""Folders as people have them: each is read right, or what is left out is named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from .eye import Members, encoded, folder, look
+
+J, P = encoded(), encoded(form="PNG")
+B: Members = [("b.jpg", J), ("b.txt", "ok")]
+TEXTS: dict[str, tuple[bytes, str]] = {
+    "bom": ("\ufeffa red mug".encode(), "a red mug"),
+    "crlf": (b"a red mug\r\n", "a red mug"),
+    "cr": (b"a red mug\ron a table", "a red mug on a table"),
+    "lines": (
+        b"A mug on a table.\nThe light comes from the left.\n",
+        "A mug on a table. The light comes from the left.",
+    ),
+    "breaks": ("a red mug\u2028on a table\x85near\x0b a cat".encode(), "a red mug on a table near a cat"),
+    "utf16": ("a red mug".encode("utf-16"), "a red mug"),
+    "utf16le": ("a red mug".encode("utf-16-le"), "a red mug"),
+    "cp1252": (b"the dog\x92s caf\xe9", "the dog\ufffds caf\ufffd"),
+    "nul": (b"a red mug\0\0\0", "a red mug"),
+    "blankfirst": (b"\n\n  a red mug  \n", "a red mug"),
+    "tabs": (b"a\tred   mug", "a\tred   mug"),
+    "emoji": ("a \U0001f951 avocado".encode(), "a \U0001f951 avocado"),
+    "rtl": ("\u202eabc".encode(), "\u202eabc"),
+    "nbsp": ("\u00a0a red mug\u00a0".encode(), "a red mug"),
+    "surrogate": (b"a \xed\xa0\x80 mug", "a \ufffd\ufffd\ufffd mug"),
+    "quotes": (b'"a red mug"', '"a red mug"'),
+    "hash": (b"# not a comment\na red mug", "# not a comment a red mug"),
+    "number": (b"7", "7"),
+}
+
+
+def test_one_rule_for_a_caption(tmp_path: Path) -> None:
+    files = [f for name, (data, _) in TEXTS.items() for f in ((f"{name}.png", P), (f"{name}.txt", data))]
+    seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
+    assert seen.train == {name: caption for name, (_, caption) in TEXTS.items()} and seen.left == {}
+    named = {r["key"] for r in seen.rows if "UTF-8" in r["remarks"]}
+    assert named == {"cp1252", "surrogate"}
+
+
+def test_each_line_a_caption_if_that_is_asked_for(tmp_path: Path) -> None:
+    files = [("a.png", P), ("a.txt", "one\ntwo\u2028still two\r\nthree\n"), *B]
+    seen = look(tmp_path, "folder", folder(tmp_path / "set", files), "data.captions=lines")
+    assert seen.train == {"a": "one", "b": "ok"} and [r["captions"] for r in seen.rows] == ["3", "1"]
+
+
+# name -> files, {key: caption}, {file: reason}
+CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
+    "empty captions": (
+        [("a.png", P), ("a.txt", ""), ("c.png", P), ("c.txt", "\n \n"), *B],
+        {"b": "ok"},
+        {"a.png": "empty caption", "c.png": "empty caption"},
+    ),
+    "caption.TXT": ([("A.JPG", J), ("A.TXT", "upper"), *B], {"A": "upper", "b": "ok"}, {}),
+    "picture.jpg.txt": ([("a.jpg", J), ("a.jpg.txt", "whole name"), *B], {"a": "whole name", "b": "ok"}, {}),
+    ".caption": ([("a.jpg", J), ("a.caption", "other ending"), *B], {"a": "other ending", "b": "ok"}, {}),
+    ".json": ([("a.jpg", J), ("a.json", '{"caption": "from json"}'), *B], {"a": "from json", "b": "ok"}, {}),
+    "metadata.jsonl": (
+        [("d/a.jpg", J), ("d/metadata.jsonl", '{"file_name": "a.jpg", "text": "row"}\n'), *B],
+        {"d/a": "row", "b": "ok"},
+        {},
+    ),
+    "metadata.csv": (
+        [("a.jpg", J), ("metadata.csv", 'file_name,text\na.jpg,"one, row"\n'), *B],
+        {"a": "one, row", "b": "ok"},
+        {},
+    ),
+    "normal forms": (
+        [(unicodedata.normalize("NFC", "café.png"), P), (unicodedata.normalize("NFD", "café.txt"), "nfd"), *B],
+        {"b": "ok", "café": "nfd"},
+        {},
+    ),
+    "hidden": (
+        [
+            *B,
+            ("._b.jpg", b"\0\5"),
+            (".DS_Store", b"x"),
+            ("__MACOSX/._b.jpg", b"\0"),
+            (".ipynb_checkpoints/b-checkpoint.jpg", J),
+            (".ipynb_checkpoints/b-checkpoint.txt", "stale"),
+            (".Trash-1000/files/d.jpg", J),
+            (".Trash-1000/files/d.txt", "deleted"),
+        ],
+        {"b": "ok"},
+        {
+            ".DS_Store": "hidden",
+            "._b.jpg": "hidden",
+            "__MACOSX": "hidden",
+            ".ipynb_checkpoints": "hidden",
+            ".Trash-1000": "hidden",
+        },
+    ),
+    "formats that nobody reads": (
+        [("a.heic", b"\0\0\0\x18ftypheic"), ("a.txt", "a"), ("c.jxl", b"\xff\x0a"), ("notes.md", "x"), *B],
+        {"b": "ok"},
+        {"a.heic": "picture format", "c.jxl": "picture format", "*.md": "unknown ending"},
+    ),
+    "one stem, one flat name": (
+        [
+            ("a.png", P),
+            ("a.jpg", J),
+            ("a.txt", "shared"),
+            ("x/a.png", P),
+            ("x/a.txt", "sub"),
+            ("x_a.png", P),
+            ("x_a.txt", "flat"),
+        ],
+        {"a": "shared", "a.png": "shared", "x/a": "sub", "x_a": "flat"},
+        {},
+    ),
+    "folders with names of files": (
+        [("a.png", None), ("a.txt", "dir"), ("c.png", P), ("c.txt", None), *B],
+        {"b": "ok"},
+        {"c.png": "no caption", "a.txt": "no picture"},
+    ),
+    "an error page": ([("a.jpg", b"<!DOCTYPE html>404"), ("a.txt", "a"), *B], {"b": "ok"}, {"a.jpg": "web page"}),
+    "no text": (
+        [("a.jpg", J), ("a.txt", "None"), ("c.jpg", J), ("c.json", '{"caption": 7}'), *B],
+        {"b": "ok"},
+        {"a.jpg": "caption is not text", "c.jpg": "caption is not text"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_folder(case: str, tmp_path: Path) -> None:
+    files, captions, left = CASES[case]
+    seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
+    assert (seen.error, seen.train, seen.left) == ("", captions, left)
+
+
+def test_any_format_that_pillow_reads(tmp_path: Path) -> None:
+    forms = {
+        "gif": "GIF",
+        "bmp": "BMP",
+        "tif": "TIFF",
+        "tiff": "TIFF",
+        "avif": "AVIF",
+        "jfif": "JPEG",
+        "jpe": "JPEG",
+        "webp": "WEBP",
+    }
+    files = [f for e, form in forms.items() for f in ((f"{e}.{e}", encoded(form=form)), (f"{e}.txt", e))]
+    seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
+    assert (seen.train, seen.left) == ({e: e for e in sorted(forms)}, {})
+
+
+def test_any_name(tmp_path: Path) -> None:
+    names = ["with space", "UPPER", "photo.v1.2", "two..dots", "-dash", "%41", "a;b&c", "quote'", "new\nline", "x" * 240, "trailing ",
+             "#hash", "[brack]", "{0..3}", "中文", "a=b,c", "sub dir/中 文"]  # fmt: skip
+    seen = look(
+        tmp_path,
+        "folder",
+        folder(tmp_path / "set", [f for n in names for f in ((f"{n}.png", P), (f"{n}.txt", n[:20]))]),
+    )
+    assert seen.train == {n: " ".join(n[:20].split()) for n in names}
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", B)
+    for ending, data in ((b".png", P), (b".txt", b"latin name")):
+        with open(os.fsencode(root) + b"/caf\xe9" + ending, "wb") as f:
+            f.write(data)
+    assert look(tmp_path, "folder", root).train == {"b": "ok", "caf\ufffd": "latin name"}
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    elsewhere, root = folder(tmp_path / "elsewhere", [("a.png", P), ("a.txt", "linked")]), folder(tmp_path / "set", B)
+    (root / "sub").symlink_to(elsewhere)
+    (root / "self").symlink_to(root)
+    (root / "c.png").symlink_to(elsewhere / "a.png")
+    (root / "c.txt").symlink_to(elsewhere / "a.txt")
+    (root / "dangling.png").symlink_to("/nowhere")
+    seen = look(tmp_path, "folder", root)
+    assert seen.train == {"b": "ok", "sub/a": "linked", "c": "linked"}
+    assert seen.left == {"self": "linked twice", "dangling.png": "broken link"}
+
+
+def test_folders_that_name_a_split(tmp_path: Path) -> None:
+    files = [
+        f for n, s in enumerate(("train", "test", "validation")) for i in range(3)
+        for f in ((f"{s}/{i}.png", encoded((90 * n + 9 * i, 0, 0))), (f"{s}/{i}.txt", f"{s} {i}"))
+    ]  # fmt: skip
+    seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
+    assert set(seen.train) == {f"train/{i}" for i in range(3)}
+    assert set(seen.test) == {f"{s}/{i}" for s in ("test", "validation") for i in range(3)}
+    refused = look(tmp_path / "again", "folder", tmp_path / "set", "data.test=4", "evaluation=none")
+    assert refused.error.startswith("data.test=4: ") and "a split of its own (6 test pictures)" in refused.error
+
+
+def test_test_pictures_are_drawn_from_readable_ones(tmp_path: Path) -> None:
+    files = [f for i in range(8) for f in ((f"{i}.png", encoded((30 * i, 0, 0))), (f"{i}.txt", f"c{i}"))]
+    root = folder(tmp_path / "set", files)
+    for i in (3, 7):
+        (root / f"{i}.png").write_bytes(b"broken")
+    seen = look(tmp_path, "folder", root, "data.test=2", "evaluation=none")
+    assert (len(seen.train), len(seen.test), len(seen.left)) == (4, 2, 2)
+
+
+def test_what_is_alike_stays_on_one_side(tmp_path: Path) -> None:
+    """Pairs of equal pictures, of nearly equal ones (another size and quality), and of equal captions."""
+    root = tmp_path / "set"
+    root.mkdir()
+    for i in range(12):
+        noise = Image.effect_noise((64, 64), 60 + i).convert("RGB")
+        for k in range(2):
+            some = noise if i % 3 == 0 else noise.resize((90, 90)) if i % 3 == 1 and k else noise
+            some = Image.effect_noise((64, 64), 20 + 2 * i).convert("RGB") if i % 3 == 2 and k else some
+            some.save(root / f"{k}{i:02d}.jpg", quality=95 - 10 * k)
+            (root / f"{k}{i:02d}.txt").write_text(f"thing {i}" if i % 3 == 2 else f"thing {i} {k}")
+    seen = look(tmp_path, "folder", root, "data.test=8", "evaluation=none")
+    assert len(seen.test) == 8 and {key[1:] for key in seen.test} & {key[1:] for key in seen.train} == set()
+
+
+def test_the_split_depends_on_contents_alone(tmp_path: Path) -> None:
+    files = [f for i in range(20) for f in ((f"{i:02d}.png", encoded((10 * i, 9, 9))), (f"{i:02d}.txt", f"c{i}"))]
+    there = look(tmp_path, "folder", folder(tmp_path / "set", files), "data.test=5", "evaluation=none")
+    renamed = [(f"z{99 - int(name[:2])}/{name[2:]}".replace("/.", "x."), data) for name, data in files]
+    again = look(tmp_path / "again", "folder", folder(tmp_path / "other", renamed), "data.test=5", "evaluation=none")
+    assert sorted(there.test.values()) == sorted(again.test.values()) and len(there.test) == 5
+
+
+def test_a_picture_that_is_replaced_by_one_of_equal_size_is_seen(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    for n, colour in enumerate(((200, 0, 0), (0, 200, 0))):
+        picture = root / "a.png"
+        Image.new("RGB", (70, 50), colour).save(picture, compress_level=0)
+        os.utime(picture, (1e9, 1e9))  # as rsync -t and cp -p leave it
+        (root / "a.txt").write_text("one")
+        seen = look(tmp_path, "folder", root)
+        assert Image.open(seen.folder / "train" / "a.png").getpixel((3, 3)) == colour, n
+        shutil.rmtree(seen.folder)
+
+
+@pytest.mark.parametrize(
+    "files, said",
+    [
+        ([], "it holds nothing"),
+        ([("a.png", P)], "1 no caption (a.png)"),
+        ([("0.tar", b"x"), ("1.tar", b"x")], "2 unknown ending (*.tar)"),
+        ([("a.png", b"?"), ("a.txt", "a")], "none of its 1 captioned pictures can be used"),
+    ],
+)
+def test_nothing_to_use_says_what_is_there(files: Members, said: str, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    assert said in look(tmp_path, "folder", folder(tmp_path / "set", files)).error
+
+
+def test_max_bad_ends_it_in_one_line(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", [*B, ("a.jpg", b"<html>"), ("a.txt", "a")])
+    said = look(tmp_path, "folder", root, "data.max_bad=0.01").error
+    assert "1 of 2 samples cannot be used, more than data.max_bad=0.01 allows: 1 web page (a.jpg)" in said
+
+
+def test_what_is_cropped_and_scaled_is_told(tmp_path: Path) -> None:
+    files = [
+        ("a.png", encoded(form="PNG", size=(8, 8))),
+        ("a.txt", "small"),
+        ("b.png", encoded(form="PNG", size=(90, 30))),
+        ("b.txt", "wide"),
+    ]
+    seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
+    told = [(r["width"], r["height"], r["scaled"], r["cropped"]) for r in seen.rows]
+    assert told == [("8", "8", "up", "0.000"), ("90", "30", "down", "0.667")]
