@@ -5,7 +5,7 @@ from __future__ import annotations
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from lightning_diff.config.search import SEARCH
+from lightning_diff.config.input.search import SEARCH
 
 
 class UserFolder(SearchPathPlugin):

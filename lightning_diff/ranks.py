@@ -14,7 +14,7 @@ from rich.text import Text
 
 LONG = 16  # letters: words of this length are not folded in a table
 
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, markup=False, emoji=False)  # a path may hold [b] and :x:
 
 
 def rank_of() -> tuple[int, int]:

@@ -34,6 +34,7 @@ from tests.test_dependencies import PROJECT, ROOT, pinned
 
 DOORS = {  # the name -> its library, and what no public name does
     "hydra._internal.config_loader_impl.ConfigLoaderImpl": ("hydra-core", "see a config before Hydra acts on it"),
+    "hydra._internal.sources_registry.SourcesRegistry": ("hydra-core", "read a config file with checks of ours"),
     "hydra._internal.core_plugins": ("hydra-core", "the place of Hydra's own launcher and sweeper, as configs name it"),
     "pytorch_lightning.Trainer._signal_connector": ("pytorch-lightning", "leave the process's signal handlers alone"),
     "torch._subclasses.fake_tensor.FakeTensorMode": ("torch", "run operations of the CPU, in bf16 too, without memory"),

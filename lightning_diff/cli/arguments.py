@@ -18,11 +18,11 @@ from hydra.errors import HydraException
 
 from ..config.checks import keys
 from ..config.errors import ConfigError, nearest
-from ..config.messages import wrong_file
+from ..config.input.messages import wrong_file
+from ..config.input.search import SEARCH
+from ..config.input.typed import as_path, fields_at, for_hydra, kind_of, quoted
 from ..config.plugins import load_plugins
 from ..config.schema import Config
-from ..config.search import SEARCH
-from ..config.typed import as_path, for_hydra, kind_of, quoted
 
 FLAGS = {  # flag -> its short form
     "--help": "-h",
@@ -151,6 +151,8 @@ def _override(word: str, many: bool) -> str:
     """An override for Hydra. Raises ConfigError for one that Hydra's grammar cannot read, or that would have no effect."""
     key, _, value = word.partition("=")
     key = key.lstrip("+~")
+    if fields_at(key) or key == "experiment":
+        word = word.lstrip("+")  # the key is there already, so it is not added but set
     if not key.strip():
         raise ConfigError(f"{word!r}: overrides are written key=value")
     of_lightning = word.startswith(LIGHTNING) and "LOCAL_RANK" in os.environ

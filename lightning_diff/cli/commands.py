@@ -11,12 +11,12 @@ from ..config.compose import compose_config, load_config, register_schema
 from ..config.convert import to_config
 from ..config.errors import ConfigError, nearest
 from ..config.ignored import check_words
+from ..config.input.files import guard_files
+from ..config.input.messages import CIRCLE, wrong_word
+from ..config.input.search import SEARCH
+from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
-from ..config.messages import wrong_word
 from ..config.paths import CONF
-from ..config.search import SEARCH
-from ..config.typed import for_hydra
-from ..config.yaml_files import guard_files
 from ..pipeline.naming import folder_of, folders_of, group_name, run_folder
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments
 from .errors import exit_on_error
@@ -90,6 +90,8 @@ def _with_hydra(found: Arguments) -> None:
     sys.argv = [typed[0], *filter(None, flags), *found.overrides]
     try:
         job()
+    except RecursionError as e:
+        raise ConfigError(CIRCLE) from e
     except ValueError as e:
         if wrong := wrong_word(found.overrides, e):
             raise wrong from e
@@ -129,7 +131,7 @@ def evaluate_command() -> None:
             raise ConfigError("run=: say which run to measure, for example run=outputs/base")
         combinations = product_of(found.overrides) if found.many else [found.overrides]
         named = folders_of(found.words["run"]) if found.many else [folder_of(found.words["run"])]
-        runs = [finished(run) for run in named]
+        runs = [finished(run) for run in dict.fromkeys(named)]
         wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
         if shows(found):
             titles = [f"{run} {' '.join(some)}" for run in runs for some in combinations]

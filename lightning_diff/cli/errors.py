@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from ..cluster.signals import STOP, Interrupted
 from ..config.errors import ConfigError
-from ..config.messages import one_line
-from ..config.yaml_files import located
+from ..config.input.files import located
+from ..config.input.messages import one_line
 from ..files import NO_ROOM
 from .terminal import settle_terminal
 
@@ -51,5 +51,6 @@ def exit_on_error(work: Callable[[], None]) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"error: {message}" if code == 2 else message, file=sys.stderr, flush=True)
+    one = message.replace("\r", "\\r").replace("\n", "\\n")  # a path may hold them
+    print(f"error: {one}" if code == 2 else message, file=sys.stderr, flush=True)
     sys.exit(code)

@@ -23,11 +23,11 @@ from ..cluster.slurm import ENDED, GONE, SlurmError
 from ..config.checks import check_values
 from ..config.compose import compose_config
 from ..config.errors import ConfigError
+from ..config.input.search import SEARCH
+from ..config.input.typed import as_typed
 from ..config.installed import check_installed
 from ..config.paths import PACKAGE_FOLDER
 from ..config.schema import Config, Slurm
-from ..config.search import SEARCH
-from ..config.typed import as_typed
 from ..pipeline.naming import group_name, run_folder
 from ..pipeline.run import refuse_another
 from ..pipeline.runs import is_finished, runs_table

@@ -12,9 +12,9 @@ from ..config.compose import compose_node
 from ..config.convert import plain, to_config, unchecked, yaml_text
 from ..config.errors import ConfigError, nearest
 from ..config.ignored import check_words
+from ..config.input.search import SEARCH
+from ..config.input.typed import fields_at, final
 from ..config.schema import Config
-from ..config.search import SEARCH
-from ..config.typed import fields_at, final
 from .arguments import SHOWN, Arguments
 
 

@@ -7,6 +7,7 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -18,14 +19,14 @@ from .checks import keys, single_groups
 from .convert import to_config, unchecked
 from .errors import ConfigError, nearest
 from .ignored import check_words
-from .messages import one_line, wrong_word
+from .input.files import read_file
+from .input.messages import CIRCLE, one_line, wrong_word
+from .input.search import SEARCH
+from .input.typed import hide_all
 from .plugins import load_plugins
 from .registry import SHARED, choices, group_at, place_of, schema_of
 from .schema import Config, Slurm
-from .search import SEARCH
-from .typed import hide_all
 from .versions import upgraded
-from .yaml_files import read_file, read_plain
 
 
 def register_schema() -> None:
@@ -59,6 +60,8 @@ def compose_node(overrides: Sequence[str], name: str = "config") -> DictConfig:
             return compose(name, list(overrides))
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
+    except RecursionError as e:
+        raise ConfigError(CIRCLE) from e
     except ValueError as e:
         if found := wrong_word(overrides, e):
             raise found from e
@@ -123,7 +126,10 @@ def _in_choice(key: str, node: Any) -> bool:
 
 def _stored(path: Path) -> dict[str, Any]:
     """The plain values of a run's stored config, in today's words. They hold no interpolations."""
-    found: Any = read_plain(path)
+    try:
+        found: Any = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise ConfigError(f"{path}: not a config: {' '.join(str(e).split())}") from e
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: not a config")
     hidden: dict[str, Any] = hide_all(upgraded(found))

@@ -11,11 +11,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .checks import check, keys
 from .errors import ConfigError, nearest
-from .messages import one_line
+from .input.messages import one_line
+from .input.typed import final, hide_all, nodes, revealed
 from .plugins import check_plugins
 from .registry import SHARED, Choice, choices, named, owners, place_of, schema_of
 from .schema import Config
-from .typed import final, hide_all, nodes, revealed
 
 
 def to_config(node: DictConfig) -> Config:

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from ..files import is_safetensors, sha256
+from .input.typed import WEIGHTS as WEIGHTS
 from .schema import Config
-from .typed import WEIGHTS as WEIGHTS
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 PACKAGE_FOLDER = CONF.parent

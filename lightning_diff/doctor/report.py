@@ -154,9 +154,9 @@ def _show(findings: list[Finding]) -> None:
     table = Table("", "what", "found", "remedy", show_lines=True)
     for f in findings:
         table.add_row(f"[{COLOURS[f.level]}]{f.level}[/]", f.what, *(_plain(x) for x in (f.found, f.remedy)))
-    console = Console()
+    console = Console(emoji=False)
     if not console.is_terminal:
-        console = Console(width=number("COLUMNS") or 160)  # a job's log is wider than 80 columns
+        console = Console(width=number("COLUMNS") or 160, emoji=False)  # a job's log is wider than 80 columns
     rows = [[f"{f.level}: {f.what}", f.found, f.remedy] for f in findings]
     console.print(Fitting(table, ["what", "", "remedy:"], rows), soft_wrap=True)
     counts = {level: sum(f.level == level for f in findings) for level in (WRONG, WARNING)}

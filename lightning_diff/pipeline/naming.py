@@ -14,8 +14,8 @@ from hydra.errors import HydraException
 from ..config.compose import stored_config
 from ..config.convert import plain
 from ..config.errors import ConfigError
+from ..config.input.typed import as_path, as_typed, kind_of
 from ..config.schema import Config
-from ..config.typed import as_path, as_typed, kind_of
 from ..ranks import say
 
 LONGEST = 150  # letters of a run's name: file systems allow 255, and the names of figures and reports begin with it

@@ -177,7 +177,8 @@ class ProgressBar(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.first, self.began = trainer.global_step, time.perf_counter()
         if trainer.is_global_zero and self.console.is_terminal:
-            columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total}", TimeRemainingColumn())
+            name = TextColumn("{task.description}", markup=False)  # a name may hold [b]
+            columns = (name, BarColumn(), "{task.completed}/{task.total}", TimeRemainingColumn())
             self.bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=self.console)
             self.task = self.bar.add_task(self.title, total=trainer.max_steps, completed=self.first, note="")
             self.bar.start()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.cli.commands import take_words, train_command
+from lightning_diff.cli.arguments import read_arguments
+from lightning_diff.cli.commands import train_command
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER
 from lightning_diff.config.schema import Config
@@ -45,10 +46,10 @@ def test_the_command_answers_before_torch_is_loaded(
 
 
 def test_a_prompt_is_taken_as_typed() -> None:
-    words, rest = take_words(['prompt=a "b", [c]=${d}', "sampler=heun"], {"prompt": "", "run": ""})
-    assert words == {"prompt": 'a "b", [c]=${d}', "run": ""} and rest == ["sampler=heun"]
+    found = read_arguments(['prompt=a "b", [c]=${d}', "sampler=heun"], {"prompt": "", "run": ""})
+    assert found.words == {"prompt": 'a "b", [c]=${d}', "run": ""} and found.overrides == ["sampler=heun"]
     with pytest.raises(ConfigError, match=r"promt: .*did you mean 'prompt'"):
-        take_words(["promt"], {"prompt": ""})
+        read_arguments(["promt"], {"prompt": ""})
 
 
 def test_the_runs_of_a_multirun_share_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +74,6 @@ def test_the_same_run_elsewhere_has_the_same_name() -> None:
 
 
 def test_runs_that_differ_in_their_last_words_alone_have_names_of_their_own() -> None:
-    config, many = Config(name="base"), [f"training.steps={i}" for i in range(20)]
-    names = {run_name(config, ["experiment=base", *many, f"seed={i}"]) for i in range(3)}
-    assert len(names) == 3 and all(len(n) == 150 and n.startswith("base-training.steps=0-") for n in names)
+    config, many = Config(name="base"), [f"training.{letter}=1" for letter in "abcdefghijkl"]
+    names = {run_name(config, ["experiment=base", *many, f"z={i}"]) for i in range(3)}
+    assert len(names) == 3 and all(len(n) == 150 and n.startswith("base-training.a=1-") for n in names)

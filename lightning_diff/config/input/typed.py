@@ -18,8 +18,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from .registry import choices
-from .schema import Config
+from ..registry import choices
+from ..schema import Config
 
 NULL = ("null", "???")  # values with a meaning of their own
 SWEEP = r"(choice|range|interval|glob|shuffle|sort|tag)\(.*\)"  # Hydra's functions for a multirun
@@ -99,12 +99,12 @@ def as_typed(word: str) -> str:
 
 def _parts(key: str, value: str, kind: str) -> list[str]:
     """The values that a multirun takes: those between the commas, but one value if it exists as a path."""
-    parts = split(value)
+    parts = [part.replace(DOLLAR, ",") for part in split(value.replace("\\,", DOLLAR))]  # Hydra's way to write a comma
     if len(parts) == 1 or (kind == "path" and exists(value)):
         if len(parts) > 1 and all(exists(part) for part in parts):
             line = f"{key}={value}: one path, because it exists; for one run each: '{key}=choice({value})'"
             print(line, file=sys.stderr)
-        return [value]
+        return [value] if exists(value) else parts
     return parts
 
 

@@ -9,11 +9,11 @@ from pathlib import PurePath
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from .checks import keys
-from .errors import ConfigError, nearest
-from .paths import CONF
-from .registry import GROUPS, choices, group_at, owners, place_of
-from .schema import Config, Slurm
+from ..checks import keys
+from ..errors import ConfigError, nearest
+from ..paths import CONF
+from ..registry import GROUPS, choices, group_at, owners, place_of
+from ..schema import Config, Slurm
 from .search import SEARCH
 
 
@@ -56,6 +56,8 @@ def _misplaced(group: str, name: str) -> str:
         if (folder / group / f"{name}.yml").is_file():
             return f"rename {folder / group / f'{name}.yml'} to {name}.yaml, the only ending that Hydra reads"
         if group and (folder / f"{name}.yaml").is_file():
+            if folder.name == group:
+                return f"give the folder above it, --config-dir={folder.parent}"
             return f"put {folder / f'{name}.yaml'} into {folder / group}"
     return ""
 
@@ -76,6 +78,9 @@ def _hint(key: str) -> str:
     if (group := group_at(place)) and (having := owners(group, name)):
         return f"{place_of(group)}={' or '.join(having)} has it"
     return nearest(key, list(keys(Config())))
+
+
+CIRCLE = "defaults: a config file names itself in its list; leave that entry out, or give the file another name"
 
 
 def wrong_word(overrides: Sequence[str], error: ValueError) -> ConfigError | None:

@@ -6,6 +6,7 @@ text or a number, such a word is refused, and the message says how to write it.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -17,11 +18,10 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import OmegaConf
-from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import OmegaConfBaseException
 
-from .errors import ConfigError
-from .paths import CONF
+from ..errors import ConfigError
+from ..paths import CONF
 from .typed import is_group, kind_of
 
 GLOBAL = ("experiment", "debug")  # groups whose files change the whole config
@@ -51,41 +51,40 @@ def _load(source: ConfigSource, config_path: str) -> ConfigResult:
 def read_file(file: Path, group: str, keep_lines: bool = False) -> tuple[Any, dict[str, str | None]]:
     """The config of a file, and its header. Raises ConfigError."""
     text = _text(file)
-    try:
-        header = ConfigSource._get_header_dict(text[:512])
-    except ValueError as e:
-        raise ConfigError(f"{file}:1: a line # @ that Hydra does not know; write # @package _global_") from e
-    node, value = _parsed(file, text)
-    if group in GLOBAL and header["package"] is None:
-        header["package"] = "_global_"
-    if value is None:
+    header = {"package": _package(file, text) or ("_global_" if group in GLOBAL else None)}
+    node, config = _parsed(file, text)
+    if node is None:
         if group in GLOBAL:
             raise ConfigError(f"{file}:1: no key in it; write what it changes, for example training: {{steps: 100}}")
-        value = {}
-    elif not isinstance(value, dict):
-        raise ConfigError(
-            f"{file}:{node.start_mark.line + 1}: a list or a word; a config file holds lines of key: value"
-        )
     else:
         place = "" if header["package"] == "_global_" or group in ("", *GLOBAL) else group.replace("/", ".") + "."
-        _check(node, value, place, file, keep_lines)
-    try:
-        return OmegaConf.create(value), header
-    except (OmegaConfBaseException, ValueError) as e:
-        raise ConfigError(f"{file}:1: {' '.join(str(e).split())}") from e
+        _check(node, OmegaConf.to_container(config), place, file, keep_lines)
+    return config, header
 
 
-def read_plain(file: Path) -> Any:
-    """The plain values of a YAML file. Raises ConfigError."""
-    return _parsed(file, _text(file))[1]
+def _package(file: Path, text: str) -> str | None:
+    """The package that a comment at the top names, as in # @package _global_. Raises ConfigError."""
+    for n, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            break
+        if found := re.match(r"\s*#\s*@(.*)", line):
+            words = found[1].split()
+            if words[:1] != ["package"] or len(words) != 2:
+                raise ConfigError(f"{file}:{n}: a line # @ that Hydra does not know; write # @package _global_")
+            return words[1]
+    return None
 
 
 def _parsed(file: Path, text: str) -> tuple[Any, Any]:
-    """(YAML's node, with the lines; its value) of a file's text. Raises ConfigError."""
+    """(YAML's node, with the lines; the config) of a file's text; the node is None if it is empty. Raises ConfigError."""
     try:
-        loader = get_yaml_loader()(text)
-        node = loader.get_single_node()
-        return node, None if node is None else loader.construct_document(node)
+        node = yaml.compose(text, yaml.SafeLoader)
+        if node is None or (isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null")):
+            return None, OmegaConf.create({})
+        if not isinstance(node, yaml.MappingNode):
+            line = node.start_mark.line + 1
+            raise ConfigError(f"{file}:{line}: a list or a word; a config file holds lines of key: value")
+        return node, OmegaConf.load(io.StringIO(text))
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         tab = "; a tab cannot stand before a key, YAML takes blanks" if "\\t" in str(e.problem) else ""
@@ -94,7 +93,7 @@ def _parsed(file: Path, text: str) -> tuple[Any, Any]:
     except yaml.reader.ReaderError as e:
         line = text.count("\n", 0, e.position) + 1
         raise ConfigError(f"{file}:{line}: a character that YAML does not allow, U+{e.character:04X}") from e
-    except ValueError as e:  # a date or a number that does not exist
+    except (OmegaConfBaseException, ValueError, RecursionError) as e:
         raise ConfigError(f"{file}:1: {' '.join(str(e).split())}") from e
 
 
@@ -111,8 +110,15 @@ def _text(file: Path) -> str:
 
 def _check(node: Any, values: Any, place: str, file: Path, keep_lines: bool) -> None:
     """Check the plain words of a file, key by key. `values` is what the words were read as."""
-    for name, below in {name.value: (name, below) for name, below in node.value}.values():
+    for name, below in node.value:
         key, where = f"{place}{name.value}", f"{file}:{name.start_mark.line + 1}"
+        if not str(name.tag).endswith((":str", ":merge")):
+            raise ConfigError(f"{where}: {name.value}: no name of a key for YAML; quote it")
+        if "." in str(name.value):
+            above, _, inner = name.value.rpartition(".")
+            raise ConfigError(f"{where}: {name.value}: dots are for the command line; write {above}: {{{inner}: ...}}")
+        if key in GLOBAL:
+            raise ConfigError(f"{where}: {key}: name it in the list, defaults: [{getattr(below, 'value', 'NAME')}]")
         if name.value == "defaults":
             _check_defaults(below, file)
         if name.value not in values or name.value in ("defaults", "hydra"):

@@ -10,10 +10,10 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from .errors import ConfigError
-from .paths import CONF
+from ..errors import ConfigError
+from ..paths import CONF
+from .files import guard_files
 from .typed import as_path
-from .yaml_files import guard_files
 
 
 @dataclass
