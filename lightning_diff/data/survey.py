@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..files import shared, whole_file
-from .decode import BadPicture, decode
+from .decode import DECODING, BadPicture, decode
 from .incoming.captions import NoCaption, captions_of, record_of
 from .incoming.names import group
 from .incoming.tars import contents_of, shortened
@@ -207,14 +207,15 @@ def survey_set(shards: Sequence[Path], cache: Path, how: Reading, told: Told = l
 def survey_place(shard: Path, cache: Path, how: Reading) -> Path:
     """Where the survey of a shard is stored. Raises OSError if there is no such shard."""
     now = shard.stat()
-    made_by = [VERSION, os.fsencode(shard.resolve()).hex(), now.st_size, now.st_mtime_ns, astuple(how)]
-    return cache / "surveys" / f"{hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:16]}.npz"
+    made_by = [VERSION, DECODING, os.fsencode(shard.resolve()).hex(), now.st_size, now.st_mtime_ns, astuple(how)]
+    name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:16]
+    return cache / "surveys" / name[:2] / f"{name}.npz"  # a folder of all of them would be slow
 
 
 def set_place(kept: Sequence[Path]) -> Path:
     """Where the survey of a set is stored, by the places of its shards' surveys."""
     name = hashlib.sha256("".join(place.name for place in kept).encode()).hexdigest()[:16]
-    return kept[0].with_name(f"set-{name}.npz") if kept else Path(os.devnull)
+    return kept[0].parents[1] / f"set-{name}.npz" if kept else Path(os.devnull)
 
 
 def _write(place: Path, survey: Survey) -> None:

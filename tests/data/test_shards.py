@@ -33,7 +33,7 @@ def test_round_trip(tmp_path: Path) -> None:
             data, caption, record = reader.read(i)
             assert decode.open_picture(data).tobytes() == samples[i].picture.tobytes()
             assert (caption, record["labels"], record["key"]) == (samples[i].caption, {"n": i}, samples[i].key)
-    assert len(list((tmp_path / "surveys").glob("*.npz"))) == 3 + 1
+    assert len(list((tmp_path / "surveys").rglob("*.npz"))) == 3 + 1
 
 
 def test_the_same_samples_are_the_same_bytes(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Folder(OwnPictures):
 
     def listed(self, cache: Path, progress: Progress | None = None) -> tuple[Listing, Path]:
         """(what the folder holds, the folder of its shards). Raises ConfigError if there is no captioned picture."""
+        from ..decode import DECODING
         from ..incoming.ingest import contents_digest, list_folder
 
         root = Path(self.source)
@@ -51,7 +52,14 @@ class Folder(OwnPictures):
             raise ConfigError(f"{self.words}: no captioned picture in it; it holds {told(listing.left) or 'nothing'}")
         files = [one.path for one in listing.found]
         hashes = content_hashes(files, self._ledger(cache), _shown(progress, "files", total))
-        recipe = [FORMAT, self.image_size, self.shard_size, self.truncated, contents_digest(listing.found, hashes)]
+        recipe = [
+            FORMAT,
+            DECODING,
+            self.image_size,
+            self.shard_size,
+            self.truncated,
+            contents_digest(listing.found, hashes),
+        ]
         return listing, cache / "data" / f"{self.kind}-{digest(recipe)}"
 
     def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
