@@ -7,20 +7,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..config.compose import compose_config, load_config, register_schema
-from ..config.convert import to_config
+from ..config.compose import compose_config, load_config
 from ..config.errors import ConfigError, nearest
-from ..config.ignored import check_words
-from ..config.input.files import guard_files
-from ..config.input.messages import CIRCLE, wrong_word
 from ..config.input.search import SEARCH
 from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
-from ..config.paths import CONF
-from ..pipeline.naming import folder_of, folders_of, group_name, run_folder
+from ..pipeline.naming import folder_of, folders_of, run_folder
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments
 from .errors import exit_on_error
 from .help import help_text
+from .multirun import with_hydra
 from .prompts import finished, prompts_of, shipped_run
 from .show import show_composed, show_stored, shows
 
@@ -44,7 +40,7 @@ def train_command() -> None:
         if found.flags.get("--cfg") == "job":
             return show_composed(found, product_of(found.overrides) if found.many else [found.overrides])
         if found.many or {"--cfg", *OF_HYDRA} - {"--run"} & set(found.flags):
-            return _with_hydra(found)
+            return with_hydra(found)
         _train(found.overrides)
 
     exit_on_error(work)
@@ -57,47 +53,6 @@ def _train(overrides: list[str]) -> None:
     from ..pipeline.stages import train
 
     train(config, folder)
-
-
-def _with_hydra(found: Arguments) -> None:
-    """A multirun with its sweeper and launcher, or what Hydra prints."""
-    import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import DictConfig
-
-    typed = sys.argv
-    register_schema()
-    guard_files()
-
-    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=SEARCH.name)
-    def job(node: DictConfig) -> None:
-        def work() -> None:
-            sys.argv = typed
-            config = to_config(node)
-            check_installed(config)
-            overrides = list(HydraConfig.get().overrides.task)
-            check_words(config, overrides)
-            if config.tracking.group is None:
-                config.tracking.group = group_name(config, overrides)
-            folder = run_folder(config, overrides)
-            from ..pipeline.stages import train
-
-            train(config, folder)
-
-        exit_on_error(work)  # here too, because Hydra would print a line of its own before ours
-
-    flags = [flag for name, value in found.flags.items() if not name.startswith("--config-") for flag in (name, value)]
-    sys.argv = [typed[0], *filter(None, flags), *found.overrides]
-    try:
-        job()
-    except RecursionError as e:
-        raise ConfigError(CIRCLE) from e
-    except ValueError as e:
-        if wrong := wrong_word(found.overrides, e):
-            raise wrong from e
-        raise
-    finally:
-        sys.argv = typed
 
 
 def _plain_command(
@@ -248,6 +203,7 @@ def prepare_command() -> None:
         {"data": "", "source": "", "show": "", "show.count": "0"},
         work,
         CONFIGS,
+        paths=("show",),
     )
 
 
