@@ -80,6 +80,14 @@ class ShardReader:
         text, record = self._members(i, 1)
         return captions_of(text, record, self.index.how.lines)[0]
 
+    def picture(self, i: int) -> bytes:
+        """The picture's bytes."""
+        return self._members(i, 0)[0] or b""
+
+    def record(self, i: int) -> dict[str, Any]:
+        """The record, as it is."""
+        return record_of(self._members(i, 2)[0])
+
     def _members(self, i: int, first: int) -> list[bytes | None]:
         """The bytes of the picture, the text and the record, from number `first` on; None for a member that is not there."""
         shard, *spans = (int(v) for v in self.index.spans[i])

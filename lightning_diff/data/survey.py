@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import zipfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass, replace
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +26,8 @@ from .incoming.names import group
 from .incoming.tars import contents_of, shortened
 from .sample import MARK, MARKED, LeftOut, left_out
 
+log = logging.getLogger(__name__)
+DAMAGED = (ValueError, EOFError, KeyError, zipfile.BadZipFile)  # what is raised for a file that is not whole
 VERSION = 3  # of the way a shard is read; a survey of another version is made anew
 THUMB = 8  # pixels: the side of the picture by which near-equal pictures are found
 CUT, NOT_UTF8 = 1, 2  # bits of `remarks`: the picture's last bytes are missing, the caption is not all text
@@ -101,7 +105,7 @@ def digest16(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()[:16]
 
 
-def survey_shard(path: Path, reading: Reading, told: Callable[[float], None] = lambda done: None) -> Survey:
+def survey_shard(path: Path, reading: Reading, pool: Executor, told: Callable[[float], None]) -> Survey:
     """Read a shard through. `told` is called with the share of it that is read."""
     contents = contents_of(path)
     grouped = group(contents.names)
@@ -109,10 +113,7 @@ def survey_shard(path: Path, reading: Reading, told: Callable[[float], None] = l
     source = str(path)
     left += [left_out(source, contents.names[i], reason, contents.spans[i][0]) for i, reason in grouped.left]
     rows: list[tuple[Any, ...]] = []
-    with (
-        path.open("rb") if grouped.samples else open(os.devnull, "rb") as raw,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
+    with path.open("rb") if grouped.samples else open(os.devnull, "rb") as raw:
 
         def read(sample: tuple[str, int, int, int]) -> tuple[Any, ...] | LeftOut:
             key, *members = sample
@@ -194,20 +195,22 @@ def survey_set(shards: Sequence[Path], cache: Path, how: Reading, told: Told = l
     kept = [survey_place(path, cache, how) for path in shards]
     whole = set_place(kept)
     if not whole.is_file():
-        for i in shared(whole.with_suffix(".lock"), len(kept), lambda i: kept[i].is_file()):
-            found = survey_shard(shards[i], how, lambda share, i=i: told(i + share, len(kept)))  # type: ignore[misc]
-            _write(kept[i], replace(found, shards=np.zeros(len(found.keys), np.int32)))
-        parts = [_load(place) for place in kept]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for i in shared(whole.with_suffix(".lock"), len(kept), lambda i: _load(kept[i]) is not None):
+                _write(kept[i], survey_shard(shards[i], how, pool, lambda share, i=i: told(i + share, len(kept))))  # type: ignore[misc]
+        parts = [part for place in kept if (part := _load(place))]
         for number, part in enumerate(parts):
             part.shards[:] = number
         _write(whole, Survey.joined(parts))
-    return _load(whole)
+    found = _load(whole)
+    return survey_set(shards, cache, how, told) if found is None else found
 
 
 def survey_place(shard: Path, cache: Path, how: Reading) -> Path:
     """Where the survey of a shard is stored. Raises OSError if there is no such shard."""
     now = shard.stat()
-    made_by = [VERSION, DECODING, os.fsencode(shard.resolve()).hex(), now.st_size, now.st_mtime_ns, astuple(how)]
+    times = now.st_mtime_ns, now.st_ctime_ns
+    made_by = [VERSION, DECODING, os.fsencode(shard.resolve()).hex(), now.st_size, *times, astuple(how)]
     name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:16]
     return cache / "surveys" / name[:2] / f"{name}.npz"  # a folder of all of them would be slow
 
@@ -224,7 +227,15 @@ def _write(place: Path, survey: Survey) -> None:
         np.savez(f, left=left, **{name: getattr(survey, name) for name in Survey.ARRAYS})  # type: ignore[arg-type]
 
 
-def _load(place: Path) -> Survey:
-    with np.load(place, allow_pickle=False) as arrays:
-        left = [LeftOut(**one) for one in json.loads(str(arrays["left"]))]
-        return Survey(**{name: arrays[name] for name in Survey.ARRAYS}, left=left)
+def _load(place: Path) -> Survey | None:
+    """A stored survey; None if it is not there. A damaged one is removed (the sums in it say so)."""
+    try:
+        with np.load(place, allow_pickle=False) as arrays:
+            left = [LeftOut(**one) for one in json.loads(str(arrays["left"]))]
+            return Survey(**{name: arrays[name] for name in Survey.ARRAYS}, left=left)
+    except FileNotFoundError:
+        return None
+    except DAMAGED as e:
+        log.warning("%s: damaged (%s); it is made again", place, e)
+        place.unlink(missing_ok=True)
+        return None

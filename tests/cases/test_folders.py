@@ -155,7 +155,8 @@ def test_any_format_that_pillow_reads(tmp_path: Path) -> None:
 
 
 def test_any_name(tmp_path: Path) -> None:
-    names = ["with space", "UPPER", "photo.v1.2", "two..dots", "-dash", "%41", "a;b&c", "quote'", "new\nline", "x" * 240, "trailing ",
+    names = ["with space", "UPPER", "photo.v1.2", "two..dots", "-dash", "%41", "a;b&c", "quote'", "new\nline", "x" * 240,
+             "trailing ",
              "#hash", "[brack]", "{0..3}", "中文", "a=b,c", "sub dir/中 文"]  # fmt: skip
     seen = look(
         tmp_path,

@@ -67,7 +67,7 @@ def test_a_broken_picture_is_named_counted_and_left_out(tmp_path: Path) -> None:
     put(tmp_path / "f", "b.png", "broken")
     (tmp_path / "f" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     assert [c for _, c in prepared(tmp_path / "f", tmp_path / "cache")["train"]] == ["fine"]
-    assert left(tmp_path / "f", tmp_path / "cache") == {"b.png": "damaged"}
+    assert left(tmp_path / "f", tmp_path / "cache") == {"b.png": "truncated"}
 
 
 def test_a_byte_order_mark_is_no_part_of_a_caption(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...files import shared, whole_file, write_text
 from ...strings import clean_text
 from ..decode import BadPicture, decode
+from ..index import Index, ShardReader
 from ..sample import MARK, MARKED, LeftOut, left_out
 from ..shards import write_shard
 from ..survey import CUT, NOT_UTF8
@@ -101,20 +103,45 @@ def contents_digest(found: Sequence[Found], hashes: Sequence[str]) -> str:
     return h.hexdigest()[:12]
 
 
+@dataclass(frozen=True)
+class Square:
+    """A picture as it is stored, in bytes of PNG or as a function that reads them; the width and height that it had, and remarks
+    (bits)."""
+
+    data: bytes | Callable[[], bytes]
+    width: int
+    height: int
+    remarks: int
+
+    def png(self) -> bytes:
+        return self.data if isinstance(self.data, bytes) else self.data()
+
+
+@dataclass(frozen=True)
+class Making:
+    """How pictures are made into samples: the folder that they are from, the size in pixels, whether a picture without its last
+    bytes is used, and squares that an earlier set has, by the hashes of the files that they were made from."""
+
+    root: Path
+    size: int
+    truncated: bool = True
+    known: Mapping[str, Square] = field(default_factory=dict)
+
+
 def write_pictures(
-    found: Sequence[Found], root: Path, folder: Path, size: int, per: int, truncated: bool, told: Callable[[int], None]
+    found: Sequence[Found], hashes: Sequence[str], how: Making, folder: Path, per: int, told: Callable[[int], None]
 ) -> list[LeftOut]:
-    """Write the pictures into shards of `per` samples in `folder`, each cropped to its centre square and resized. Processes
-    share the work by shards, and a killed process loses one shard. Returns what could not be decoded."""
+    """Write the pictures into shards of `per` samples in `folder`, each cropped to its centre square and resized. `hashes` are of
+    their files. Processes share the work by shards, and a killed process loses one shard. Returns what could not be decoded."""
     starts = list(range(0, len(found), per))
     notes = [folder / f"pictures-{n:06d}.json" for n in range(len(starts))]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for n in shared(folder / "lock", len(starts), lambda n: notes[n].is_file()):
             left: list[LeftOut] = []
-            numbered = list(enumerate(found[starts[n] : starts[n] + per], starts[n]))
-            made = pool.map(lambda one: _made(one[0], one[1], root, size, truncated), numbered)
-            with whole_file(folder / f"pictures-{n:06d}.tar") as partial:
-                write_shard(partial, _samples(made, left, lambda done, n=n: told(starts[n] + done)))  # type: ignore[misc]
+            some = slice(starts[n], starts[n] + per)
+            made = pool.map(partial(_made, how=how), found[some], hashes[some], range(starts[n], starts[n] + per))
+            with whole_file(folder / f"pictures-{n:06d}.tar") as unfinished:
+                write_shard(unfinished, _samples(made, left, lambda done, n=n: told(starts[n] + done)))  # type: ignore[misc]
             write_text(notes[n], json.dumps([asdict(one) for one in left]))
     return [LeftOut(**one) for note in notes for one in json.loads(note.read_text())]
 
@@ -131,20 +158,35 @@ def _samples(
             yield one
 
 
-def _made(number: int, one: Found, root: Path, size: int, truncated: bool) -> dict[str, Any] | LeftOut:
+def _made(one: Found, content: str, number: int, how: Making) -> dict[str, Any] | LeftOut:
     """The members of a sample, or why there is none."""
     try:
-        seen = decode(one.path.read_bytes(), size, truncated)
+        square = how.known.get(content) or _square(one.path.read_bytes(), how)
     except BadPicture as e:
-        return left_out(str(root), one.place, e.reason, remedy=e.remedy)
+        return left_out(str(how.root), one.place, e.reason, remedy=e.remedy)
     except OSError:
-        return left_out(str(root), one.place, "not readable")
-    png = io.BytesIO()
-    seen.square(size).save(png, "PNG", compress_level=1)
+        return left_out(str(how.root), one.place, "not readable")
     record = {
-        **{MARK: MARKED, "key": one.key, "source": one.place, "width": seen.width, "height": seen.height},
-        **{"remarks": one.remarks | CUT * seen.truncated, "captions": one.captions},
+        **{MARK: MARKED, "key": one.key, "source": one.place, "width": square.width, "height": square.height},
+        **{"remarks": one.remarks | square.remarks, "captions": one.captions, "content": content},
     }
     key = f"{number:06d}-{one.key.replace('/', '_').replace('.', '_')}"
     text = {"txt": one.captions[0]} if len(one.captions) == 1 else {}
-    return {"__key__": key, "png": png.getvalue(), "json": json.dumps(record).encode(), **text}
+    return {"__key__": key, "png": square.png(), "json": json.dumps(record).encode(), **text}
+
+
+def _square(data: bytes, how: Making) -> Square:
+    seen = decode(data, how.size, how.truncated)
+    png = io.BytesIO()
+    seen.square(how.size).save(png, "PNG", compress_level=1)
+    return Square(png.getvalue(), seen.width, seen.height, CUT * seen.truncated)
+
+
+def known_squares(index: Index) -> dict[str, Square]:
+    """The squares of an earlier set, by the hashes of the files that they were made from."""
+    reader, found = ShardReader(index), dict[str, Square]()
+    for i in range(len(index)):
+        fields = reader.record(i)
+        remarks = int(index.facts.remarks[i]) & CUT
+        found[str(fields["content"])] = Square(partial(reader.picture, i), fields["width"], fields["height"], remarks)
+    return found

@@ -38,8 +38,9 @@ class Folder(OwnPictures):
     def _ledger(self, cache: Path) -> Path:
         return cache / "ledgers" / f"{digest(os.fsencode(Path(self.source).resolve()).hex())}.json"
 
-    def listed(self, cache: Path, progress: Progress | None = None) -> tuple[Listing, Path]:
-        """(what the folder holds, the folder of its shards). Raises ConfigError if there is no captioned picture."""
+    def listed(self, cache: Path, progress: Progress | None = None) -> tuple[Listing, list[str], Path]:
+        """(what the folder holds, hashes of its pictures, the folder of its shards). Raises ConfigError if there is no captioned
+        picture."""
         from ..decode import DECODING
         from ..incoming.ingest import contents_digest, list_folder
 
@@ -52,31 +53,29 @@ class Folder(OwnPictures):
             raise ConfigError(f"{self.words}: no captioned picture in it; it holds {told(listing.left) or 'nothing'}")
         files = [one.path for one in listing.found]
         hashes = content_hashes(files, self._ledger(cache), _shown(progress, "files", total))
-        recipe = [
-            FORMAT,
-            DECODING,
-            self.image_size,
-            self.shard_size,
-            self.truncated,
-            contents_digest(listing.found, hashes),
-        ]
-        return listing, cache / "data" / f"{self.kind}-{digest(recipe)}"
+        made_by = digest([FORMAT, DECODING, self.image_size, self.truncated])
+        name = f"{self.kind}-{made_by}-{digest([self.shard_size, contents_digest(listing.found, hashes)])}"
+        return listing, hashes, cache / "data" / name
 
     def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
-        from ..incoming.ingest import write_pictures
+        from ..incoming.ingest import Making, known_squares, write_pictures
         from ..index import build_index
         from ..survey import Reading
 
-        listing, folder = self.listed(cache, progress)
+        listing, hashes, folder = self.listed(cache, progress)
         total = len(listing.found)
+        how = Reading(decode=True, ours=True)
         if not (folder / DONE).is_file():
-            shown = _shown(progress, "pictures", total)
-            size, cut = self.image_size, self.truncated == "use"
-            bad = write_pictures(listing.found, Path(self.source), folder, size, self.shard_size, cut, shown)
+            known: dict[str, Any] = {}  # pictures that are made already
+            for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*/{DONE}"):
+                known |= known_squares(build_index(_shards(other.parent), cache, how))
+            making = Making(Path(self.source), self.image_size, self.truncated == "use", known)
+            told_so_far = _shown(progress, "pictures", total)
+            bad = write_pictures(listing.found, hashes, making, folder, self.shard_size, told_so_far)
             write_text(folder / DONE, json.dumps([asdict(one) for one in bad]))
         left = [*listing.left, *(LeftOut(**one) for one in json.loads((folder / DONE).read_text()))]
         try:
-            index = build_index(sorted(folder.glob("pictures-*.tar")), cache, Reading(decode=True, ours=True))
+            index = build_index(_shards(folder), cache, how)
         except ConfigError:
             raise ConfigError(
                 f"{self.words}: none of its {total} captioned pictures can be used: {told(left)}"
@@ -84,18 +83,19 @@ class Folder(OwnPictures):
         return index, [one for one in left if one.reason != "empty shard"]
 
     def prepared(self, cache: Path) -> Prepared | None:
-        if not self._ledger(cache).is_file() or not (self.listed(cache)[1] / DONE).is_file():
+        if not self._ledger(cache).is_file() or not (self.listed(cache)[2] / DONE).is_file():
             return None
         return self.prepare(cache)
 
     def glimpse(self, scratch: Path, count: int) -> Glimpse:
-        from ..incoming.ingest import list_folder, write_pictures
+        from ..incoming.ingest import Making, list_folder, write_pictures
 
         listing = list_folder(Path(self.source), self.captions == "lines")
         every = len(listing.found)
         some = listing.found[:: max(1, every // (8 * count))]
         with TemporaryDirectory(dir=scratch) as folder:
-            bad = write_pictures(some, Path(self.source), Path(folder), 16, len(some) or 1, True, lambda done: None)
+            how = Making(Path(self.source), 16)
+            bad = write_pictures(some, [""] * len(some), how, Path(folder), len(some) or 1, lambda done: None)
         said = f"{every} captioned pictures will be made into shards first"
         return Glimpse(said, max(0, every - self.test), len(some), len(bad), [*listing.left, *bad])
 
@@ -103,6 +103,10 @@ class Folder(OwnPictures):
         yield from super().conflicts(task, evaluation)
         if not os.path.isdir(self.source):
             yield f"{self.words}: no such folder"
+
+
+def _shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("pictures-*.tar"))
 
 
 def _shown(progress: Progress | None, what: str, total: int) -> Any:
