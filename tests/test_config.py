@@ -66,7 +66,7 @@ WRONG = [  # the command's words, and what the message must say
     ("data=folder data.source=. data.train=9", "data.train: no such key; data=digits or still_life has it"),
     ("data.source=.", "data.source: no such key; data=folder or shards has it"),
     ("data=folder data.source=. data.hold_out=false", "data.hold_out: no such key; data=digits or still_life has it"),
-    ("data=shards data.source=. data.test=9", "data.test: no such key; data=digits or folder or still_life has it"),
+    ("data=still_life data.captions=lines", "data.captions: no such key; data=folder or shards has it"),
     (
         "data=shards data.source=. data.shard_size=9",
         "data.shard_size: no such key; data=digits or folder or still_life",

@@ -14,12 +14,13 @@ from ..data.sources.base import Prepared
 from ..data.summary import lines_of, summary
 from ..ranks import console, first_rank, say
 
+READS = ("diffusion", "contrastive")  # tasks that read captions
 FEWEST = 4  # pictures to measure with
 
 
-def prepare_data(config: Config) -> Prepared:
-    """Make the shards if they are missing, or read the given ones through. Shows the progress, and says what the set holds.
-    Raises ConfigError."""
+def prepare_data(config: Config, quiet: bool = False) -> Prepared:
+    """Make the shards if they are missing, or read the given ones through. Shows the progress, and says what the set holds unless
+    `quiet`. Raises ConfigError."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not first_rank()) as bar:
         tasks: dict[str, TaskID] = {}
@@ -30,14 +31,16 @@ def prepare_data(config: Config) -> Prepared:
             bar.update(tasks[what], completed=done)
 
         found = config.data.prepare(Path(config.cache), told)
-    for line in [*lines_of(found, config.data.image_size), *filter(None, [captions_cut(found, config)])]:
+    for line in (
+        [] if quiet else [*lines_of(found, config.data.image_size), *filter(None, [captions_cut(found, config)])]
+    ):
         say(line)
     return found
 
 
 def captions_cut(found: Prepared, config: Config) -> str:
     """How many of a user's captions are longer than the text encoder reads, in a line; empty if none is. Raises ConfigError."""
-    if config.data.drawn:
+    if config.data.drawn or config.task not in READS:
         return ""
     readers = [ShardReader(index) for index in found.splits.values()]
     captions = [one for reader in readers for i in range(len(reader.index)) for one in reader.captions(i)]

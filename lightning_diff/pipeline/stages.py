@@ -24,7 +24,7 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
     check_machine(config)
     with Run(config, folder, wait=wait) as run:
         if not (folder / WEIGHTS).is_file():
-            data = prepare_data(config)
+            data = prepare_data(config, quiet=wait)  # a component is trained for a run that has said it
             check_enough(data, config)
             if first_rank():
                 run.record.write("data", 0, **data_event(data, config))

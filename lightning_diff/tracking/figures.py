@@ -18,6 +18,11 @@ Pixels = np.ndarray  # uint8 [N, 3, H, W]
 Row = Mapping[str, Any]
 
 
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu, which comes with matplotlib and has letters of many scripts; Pillow's own lacks dashes and the euro."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+
+
 def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int = 4, zoom: int = 2) -> Path:
     """Save a grid of pictures with their captions below."""
     n, _, h, w = images.shape
@@ -25,7 +30,7 @@ def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int 
     text = 30
     rows = -(-n // columns)
     sheet = Image.new("RGB", (columns * (w * zoom + 8), rows * (h * zoom + text + 8)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(9)
+    draw, font = ImageDraw.Draw(sheet), _font(9)
     for i, (pixels, caption) in enumerate(zip(images, captions, strict=True)):
         x, y = (i % columns) * (w * zoom + 8) + 4, (i // columns) * (h * zoom + text + 8) + 4
         sheet.paste(_picture(pixels, zoom), (x, y))
@@ -43,7 +48,7 @@ def save_table(images: Mapping[str, Pixels], captions: Sequence[str], path: Path
     zoom = max(1, zoom * 64 // w)
     left, top, cell = 150, 18, w * zoom + 4
     sheet = Image.new("RGB", (left + cell * len(labels), top + (h * zoom + 4) * len(captions)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    draw, font = ImageDraw.Draw(sheet), _font(11)
     for c, label in enumerate(labels):
         draw.text((left + c * cell + 4, 2), label, fill="black", font=font)
         for r in range(len(captions)):

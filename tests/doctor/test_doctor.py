@@ -277,7 +277,7 @@ def test_shards_that_are_damaged(tmp_path: Path, pictures_folder: Path) -> None:
     mine = patient(tmp_path, "data=folder", f"data.source={pictures_folder}")
     found(doctor_run.data, mine, OK, "24 captioned pictures")
     (pictures_folder / "00.png").write_bytes(b"no picture")
-    found(doctor_run.data, mine, WARNING, "1 damaged (00.png)", "left out")
+    found(doctor_run.data, mine, WARNING, "1 text file (00.png)", "left out")
 
 
 def test_where_the_weights_come_from(tmp_path: Path, pictures_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def short(experiment: str, root: Path, *more: str) -> list[str]:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs(experiment: str, tmp_path: Path, pictures_folder: Path) -> None:
-    more = [f"data.source={pictures_folder}"] if experiment == "folder" else []
+    more = [f"data.source={pictures_folder}"] if experiment in ("folder", "stamps") else []
     config = compose_config(short(experiment, tmp_path, *more))
     folder = tmp_path / experiment
     train(config, folder)
@@ -198,7 +198,7 @@ def test_prepare_makes_shards_once(tmp_path: Path, pictures_folder: Path) -> Non
     shards = sorted((tmp_path / "own").rglob("*.tar"))
     stamps = [s.stat().st_mtime_ns for s in shards]
     prepare_data(config)
-    assert [s.name for s in shards] == ["test-000000.tar", "train-000000.tar"]
+    assert [s.name for s in shards] == ["pictures-000000.tar"]
     assert [s.stat().st_mtime_ns for s in shards] == stamps
 
 
