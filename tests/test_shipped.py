@@ -42,7 +42,11 @@ def test_every_part_is_found_for_the_default_data_and_for_no_other(config: Confi
         path = train_missing(part, config)
         assert path.parent == PARTS_FOLDER
         passport = read_passport(path)
-        assert passport["part"] == part and passport["data"] == config.data.identity(Path(config.cache)) and passport["metrics"]
+        assert (
+            passport["part"] == part
+            and passport["data"] == config.data.identity(Path(config.cache))
+            and passport["metrics"]
+        )
 
 
 def test_together_they_are_small() -> None:

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 from ..config.paths import PARTS
 from ..config.schema import Config
+from ..data.sources.own import read_once
 from ..devices import device_of
 from ..pipeline.components import needed_parts
 from ..pipeline.data import prepare_data
@@ -29,9 +30,13 @@ def prepare(config: Config, where: str = "", count: int = 0) -> None:
 
 def prepare_experiment(config: Config) -> None:
     """Compute all that an experiment needs before its first step. Processes that run the same command share the work."""
-    prepare(config)
-    if config.task != "diffusion":
-        return
+    with read_once():
+        prepare(config)
+        if config.task == "diffusion":
+            _prepare_features(config)
+
+
+def _prepare_features(config: Config) -> None:
     paths = {part: train_missing(part, config) for part in needed_parts(config, config.evaluation.enabled)}
     with TemporaryDirectory() as scratch:
         place_components(("autoencoder", "text"), config, Path(scratch))

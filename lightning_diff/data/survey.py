@@ -73,6 +73,13 @@ class Survey:
         """int64 [N + 1]: where the captions of a sample begin in `captions`."""
         return np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
 
+    def contents(self) -> str:
+        """A hash of all pictures and all captions, whatever their order."""
+        h = hashlib.sha256()
+        for digests in (self.pictures, self.captions):
+            h.update(np.sort(np.ascontiguousarray(digests).view("S16").ravel()).tobytes())
+        return h.hexdigest()[:12]
+
     def select(self, rows: np.ndarray) -> Survey:
         """The same of these samples alone. What is left out stays with the whole."""
         first = self.first_caption

@@ -13,6 +13,7 @@ from ..config.paths import WEIGHTS
 from ..data.dataset import Pictures
 from ..data.sample import lost
 from ..data.sample import told as summary
+from ..data.summary import lines_of
 from ..devices import on_gpu
 from ..files import file_hash, holder
 from ..nets.weights import has_passport
@@ -60,8 +61,7 @@ def data(p: Patient) -> Finding:
     source = p.config.data
     found = source.prepared(Path(p.config.cache))
     if found is not None:
-        told = [f"{split}: {len(index)} pictures" for split, index in found.splits.items()]
-        told += [*filter(None, [found.said]), f"{lost(found.left)} left out"]
+        told = lines_of(found, p.config.data.image_size)
         some, remedy = found.left, f"python prepare.py {' '.join(source.command)} show=FOLDER lists them"
     else:
         glimpse = source.glimpse(p.scratch, LOOKED_AT)
@@ -71,7 +71,8 @@ def data(p: Patient) -> Finding:
             return Finding("data", WRONG, "; ".join([*told, summary(some)]), "make this set again")
     if not lost(some):
         return Finding("data", OK, "; ".join(told))
-    return Finding("data", WARNING, "; ".join([*told, summary(some)]), remedy)
+    said = told if found is not None else [*told, summary(some)]
+    return Finding("data", WARNING, "; ".join(said), remedy)
 
 
 def weights(p: Patient) -> Finding:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
+from ..data.sources.own import read_once
 from ..ranks import first_rank, say
 from .component_training import train_component
 from .components import NAMES, locate_part, needed_parts, place_part
@@ -22,7 +23,7 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
 
     If another process uses the folder: `wait` for it, or raise ConfigError."""
     check_machine(config)
-    with Run(config, folder, wait=wait) as run:
+    with read_once(), Run(config, folder, wait=wait) as run:
         if not (folder / WEIGHTS).is_file():
             data = prepare_data(config, quiet=wait)  # a component is trained for a run that has said it
             check_enough(data, config)
@@ -41,7 +42,8 @@ def evaluate(configs: Sequence[Config], folder: Path) -> None:
     """Run the sweep of a finished run, for each of these configs in turn."""
     for config in configs[1:]:
         refuse_another(folder, config)
-    with Run(configs[0], folder, "evaluate") as run:
+    with read_once(), Run(configs[0], folder, "evaluate") as run:
+        prepare_data(configs[0], quiet=True)
         place_components(needed_parts(configs[0], measured=True), configs[0], folder)
         sweep_stage(run, configs)
 

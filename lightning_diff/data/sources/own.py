@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +13,27 @@ from typing import TYPE_CHECKING, Any
 from ...config.errors import ConfigError
 from ...config.fields import between, one_of, path
 from ..sample import LeftOut, lost, told
-from ..shards import Progress, digest
+from ..shards import Progress
 from .base import Prepared, Source
 
 if TYPE_CHECKING:
     from ..index import Index
+
+
+_read: ContextVar[dict[Any, Prepared] | None] = ContextVar("_read", default=None)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """A context in which each set is read only once: a run uses the set that it began with, whatever happens to the files."""
+    if _read.get() is not None:
+        yield
+        return
+    token = _read.set({})
+    try:
+        yield
+    finally:
+        _read.reset(token)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +67,17 @@ class OwnPictures(Source):
 
     def identity(self, cache: Path) -> str:
         """It follows from the contents of the training pictures and captions, wherever they lie and whatever their names."""
-        train = self.prepare(cache).splits["train"].facts
-        contents = sorted(p.tobytes().hex() for p in train.pictures), sorted(c.tobytes().hex() for c in train.captions)
-        return f"{self.kind}-{digest(contents)}-{self.image_size}px"
+        return f"{self.kind}-{self.prepare(cache).splits['train'].facts.contents()}-{self.image_size}px"
 
     def prepare(self, cache: Path, progress: Progress | None = None) -> Prepared:
+        found = _read.get()
+        if found is None:
+            return self._prepare(cache, progress)
+        if (self, cache) not in found:
+            found[self, cache] = self._prepare(cache, progress)
+        return found[self, cache]
+
+    def _prepare(self, cache: Path, progress: Progress | None) -> Prepared:
         from ..incoming.splits import split
 
         index, left = self.gathered(cache, progress)
