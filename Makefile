@@ -27,7 +27,7 @@ browser: setup
 real: setup
 	$(BIN)/python experiments/stamps/stamps.py outputs/stamps
 	rm -rf outputs/seen
-	$(BIN)/python prepare.py data=folder source=outputs/stamps data.test=64 show=outputs/seen
+	$(BIN)/python prepare.py data=folder source=outputs/stamps show=outputs/seen
 	$(BIN)/python train.py experiment=stamps $(ARGS)
 
 cluster: setup

@@ -367,7 +367,7 @@ def test_an_old_run_of_a_folder_is_the_same_run(tmp_path: Path) -> None:
     assert load_config(tmp_path / "config.yaml") == config
     refuse_another(tmp_path, config)
     for words, says in (
-        (["experiment=folder", "data.source=.", "data.test=9"], r"^data\.test=9: .* holds a run with data\.test=0"),
+        (["experiment=folder", "data.source=.", "data.test=9"], r"^data\.test=9: .* holds a run with data\.test=auto"),
         (["experiment=base"], r"^data\.kind=still_life: .* holds a run with data\.kind=folder"),
     ):
         with pytest.raises(ConfigError, match=says):

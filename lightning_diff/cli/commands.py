@@ -192,7 +192,7 @@ def prepare_command() -> None:
             prepare(config, words["show"], int(words["show.count"]))
 
     _plain_command(
-        "python prepare.py data=folder source=DIR [data.image_size=64 data.test=0]\n"
+        "python prepare.py data=folder source=DIR [data.image_size=64 data.test=auto]\n"
         "python prepare.py data=shards source=DIR show=FOLDER [show.count=64]\n"
         "python prepare.py experiment=base [the overrides of train.py ...] [show=step:1234]\n"
         "Captioned pictures (KEY.jpg beside KEY.txt) to WebDataset shards, kept in outputs/cache/data. With an experiment also\n"

@@ -21,6 +21,13 @@ def sample_at(position: int, count: int, seed: int) -> int:
     return int(epoch_order(count, seed, epoch)[place])
 
 
+def sampled(contents: np.ndarray, seed: int) -> np.ndarray:
+    """A permutation of N samples that depends on their contents (uint8 [N, D], digests) and a seed, not on their order: its first
+    n are a random sample of the set, the same one in any order of the files."""
+    by_content = np.lexsort(contents.T[::-1])
+    return by_content[np.random.Generator(np.random.Philox(key=[seed, len(contents)])).permutation(len(contents))]
+
+
 class Batches(Sampler[list[tuple[int, int]]]):
     """The batches of (position, sample) for one rank, from step `start` to `steps`.
 

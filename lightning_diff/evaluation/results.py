@@ -90,13 +90,19 @@ def series_of(row: Row) -> str:
     return f"{row['guider']}, {row['sampler']}" + (f", EMA {row['ema']:g}" if row["ema"] else "")
 
 
+def held_out(row: Row) -> bool:
+    """Whether a row was measured with captions and pictures that the training did not see."""
+    return str(row["passport"]["reference"]["split"]) != "train"
+
+
 def verdict(rows: Sequence[Row], best: Row | None) -> str:
     """A sentence: is the best scale significantly better than the other scales of its guider, sampler and EMA?"""
     if best is None or len(rows) < 2:
         return ""
     series, weights = series_of(best), best["passport"]["weights"]
     like = [r for r in rows if r is not best and series_of(r) == series and r["passport"]["weights"] == weights]
-    said = f"Best is {series}, w = {best['scale']:g}"
+    warning = "" if held_out(best) else "Measured on training pictures. "
+    said = f"{warning}Best is {series}, w = {best['scale']:g}"
     if level := [f"w = {r['scale']:g}" for r in like if r["behind_high"] >= 0]:
         return f"{said}; these pictures show no difference between it and {', '.join(level)}."
     return f"{said}: beyond what drawing other pictures would change, if scales of the same guider are compared."

@@ -15,7 +15,7 @@ from ..data.dataset import pictures
 from ..data.decode import to_pixels, to_unit
 from ..data.shards import digest
 from ..data.summary import data_facts
-from ..evaluation.results import refuse_unlike, series_of, spread, study_rows, verdict, write_tables
+from ..evaluation.results import held_out, refuse_unlike, series_of, spread, study_rows, verdict, write_tables
 from ..evaluation.sweep import Row, best_row
 from ..models.latent_diffusion import TextToImage
 from ..nets.weights import read_arrays, save_arrays
@@ -33,9 +33,9 @@ def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale
     """Save what the report shows besides the sweep: one sampling trajectory, reconstructions, and training pictures."""
     trajectory = list(model.trajectory(captions[0], run.config.evaluation.seed * 2**32, scale))
     source, cache = run.config.data, Path(run.config.cache)
-    held_out, train = (pictures(source, cache, s) for s in (split, "train"))
-    assert held_out is not None and train is not None
-    real, seen = held_out.range(0, min(SHOWN, len(held_out))), train.range(0, min(2 * SHOWN, len(train)))
+    compared, train = (pictures(source, cache, s) for s in (split, "train"))
+    assert compared is not None and train is not None
+    real, seen = compared.range(0, min(SHOWN, len(compared))), train.range(0, min(2 * SHOWN, len(train)))
     with torch.no_grad():
         unit = to_unit(real.images).to(model.device)
         rebuilt = to_pixels(model.autoencoder.decode(model.autoencoder.encode(unit).mean)).cpu()
@@ -74,6 +74,7 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         "columns": ["label", *[c for c in (every[0] if every else {}) if c not in FREE_COLUMNS]],
         "footer": _footer(best),
         "verdict": verdict(every, best),
+        "held_out": best is None or held_out(best),
         "spread": _spread(runs),
         "curves": [_curves(folder) for folder in folders],
         "papers": [(f"Config of {n}", (f / "config.yaml").read_text()) for f, n in names.items()]

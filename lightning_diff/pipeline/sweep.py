@@ -7,12 +7,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from ..config.checks import all_choices
 from ..config.errors import ConfigError
 from ..config.paths import PARTS, WEIGHTS
 from ..config.registry import plugins_entry
 from ..config.schema import Config, Tracking
 from ..data.dataset import pictures
+from ..data.order import sampled
 from ..devices import device_of, take_own_gpu
 from ..evaluation.runner import run_sweep
 from ..evaluation.setup import MOST, Combination, EvaluationSetup, make_judges
@@ -69,12 +72,16 @@ def combination(config: Config, folder: Path, setup: EvaluationSetup, weights: s
 
 def evaluation_setup(config: Config, folder: Path) -> EvaluationSetup:
     """The captions and pictures to compare with (of the test set, or of the training set if there is no test set), and the
-    judges. Raises ConfigError if there are no pictures."""
+    judges. They are a random sample that depends on evaluation.seed and the set alone. Raises ConfigError if there are none."""
     e, heads = config.evaluation, tuple(config.data.attributes)
     for split in ("test", "train"):
         found = pictures(config.data, Path(config.cache), split, heads)
         if found is not None:
-            asked = found.range(0, min(len(found), MOST))
+            facts = found.index.facts
+            contents = np.column_stack([facts.pictures, facts.captions[facts.first_caption[:-1]]])
+            # A drawn set is in a random order already. Files are in the order of their names, so the first ones are alike.
+            order = np.arange(len(found)) if config.data.drawn else sampled(contents, e.seed)
+            asked = found.__getitems__([(int(i), int(i)) for i in order[:MOST]])
             judges, judged_by = make_judges(
                 place_part("judge", config, folder),
                 folder / PARTS / "text.safetensors",

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from lightning_diff.data.dataset import CachedFeatures, PictureBatch, Pictures, collate
 from lightning_diff.data.index import build_index
-from lightning_diff.data.order import Batches, epoch_order, sample_at
+from lightning_diff.data.order import Batches, epoch_order, sample_at, sampled
 from lightning_diff.data.sample import Sample
 from lightning_diff.data.shards import write_shards
 
@@ -113,3 +113,14 @@ def test_cached_features_follow_the_same_order() -> None:
     for batch, step in zip(loader, steps(), strict=False):
         assert batch["x"].tolist() == [10 * i for _, i in step]
         assert batch["positions"].tolist() == [p for p, _ in step]
+
+
+def test_a_sample_of_a_set_is_the_same_in_any_order_of_the_files() -> None:
+    draw = np.random.default_rng(0)
+    contents = draw.integers(0, 256, (500, 16), np.uint8)
+    first = {contents[i].tobytes() for i in sampled(contents, 3)[:50]}
+    for _ in range(3):
+        shuffled = draw.permutation(contents)
+        order = sampled(shuffled, 3)
+        assert sorted(order.tolist()) == list(range(500)) and {shuffled[i].tobytes() for i in order[:50]} == first
+    assert {contents[i].tobytes() for i in sampled(contents, 4)[:50]} != first

@@ -97,7 +97,7 @@ class Folder(OwnPictures):
             how = Making(Path(self.source), 16)
             bad = write_pictures(some, [""] * len(some), how, Path(folder), len(some) or 1, lambda done: None)
         said = f"{every} captioned pictures will be made into shards first"
-        return Glimpse(said, max(0, every - self.test), len(some), len(bad), [*listing.left, *bad])
+        return Glimpse(said, max(0, every - self.asked(every)), len(some), len(bad), [*listing.left, *bad])
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:
         yield from super().conflicts(task, evaluation)
