@@ -13,6 +13,7 @@ import os
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..files import shared, whole_file
+from ..strings import clean_text
 from .decode import DECODING, BadPicture, decode
 from .incoming.captions import NoCaption, captions_of, record_of
 from .incoming.names import group
@@ -28,7 +30,7 @@ from .sample import MARK, MARKED, LeftOut, left_out
 
 log = logging.getLogger(__name__)
 DAMAGED = (ValueError, EOFError, KeyError, zipfile.BadZipFile)  # what is raised for a file that is not whole
-VERSION = 3  # of the way a shard is read; a survey of another version is made anew
+VERSION = 4  # of the way a shard is read; a survey of another version is made anew
 THUMB = 8  # pixels: the side of the picture by which near-equal pictures are found
 CUT, NOT_UTF8 = 1, 2  # bits of `remarks`: the picture's last bytes are missing, the caption is not all text
 Told = Callable[[float, float], None]  # (shards read, all shards)
@@ -145,7 +147,8 @@ def _read(
         captions, valid = captions_of(text, record, how.lines)
     except NoCaption as e:
         return left_out(source, key, str(e), spans[0][0])
-    size, remarks, thumb, place = (0, 0), 0 if valid else NOT_UTF8, b"", f"{source}/{name}"
+    size, remarks, thumb = (0, 0), 0 if valid else NOT_UTF8, b""
+    key, place = clean_text(key), clean_text(f"{source}/{name}")
     if how.decode:
         try:
             seen = decode(picture, THUMB, how.truncated)
@@ -207,10 +210,12 @@ def survey_set(shards: Sequence[Path], cache: Path, how: Reading, told: Told = l
 
 
 def survey_place(shard: Path, cache: Path, how: Reading) -> Path:
-    """Where the survey of a shard is stored. Raises OSError if there is no such shard."""
-    now = shard.stat()
-    times = now.st_mtime_ns, now.st_ctime_ns
-    made_by = [VERSION, DECODING, os.fsencode(shard.resolve()).hex(), now.st_size, *times, astuple(how)]
+    """Where the survey of a shard is stored. One that is not there any more has a survey too, which says so."""
+    state = [0, 0, 0]
+    with suppress(OSError):
+        now = shard.stat()
+        state = [now.st_size, now.st_mtime_ns, now.st_ctime_ns]
+    made_by = [VERSION, DECODING, os.fsencode(shard.resolve()).hex(), *state, astuple(how)]
     name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:16]
     return cache / "surveys" / name[:2] / f"{name}.npz"  # a folder of all of them would be slow
 
