@@ -48,9 +48,13 @@ class OwnPictures(Source):
         raise NotImplementedError
 
     def identity(self, cache: Path) -> str:
-        """It follows from the contents of the training pictures and captions, wherever they lie and whatever their names."""
+        """It follows from the contents of the training pictures and their captions, whatever their places and names."""
         train = self.prepare(cache).splits["train"].facts
-        contents = sorted(p.tobytes().hex() for p in train.pictures), sorted(c.tobytes().hex() for c in train.captions)
+        first, hexes = train.first_caption.tolist(), (train.pictures.tobytes().hex(), train.captions.tobytes().hex())
+        contents = sorted(
+            hexes[0][32 * i : 32 * i + 32] + hexes[1][32 * first[i] : 32 * first[i + 1]]
+            for i in range(len(train.pictures))
+        )
         return f"{self.kind}-{digest(contents)}-{self.image_size}px"
 
     def prepare(self, cache: Path, progress: Progress | None = None) -> Prepared:
