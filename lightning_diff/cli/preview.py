@@ -6,7 +6,9 @@ import csv
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,8 @@ COLUMNS = ("split", "key", "source", "caption", "tokenised", "tokens_cut", "widt
 MORE = ("captions", "position", "remarks", "file")
 LEFT_OUT = ("source", "member", "offset", "reason", "remedy", "count")
 ON_SHEET = 64  # pictures
-LONGEST = 200  # bytes of a file's name
+LONGEST = 244  # bytes of a file's name without its ending, and without a number behind it
+LONGEST_PATH = 3800  # bytes
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,40 @@ class Shown:
     position: int
 
 
-def preview(config: Config, found: Prepared, where: str, count: int) -> None:
-    """Write to the folder `where` (or, for step:N, to a folder of that name in config.outputs): SPLIT/KEY.png, the very
-    tensors; samples.csv; left-out.csv; a contact sheet. `count` limits the samples, 0 shows all. Raises ConfigError."""
-    pictures = {split: Pictures(index, config.data.image_size) for split, index in found.splits.items()}
-    step = re.fullmatch(r"step:(\d+)", where)
-    if where.startswith("step:") and not step:
+def free_place(config: Config, where: str, count: int) -> Path:
+    """The folder to write to: `where`, or for step:N a folder of that name in config.outputs. Raises ConfigError if it cannot
+    be, before anything is prepared."""
+    step = where.removeprefix("step:") if where.startswith("step:") else ""
+    if where.startswith("step:") and not re.fullmatch(r"[0-9]+", step):
         raise ConfigError(f"show={where}: a step is a whole number, show=step:1234")
-    folder = Path(config.outputs) / f"step-{step[1]}" if step else Path(where).expanduser()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if step and int(step) >= config.training.steps:
+        raise ConfigError(f"show={where}: the training has {config.training.steps} steps, numbered from 0")
+    if count < 0:
+        raise ConfigError(f"show.count={count}: it is a number of pictures, 0 for all")
+    folder = Path(config.outputs) / f"step-{step}" if step else Path(where).expanduser()
+    try:
+        os.lstat(folder)
+        free = folder.is_dir() and not any(folder.iterdir())
+    except FileNotFoundError:
+        free = True
+    except (OSError, ValueError) as e:  # the path goes through a file, it is too long, or no path has such a character
+        raise ConfigError(f"show={where}: {e.strerror if isinstance(e, OSError) else e}") from e
+    if not free:
         raise ConfigError(f"show={where}: {folder} is there already; give another name, or delete it")
-    every = list(_of_step(config, pictures["train"], int(step[1])) if step else _of_set(pictures))
+    return folder
+
+
+def preview(config: Config, found: Prepared, folder: Path, where: str, count: int) -> None:
+    """Write to `folder`: SPLIT/KEY.png, the very tensors; samples.csv; left-out.csv; a contact sheet. Of the whole set, or, for
+    `where` step:N, of that step's batch. `count` limits the samples, 0 shows all. Raises ConfigError."""
+    pictures = {split: Pictures(index, config.data.image_size) for split, index in found.splits.items()}
+    step = where.startswith("step:")
+    every = list(_of_step(config, pictures["train"], int(where[5:])) if step else _of_set(pictures))
     some = every if not count else [every[i] for i in sorted(set(np.linspace(0, len(every) - 1, count).astype(int)))]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as e:
+        raise ConfigError(f"show={where}: {e.filename}: {e.strerror}") from e
     rows, images, captions = _written(config, pictures, some, folder)
     _table(folder / "samples.csv", (*COLUMNS, *MORE), rows)
     _table(folder / "left-out.csv", LEFT_OUT, [[getattr(one, name) for name in LEFT_OUT] for one in found.left])
@@ -70,8 +95,6 @@ def _of_set(pictures: dict[str, Pictures]) -> Iterator[Shown]:
 def _of_step(config: Config, train: Pictures, step: int) -> Iterator[Shown]:
     """The samples of a step, in their order in the global batch."""
     batch = config.training.batch
-    if step >= config.training.steps:
-        raise ConfigError(f"show=step:{step}: the training has {config.training.steps} steps, numbered from 0")
     for position in range(step * batch, (step + 1) * batch):
         yield Shown("train", sample_at(position, len(train), config.seed), position)
 
@@ -86,14 +109,13 @@ def _written(
     }
     on_sheet = set(np.linspace(0, len(some) - 1, min(ON_SHEET, len(some))).astype(int).tolist())
     rows, images, captions = [], [], []
-    taken: set[str] = set()
+    taken: Counter[str] = Counter()
     for n, one in enumerate(track(some, "show", console=console, transient=True)):
         set_of, (known, scale, share), i = pictures[one.split], facts[one.split], one.number
         pixels, caption, _, _ = set_of.read(i, one.position)
         said = tokenizer.read(caption)
         width, height = known.sizes[i].tolist()
-        file = _file_name(one.split, set_of.name(i), taken)
-        _save(pixels, folder / file)
+        file = _save(pixels, folder, f"{one.split}/{set_of.name(i)}", taken)
         change = "up" if scale[i] > 1 else "down" if scale[i] < 1 else "same"
         rows.append(
             [
@@ -114,28 +136,30 @@ def _source(some: Pictures, i: int) -> str:
     return place if some.index.how.ours else shard
 
 
-def _file_name(split: str, key: str, taken: set[str]) -> str:
-    """SPLIT/KEY.png, in characters and lengths that a file system takes, and unlike all before."""
-    parts = [_short(part.replace("\0", "_")) for part in key.split("/")]
-    name = "/".join([split, *parts])
-    number, unlike = 1, name
-    while unlike.casefold() in taken:
-        number += 1
-        unlike = f"{name}-{number}"
-    taken.add(unlike.casefold())
-    return f"{unlike}.png"
+def _save(pixels: Tensor, folder: Path, key: str, taken: Counter[str]) -> str:
+    """Write SPLIT/KEY.png, and return its name: one that the file system takes and that no file has. `taken` counts names."""
+    flat = key.replace("\0", "_").replace("/", "_")
+    name = "/".join(_short(part.replace("\0", "_")) for part in key.split("/"))
+    if len(os.fsencode(folder / name)) > LONGEST_PATH:
+        name = _short(flat)
+    while True:
+        taken[name] += 1
+        path = folder / (f"{name}-{taken[name]}.png" if taken[name] > 1 else f"{name}.png")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):  # another key's picture is where this one's folder would be
+            name = _short(flat)
+            continue
+        with suppress(FileExistsError), path.open("xb") as file:
+            Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(file, "PNG")
+            return str(path.relative_to(folder))
 
 
 def _short(part: str) -> str:
     data = os.fsencode(part)
     if len(data) <= LONGEST:
         return part
-    return f"{data[:LONGEST].decode('utf-8', 'ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
-
-
-def _save(pixels: Tensor, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path)
+    return f"{data[: LONGEST - 9].decode('utf-8', 'ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
 def _table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

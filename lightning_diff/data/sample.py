@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..strings import clean_text
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -34,6 +36,9 @@ REMEDIES = {
     "empty caption": "write a caption into it",
     "caption is not text": "write the caption as a text, or as a list of texts",
     "second of its name": "rename it; the first one is used",
+    "second caption": "nothing; the first of .txt, .caption and .text is the caption",
+    "damaged row": "mend it: a table has a column for the file and one for the caption, and quotes around a text with commas",
+    "not a file": "remove it; only files are read",
     "unknown ending": "rename it if it is a picture or a caption",
     "picture format": "convert it to JPEG, PNG or WebP",
     "hidden": "rename it if it is a picture or a caption; hidden files are not read",
@@ -46,7 +51,7 @@ REMEDIES = {
     "sparse member": "make the shard without --sparse",
 }
 # These lose no sample: what lies beside the pictures, and what the system keeps there.
-HARMLESS = ("unknown ending", "hidden", "linked twice", "empty shard")
+HARMLESS = ("unknown ending", "hidden", "second caption", "not a file", "linked twice", "empty shard")
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class LeftOut:
 
 
 def left_out(source: str, member: str, reason: str, offset: int = -1, remedy: str = "", count: int = 1) -> LeftOut:
-    return LeftOut(source, member, offset, reason, remedy or REMEDIES[reason], count)
+    return LeftOut(clean_text(source), clean_text(member), offset, reason, remedy or REMEDIES[reason], count)
 
 
 def lost(some: Iterable[LeftOut]) -> int:

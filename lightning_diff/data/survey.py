@@ -13,6 +13,7 @@ import os
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..files import shared, whole_file
+from ..strings import clean_text
 from .decode import DECODING, BadPicture, decode
 from .incoming.captions import NoCaption, captions_of, record_of
 from .incoming.names import group
@@ -28,7 +30,7 @@ from .sample import MARK, MARKED, LeftOut, left_out
 
 log = logging.getLogger(__name__)
 DAMAGED = (ValueError, EOFError, KeyError, zipfile.BadZipFile)  # what is raised for a file that is not whole
-VERSION = 3  # of the way a shard is read; a survey of another version is made anew
+VERSION = 4  # of the way a shard is read; a survey of another version is made anew
 THUMB = 8  # pixels: the side of the picture by which near-equal pictures are found
 CUT, NOT_UTF8 = 1, 2  # bits of `remarks`: the picture's last bytes are missing, the caption is not all text
 Told = Callable[[float, float], None]  # (shards read, all shards)
@@ -74,11 +76,11 @@ class Survey:
         return np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
 
     def contents(self) -> str:
-        """A hash of all pictures and all captions, whatever their order."""
-        h = hashlib.sha256()
-        for digests in (self.pictures, self.captions):
-            h.update(np.sort(np.ascontiguousarray(digests).view("S16").ravel()).tobytes())
-        return h.hexdigest()[:12]
+        """A hash of all pictures, each with its captions, whatever their order."""
+        pictures, captions = self.pictures.tobytes(), self.captions.tobytes()
+        first = (16 * self.first_caption).tolist()
+        both = (pictures[16 * i : 16 * i + 16] + captions[first[i] : first[i + 1]] for i in range(len(self.keys)))
+        return hashlib.sha256(b"".join(sorted(both))).hexdigest()[:12]
 
     def select(self, rows: np.ndarray) -> Survey:
         """The same of these samples alone. What is left out stays with the whole."""
@@ -152,7 +154,8 @@ def _read(
         captions, valid = captions_of(text, record, how.lines)
     except NoCaption as e:
         return left_out(source, key, str(e), spans[0][0])
-    size, remarks, thumb, place = (0, 0), 0 if valid else NOT_UTF8, b"", f"{source}/{name}"
+    size, remarks, thumb = (0, 0), 0 if valid else NOT_UTF8, b""
+    key, place = clean_text(key), clean_text(f"{source}/{name}")
     if how.decode:
         try:
             seen = decode(picture, THUMB, how.truncated)
@@ -214,10 +217,12 @@ def survey_set(shards: Sequence[Path], cache: Path, how: Reading, told: Told = l
 
 
 def survey_place(shard: Path, cache: Path, how: Reading) -> Path:
-    """Where the survey of a shard is stored. Raises OSError if there is no such shard."""
-    now = shard.stat()
-    times = now.st_mtime_ns, now.st_ctime_ns
-    made_by = [VERSION, DECODING, os.fsencode(shard.resolve()).hex(), now.st_size, *times, astuple(how)]
+    """Where the survey of a shard is stored. One that is not there any more has a survey too, which says so."""
+    state = [0, 0, 0]
+    with suppress(OSError):
+        now = shard.stat()
+        state = [now.st_size, now.st_mtime_ns, now.st_ctime_ns]
+    made_by = [VERSION, DECODING, os.fsencode(shard.resolve()).hex(), *state, astuple(how)]
     name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:16]
     return cache / "surveys" / name[:2] / f"{name}.npz"  # a folder of all of them would be slow
 

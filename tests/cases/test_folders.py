@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lightning_diff.config.errors import ConfigError
+
 from .eye import Members, encoded, folder, look
 
 J, P = encoded(), encoded(form="PNG")
@@ -123,12 +125,87 @@ CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
         {"c.png": "no caption", "a.txt": "no picture"},
     ),
     "an error page": ([("a.jpg", b"<!DOCTYPE html>404"), ("a.txt", "a"), *B], {"b": "ok"}, {"a.jpg": "web page"}),
+    "dates and versions in names": (
+        [("2024.01 a.jpg", J), ("2024.02 b.txt", "of another"), ("c.jpg", J), ("c.txt", "c"), ("c.v2.jpg", J), *B],
+        {"b": "ok", "c": "c"},
+        {"2024.01 a.jpg": "no caption", "2024.02 b.txt": "no picture", "c.v2.jpg": "no caption"},
+    ),
+    "several caption files": (
+        [("a.jpg", J), ("a.txt", "text"), ("a.caption", "other"), ("a.jpg.txt", "third"), *B],
+        {"a": "text", "b": "ok"},
+        {"a.caption": "second caption", "a.jpg.txt": "second caption"},
+    ),
+    "a picture with a caption's name": (
+        [("a.jpg", J), ("a.txt", P), *B],
+        {"b": "ok"},
+        {"a.jpg": "caption is not text"},
+    ),
+    "the first that holds a caption": (
+        [
+            ("a.jpg", J),
+            ("a.txt", ""),
+            ("a.json", '{"Caption": 7, "TEXT": "json"}'),
+            ("c.jpg", J),
+            ("c.json", "{}"),
+            ("metadata.csv", "file_name,text\nc.jpg,table\n"),
+            *B,
+        ],
+        {"a": "json", "b": "ok", "c": "table"},
+        {},
+    ),
     "no text": (
         [("a.jpg", J), ("a.txt", "None"), ("c.jpg", J), ("c.json", '{"caption": 7}'), *B],
         {"b": "ok"},
         {"a.jpg": "caption is not text", "c.jpg": "caption is not text"},
     ),
 }
+
+
+# metadata.csv for img/a.jpg and img/c.jpg -> {key: caption}, {member: reason}
+TABLES: dict[str, tuple[bytes | str, dict[str, str], dict[str, str]]] = {
+    "semicolons": ("Image;Caption\nimg/a.jpg;a dog, red\nimg/c.jpg;c\n", {"img/a": "a dog, red", "img/c": "c"}, {}),
+    "a mac's lines, UTF-16": (
+        "image_path\tid\tprompt\rimg/a.jpg\t1\ta\rimg/c\t2\tc".encode("utf-16"),
+        {"img/a": "a", "img/c": "c"},
+        {},
+    ),
+    "commas without quotes": (
+        'file_name,text\nimg/a.jpg,a dog, red\nimg/c.jpg,"c"\n',
+        {"img/a": "a dog, red", "img/c": "c"},
+        {},
+    ),
+    "paths of another machine": (
+        "file_name,text\nC:\\x\\img\\a.jpg,a\nC:\\x\\img\\c.jpg,c\n",
+        {"img/a": "a", "img/c": "c"},
+        {},
+    ),
+    "captions in rows": (
+        "file,text\nimg/a.jpg,one\nimg/a.jpg,two\n/gone.jpg,x\nimg/c.jpg,c\n",
+        {"img/a": "one", "img/c": "c"},
+        {"/gone.jpg": "no picture"},
+    ),
+    "quotes within quotes": (
+        'file,text\nimg/a.jpg,"the "big" one"\nimg/c.jpg,c\n',
+        {"img/c": "c"},
+        {"img/a.jpg": "no caption", "metadata.csv": "damaged row"},
+    ),
+    "unknown columns": (
+        "x,y\nimg/a.jpg,a\n",
+        {},
+        {"img/a.jpg": "no caption", "img/c.jpg": "no caption", "metadata.csv": "damaged row"},
+    ),
+    "a long field": ("file,text,x\nimg/a.jpg,a," + "x" * 200_000 + "\nimg/c.jpg,c,", {"img/a": "a", "img/c": "c"}, {}),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+def test_one_table(case: str, tmp_path: Path) -> None:
+    table, captions, left = TABLES[case]
+    seen = look(
+        tmp_path, "folder", folder(tmp_path / "set", [("img/a.jpg", J), ("img/c.jpg", J), ("metadata.csv", table), *B])
+    )
+    assert (seen.error, seen.train, seen.left) == ("", {"b": "ok", **captions}, left)
+    assert [r["captions"] for r in seen.rows][1:2] != ["2"] or case == "captions in rows"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -171,7 +248,10 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     for ending, data in ((b".png", P), (b".txt", b"latin name")):
         with open(os.fsencode(root) + b"/caf\xe9" + ending, "wb") as f:
             f.write(data)
-    assert look(tmp_path, "folder", root).train == {"b": "ok", "caf\ufffd": "latin name"}
+        with open(os.fsencode(root) + b"/caf\xe8" + ending, "wb") as f:
+            f.write(data)
+    seen = look(tmp_path, "folder", root)
+    assert seen.train == {"b": "ok", "caf\ufffd": "latin name"} and len(seen.rows) == 3 and not seen.left
 
 
 def test_links_are_followed_once(tmp_path: Path) -> None:
@@ -181,9 +261,17 @@ def test_links_are_followed_once(tmp_path: Path) -> None:
     (root / "c.png").symlink_to(elsewhere / "a.png")
     (root / "c.txt").symlink_to(elsewhere / "a.txt")
     (root / "dangling.png").symlink_to("/nowhere")
+    (root / "loop.png").symlink_to("loop.png")
+    (root / "up").symlink_to("..")
+    (root / "latest").symlink_to("v2")
+    folder(root, [("v2/d.png", P), ("v2/d.txt", "real")])
+    os.mkfifo(root / "pipe.png")
     seen = look(tmp_path, "folder", root)
-    assert seen.train == {"b": "ok", "sub/a": "linked", "c": "linked"}
-    assert seen.left == {"self": "linked twice", "dangling.png": "broken link"}
+    assert seen.train == {"b": "ok", "sub/a": "linked", "c": "linked", "v2/d": "real"}
+    assert seen.left == {
+        **{"self": "linked twice", "up": "linked twice", "latest": "linked twice", "pipe.png": "not a file"},
+        **{"dangling.png": "broken link", "loop.png": "broken link"},
+    }
 
 
 def test_folders_that_name_a_split(tmp_path: Path) -> None:
@@ -196,6 +284,75 @@ def test_folders_that_name_a_split(tmp_path: Path) -> None:
     assert set(seen.test) == {f"{s}/{i}" for s in ("test", "validation") for i in range(3)}
     refused = look(tmp_path / "again", "folder", tmp_path / "set", "data.test=4", "evaluation=none")
     assert refused.error.startswith("data.test=4: ") and "a split of its own (6 test pictures)" in refused.error
+
+
+@pytest.mark.parametrize(
+    "folders, test",
+    [
+        ("train2017 val2017", "val2017"),
+        ("Train_images TEST_images", "TEST_images"),
+        ("training validate", "validate"),
+        ("train/test train/a dev/a", "dev/a"),
+        ("contest latest", ""),
+        ("test eval", ""),
+    ],
+)
+def test_what_folders_are_called(folders: str, test: str, tmp_path: Path) -> None:
+    files = [
+        f for n, s in enumerate(folders.split()) for f in ((f"{s}/0.png", encoded((90 * n, 0, 0))), (f"{s}/0.txt", s))
+    ]
+    seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
+    assert (" ".join(seen.test.values()), len(seen.rows)) == (test, len(folders.split()))
+
+
+def test_near_equal_pictures_on_both_sides_are_counted(tmp_path: Path) -> None:
+    from lightning_diff.data.sources.folder import Folder
+
+    (tmp_path / "set").mkdir()
+    for n, split in enumerate(("train", "test")):
+        other = encoded((99 * n, 9, 200))
+        folder(tmp_path / "set" / split, [("a.txt", split), ("b.png", other), ("b.txt", str(n))])
+        Image.radial_gradient("L").resize((64 + 20 * n,) * 2).save(tmp_path / "set" / split / "a.png")
+    said = Folder(source=str(tmp_path / "set"), image_size=16).prepare(tmp_path / "cache").said
+    assert "2 test for testing; 1 of them are in training too" in said
+
+
+def test_a_set_that_was_all_bad_can_be_mended(tmp_path: Path) -> None:
+    root = folder(tmp_path / "set", [("a.png", b"<html>"), ("a.txt", "a")])
+    assert look(tmp_path, "folder", root).error
+    (root / "a.png").write_bytes(P)
+    assert look(tmp_path, "folder", root).train == {"a": "a"}
+
+
+def test_the_identity_says_which_caption_a_picture_has(tmp_path: Path) -> None:
+    from lightning_diff.data.sources.folder import Folder
+
+    def identity(captions: str) -> str:
+        root = folder(tmp_path / captions, [("0.png", encoded((1, 2, 3))), ("1.png", P)])
+        for i, caption in enumerate(captions):
+            (root / f"{i}.txt").write_text(caption)
+        return Folder(source=str(root), image_size=16).identity(tmp_path / "cache")
+
+    assert identity("ab") != identity("ba")
+
+
+def test_a_file_is_named_as_its_key_where_the_disk_can(tmp_path: Path) -> None:
+    names = ["A", "a", "k" * 240, "a.png/b", "a/c"]
+    seen = look(
+        tmp_path, "folder", folder(tmp_path / "set", [f for n in names for f in ((f"{n}.jpg", J), (f"{n}.txt", n))])
+    )
+    named = {r["key"]: r["file"] for r in seen.rows}
+    assert {n: f"train/{n}.png" for n in names if n != "a.png/b"}.items() <= named.items() and len(named) == len(names)
+
+
+@pytest.mark.parametrize("where", ["file", "file/x", "n" * 300])
+def test_a_place_that_cannot_be_written_is_refused(where: str, tmp_path: Path) -> None:
+    from lightning_diff.cli.preview import free_place
+    from lightning_diff.config.compose import compose_config
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"^show="):
+        free_place(compose_config(["data=folder", f"data.source={tmp_path}"]), str(tmp_path / where), 0)
 
 
 def test_test_pictures_are_drawn_from_readable_ones(tmp_path: Path) -> None:

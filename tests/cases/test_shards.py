@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -169,6 +170,33 @@ CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
         {"a": "a", "b": "b", "d/c": "c"},
         {"e.jpg": "broken link", "e.txt": "no picture"},
     ),
+    "links to links, and what is no file": (
+        [
+            ("a.jpg", J),
+            ("a.txt", "a"),
+            ("b.jpg", (tarfile.SYMTYPE, "a.jpg")),
+            ("c.jpg", (tarfile.SYMTYPE, "b.jpg")),
+            ("c.txt", "c"),
+            ("d.jpg", (tarfile.SYMTYPE, "d.jpg")),
+            ("e.jpg", (tarfile.SYMTYPE, "/etc/passwd")),
+            ("f.jpg", (tarfile.CHRTYPE, "")),
+            ("g", (b"V", "")),
+        ],
+        {"a": "a", "c": "c"},
+        {
+            "b.jpg": "no caption",
+            "d.jpg": "broken link",
+            "e.jpg": "broken link",
+            "f.jpg": "not a file",
+            "g": "not a file",
+        },
+    ),
+    "dates": (
+        [("22.05.jpg", J), ("22.06.txt", "of another"), *OK],
+        {"ok": "ok"},
+        {"22.05.jpg": "no caption", "22.06.txt": "no picture"},
+    ),
+    "a packer's mark as a name": ([("BZ_1.jpg", J), ("BZ_1.txt", "bz")], {"BZ_1": "bz"}, {}),
     "further members": (
         [
             m
@@ -245,7 +273,7 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
         for name, data in (("café.jpg", J), ("café.txt", b"latin-1 name")):
             info = tarfile.TarInfo(name)
             info.size = len(data)
-            t.addfile(info, __import__("io").BytesIO(data))
+            t.addfile(info, io.BytesIO(data))
     assert look(tmp_path, "shards", tmp_path / "0.tar").train == {"caf\ufffd": "latin-1 name"}
 
 
@@ -278,6 +306,43 @@ def test_a_folder_of_everything(tmp_path: Path) -> None:
         **{"none.tar": "empty shard", "nothing.tar": "empty shard", "._b.tar": "hidden", "*.parquet": "unknown ending"},
         "broken.tar": "broken link",
     }
+
+
+def test_a_header_for_all_members(tmp_path: Path) -> None:
+    with tarfile.open(
+        tmp_path / "0.tar", "w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "as git archive"}
+    ) as t:
+        for name, data in (("a.jpg", J), ("a.txt", b"a")):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+    seen = look(tmp_path, "shards", tmp_path / "0.tar")
+    assert (seen.train, seen.left) == ({"a": "a"}, {})
+
+
+@pytest.mark.parametrize("kind", [b"L", b"x", b"0"])
+@pytest.mark.parametrize("size", [b"\x80" + bytes(3) + b"\x7f" * 8, b"\xff" * 12, b"7" * 12, b"x" * 12])
+def test_a_header_with_an_odd_size_costs_its_sample_alone(kind: bytes, size: bytes, tmp_path: Path) -> None:
+    path = tar(tmp_path / "0.tar", [("a.jpg", J), ("a.txt", "a"), ("b.jpg", J), ("b.txt", "b")])
+    data = bytearray(path.read_bytes())
+    at = data.find(b"b.jpg")
+    data[at + 124 : at + 136], data[at + 156 : at + 157], data[at + 148 : at + 156] = size, kind, b" " * 8
+    data[at + 148 : at + 156] = b"%06o\0 " % sum(data[at : at + 512])
+    path.write_bytes(data)
+    seen = look(tmp_path, "shards", path)
+    assert seen.train == {"a": "a"} and "damaged shard" in seen.left.values()
+
+
+def test_patterns_name_files_and_folders(tmp_path: Path) -> None:
+    for name in ("a/0", "a/1", "b/0"):
+        tar(
+            tmp_path / f"{name}.tar",
+            [(f"{name[0]}{name[2]}.jpg", J), ("x.txt", name), (f"{name[0]}{name[2]}.txt", name)],
+        )
+    assert set(look(tmp_path, "shards", f"{tmp_path}/a/*.tar").train) == {"a0", "a1"}
+    assert set(look(tmp_path / "again", "shards", f"{tmp_path}/{{a,b}}").train) == {"a0", "a1", "b0"}
+    said = look(tmp_path / "last", "shards", f"{tmp_path}/a/{{0..2}}.tar").error
+    assert said.endswith("no such shard: " + f"{tmp_path}/a/2.tar (1 of 3 are missing)")
 
 
 def test_two_tars_in_one_file(tmp_path: Path) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...strings import clean_text
+from ...strings import SURROGATE, clean_text
 
 NOT_SAID = ("none", "nan", "null")  # what programs write where there is no caption
 KEYS = ("caption", "captions", "text", "prompt")  # of a record; the first that is there is read
 BREAKS = re.compile(r"[ \t]*[\r\n\v\f\x85\u2028\u2029]+[ \t]*")
+CONTROL = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # no text has these, but a picture does that is named KEY.txt
 MARKS = (  # UTF-32's begins like UTF-16's
     *((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be")),
     *((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")),
@@ -39,27 +40,40 @@ def one_line(text: str) -> str:
     return BREAKS.sub(" ", text.strip("\0\ufeff").strip()).replace("\0", "\ufffd") if text else ""
 
 
-def captions_of(text: bytes | None, record: bytes | None, lines: bool = False) -> tuple[list[str], bool]:
-    """(captions, whether all their bytes were text) of a text file and a record; either may be None.
+def captions_of(
+    text: bytes | None, record: bytes | None, lines: bool = False, rows: Any = None
+) -> tuple[list[str], bool]:
+    """(captions, whether all of them is as it was written) of a text file, a record, and the value that a table has for the
+    picture; each may be None. The first of them that holds a caption counts.
 
-    The text file comes first. Its whole content is one caption, in one line; with `lines` each of its lines is one. A list of
-    texts, in the record or as the whole text file, is several captions. Raises NoCaption."""
-    reason = "no caption"
+    The whole content of a text file is one caption, in one line; with `lines` each of its lines is one. A list of texts, in the
+    record or as the whole text file, is several captions. Raises NoCaption, with the first reason."""
+    reason = ""
+    for value, valid in _values(text, record, rows):
+        try:
+            captions, clean = _several(value, lines)
+            return captions, valid and clean
+        except NoCaption as e:
+            reason = reason or str(e)
+    raise NoCaption(reason or "no caption")
+
+
+def _values(text: bytes | None, record: bytes | None, rows: Any) -> Iterator[tuple[Any, bool]]:
+    """The values that may be captions, and whether their bytes are text."""
     if text is not None:
         said, valid = decoded(text)
-        try:
-            return _several(_listed(said), lines), valid
-        except NoCaption as e:
-            reason = str(e)
+        yield (None if not valid and CONTROL.search(said.strip("\0")) else _listed(said)), valid
     fields, valid = _json(record)
-    if fields is None:
-        raise NoCaption(reason)
-    if isinstance(fields, Mapping):
-        given = [fields[k] for k in KEYS if fields.get(k) is not None]
-        if not given:
-            raise NoCaption(reason)
-        fields = given[0]
-    return _several(fields, lines), valid
+    if fields is not None:
+        yield from ((value, valid) for value in (values_of(fields) if isinstance(fields, Mapping) else [fields]))
+    if rows is not None:
+        yield rows, True
+
+
+def values_of(fields: Mapping[Any, Any]) -> list[Any]:
+    """The values of a record that may be captions, the best first. Capitals in a key, and blanks around it, do not matter."""
+    named = {str(key).strip().casefold(): value for key, value in fields.items()}
+    return [named[key] for key in KEYS if named.get(key) is not None]
 
 
 def record_of(data: bytes | None) -> dict[str, Any]:
@@ -88,8 +102,8 @@ def _listed(said: str) -> Any:
     return said
 
 
-def _several(value: Any, lines: bool) -> list[str]:
-    """The captions in a value. Raises NoCaption if it has none."""
+def _several(value: Any, lines: bool) -> tuple[list[str], bool]:
+    """The captions in a value, and whether they are as they were written. Raises NoCaption if it has none."""
     if isinstance(value, str):
         parts = re.split(r"\r\n|\r|\n", value) if lines else [value]
     elif isinstance(value, list):
@@ -98,8 +112,8 @@ def _several(value: Any, lines: bool) -> list[str]:
             raise NoCaption("caption is not text" if value else "empty caption")
     else:
         raise NoCaption("caption is not text")
-    found = [clean_text(caption) for part in parts if (caption := one_line(part))]
-    said = [caption for caption in found if caption.casefold() not in NOT_SAID]
+    found = [caption for part in parts if (caption := one_line(part))]
+    said = [clean_text(caption) for caption in found if caption.casefold() not in NOT_SAID]
     if not said:
         raise NoCaption("caption is not text" if found else "empty caption")
-    return said
+    return said, not any(map(SURROGATE.search, found))

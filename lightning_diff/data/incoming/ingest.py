@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -21,13 +20,11 @@ from ..index import Index, ShardReader
 from ..sample import MARK, MARKED, LeftOut, left_out
 from ..shards import write_shard
 from ..survey import CUT, NOT_UTF8
-from .captions import KEYS, NoCaption, captions_of, decoded
+from .captions import NoCaption, captions_of
 from .names import clean, group
+from .tables import described_by, is_table
 from .tars import shortened
 from .walk import walk
-
-TABLES = ("metadata.csv", "metadata.jsonl")
-PICTURE_KEYS = ("file_name", "filename", "file", "image", "path")
 
 
 @dataclass(frozen=True)
@@ -52,47 +49,44 @@ class Listing:
 def list_folder(root: Path, lines: bool = False) -> Listing:
     """Find the pictures of a folder and their captions: KEY.txt, KEY.caption, KEY.jpg.txt, KEY.json beside KEY.jpg, or a row of
     metadata.csv or metadata.jsonl in its folder or above it."""
-    files, left = walk(root)
-    tables = {name: path for name, path in files if name.rpartition("/")[2] in TABLES}
-    files = [(name, path) for name, path in files if name not in tables]
-    described: dict[str, Any] = {}
-    for name, path in tables.items():
-        above = name.rpartition("/")[0]
-        described |= {clean(f"{above}/{file}"): said for file, said in _rows(path)}
-    grouped = group([clean(name) for name, _ in files], described, twins=True)
-    listing = Listing(left=left + [left_out(str(root), clean_text(files[i][0]), reason) for i, reason in grouped.left])
-    for key, picture, text, record in grouped.samples:
-        name, path = files[picture]
-        parts = [files[i][1].read_bytes() if i >= 0 else None for i in (text, record)]
-        if text < 0 and record < 0:
-            parts[1] = json.dumps({"caption": described[clean(name)]}).encode()
+    listing = Listing()
+    files, listing.left = walk(root)
+    names = [clean(name) for name, _ in files]
+
+    def pass_over(name: str, reason: str, count: int = 1) -> None:
+        listing.left.append(left_out(str(root), name, reason, count=count))
+
+    described: dict[str, tuple[Any, bool]] = {}
+    tables = {i for i, name in enumerate(names) if is_table(name)}
+    for i in sorted(tables, key=lambda i: names[i].count("/")):  # the table that is nearest to a picture counts
         try:
-            captions, valid = captions_of(parts[0], parts[1], lines)
+            rows, valid, rest = described_by(names[i], files[i][1], names)
+        except OSError:
+            rest = [(names[i], "not readable", 1)]
+        else:
+            described |= {name: (value, valid) for name, value in rows.items()}
+        for one in rest:
+            pass_over(*one)
+    others = [i for i in range(len(files)) if i not in tables]
+    grouped = group([names[i] for i in others], described, twins=True)
+    for i, reason in grouped.left:
+        pass_over(names[others[i]], reason)
+    for key, *members in grouped.samples:
+        picture, *texts = (others[i] if i >= 0 else -1 for i in members)
+        name = names[picture]
+        rows, all_valid = described.get(name, (None, True))
+        try:
+            text, record = (files[i][1].read_bytes() if i >= 0 else None for i in texts)
+            captions, valid = captions_of(text, record, lines, rows)
         except NoCaption as e:
-            listing.left.append(left_out(str(root), clean_text(name), str(e)))
-            continue
-        listing.found.append(Found(path, key, clean(name), tuple(captions), 0 if valid else NOT_UTF8))
+            pass_over(name, str(e))
+        except OSError:
+            pass_over(name, "not readable")
+        else:
+            remarks = 0 if valid and all_valid else NOT_UTF8
+            listing.found.append(Found(files[picture][1], clean_text(key), clean_text(name), tuple(captions), remarks))
     listing.left = shortened(listing.left)
     return listing
-
-
-def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """(file name, caption) of each row of a table."""
-    text, _ = decoded(path.read_bytes())
-    rows: Iterator[Any] = csv.DictReader(io.StringIO(text)) if path.suffix == ".csv" else map(_record, text.split("\n"))
-    for row in rows:
-        if isinstance(row, Mapping):
-            file = next((row[k] for k in PICTURE_KEYS if row.get(k)), None)
-            said = next((row[k] for k in KEYS if row.get(k) is not None), None)
-            if isinstance(file, str) and said is not None:
-                yield file, said
-
-
-def _record(line: str) -> Any:
-    try:
-        return json.loads(line) if line.strip() else None
-    except (ValueError, RecursionError):
-        return None
 
 
 def contents_digest(found: Sequence[Found], hashes: Sequence[str]) -> str:
@@ -161,7 +155,7 @@ def _samples(
 def _made(one: Found, content: str, number: int, how: Making) -> dict[str, Any] | LeftOut:
     """The members of a sample, or why there is none."""
     try:
-        square = how.known.get(content) or _square(one.path.read_bytes(), how)
+        square = (how.known.get(content) if content else None) or _square(one.path.read_bytes(), how)
     except BadPicture as e:
         return left_out(str(how.root), one.place, e.reason, remedy=e.remedy)
     except OSError:

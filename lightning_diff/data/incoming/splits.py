@@ -25,7 +25,7 @@ SHARE = 0.5  # a group of samples that is larger than this share of the set is n
 @dataclass(frozen=True)
 class Splits:
     """Numbers of the samples of each split, in order. `said`: how they came about, in a line; empty if all are for training.
-    `leaks`: test samples whose picture, or whose caption, is in training too."""
+    `leaks`: test samples whose picture, or a near-equal one, or whose caption is in training too."""
 
     train: np.ndarray
     test: np.ndarray
@@ -39,8 +39,8 @@ def split(facts: Survey, test: int, words: str, sure: bool = True) -> Splits:
     places = relative(facts.places.tolist())
     named = np.asarray([split_of(place) or "" for place in places])
     held_out = named == "test"
-    if held_out.all():  # every path says so, so it says nothing
-        held_out[:] = False
+    only_test = bool(held_out.all())
+    held_out &= not only_test
     if held_out.any():
         if test and sure:
             raise ConfigError(
@@ -54,10 +54,11 @@ def split(facts: Survey, test: int, words: str, sure: bool = True) -> Splits:
         held_out = _drawn(facts, test)
         said = f"split by contents: {int(held_out.sum())} pictures for testing"
     else:
-        return Splits(np.arange(count), np.zeros(0, np.int64))
+        said = "all paths are of a split for testing, so that they name none" if only_test else ""
+        return Splits(np.arange(count), np.zeros(0, np.int64), said)
     leaks = _leaks(facts, held_out)
     if leaks:
-        said += f"; {leaks} of them are in training too, with the same picture or caption"
+        said += f"; {leaks} of them are in training too, with the same or nearly the same picture, or the same caption"
     return Splits(np.flatnonzero(~held_out), np.flatnonzero(held_out), said, leaks)
 
 
@@ -133,15 +134,20 @@ class _Near:
     """Finds the samples whose tiny pictures are nearly equal."""
 
     def __init__(self, facts: Survey) -> None:
-        self.thumbs = (
-            facts.thumbs.astype(np.float32) if len(facts.thumbs) and len(facts.spans) <= MOST_COMPARED else None
+        known = len(facts.thumbs) and len(facts.spans) <= MOST_COMPARED
+        self.thumbs = facts.thumbs.astype(np.float32) if known else None
+        self.means = self.thumbs.mean(axis=1) if self.thumbs is not None else None
+        # A few of their values rule most of them out before all values are compared.
+        self.some = (
+            [] if self.thumbs is None else [self.thumbs[:, i].copy() for i in range(0, self.thumbs.shape[1], 19)]
         )
-        self.means = None if self.thumbs is None else self.thumbs.mean(axis=1)
 
     def of(self, i: int) -> np.ndarray:
         if self.thumbs is None or self.means is None:
             return np.zeros(0, np.int64)
         close = np.flatnonzero(np.abs(self.means - self.means[i]) <= NEAR_MEAN)
+        for values in self.some:
+            close = close[np.abs(values[close] - values[i]) <= NEAR_MOST]
         apart = np.abs(self.thumbs[close] - self.thumbs[i])
         return close[(apart.mean(axis=1) <= NEAR_MEAN) & (apart.max(axis=1) <= NEAR_MOST)]
 
@@ -159,10 +165,12 @@ def _grown(begin: int, equal: Sequence[tuple[list[np.ndarray], ...]], near: _Nea
 
 
 def _leaks(facts: Survey, held_out: np.ndarray) -> int:
-    """The number of test samples whose picture or caption is in training too."""
+    """The number of test samples whose picture, or one that is nearly equal, or whose caption is in training too."""
     owners = np.repeat(np.arange(len(held_out)), facts.counts)
     pictures = {d.tobytes() for d in facts.pictures[~held_out]}
     captions = {d.tobytes() for d in facts.captions[~held_out[owners]]}
-    leaking = {i for i in np.flatnonzero(held_out).tolist() if facts.pictures[i].tobytes() in pictures}
+    tested = np.flatnonzero(held_out).tolist()
+    leaking = {i for i in tested if facts.pictures[i].tobytes() in pictures}
     leaking |= {int(i) for i, d in zip(owners, facts.captions, strict=True) if held_out[i] and d.tobytes() in captions}
-    return len(leaking)
+    near = _Near(facts)
+    return len(leaking | {i for i in tested if i not in leaking and not held_out[near.of(i)].all()})

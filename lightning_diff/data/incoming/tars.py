@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import posixpath
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from ...strings import clean_text
 from ..sample import LeftOut, left_out
 from .names import clean, is_hidden, split_ending
 
-PACKED = {b"\x1f\x8b": "gunzip", b"BZ": "bunzip2", b"\xfd7": "unxz", b"\x28\xb5": "unzstd"}
+# How a packed file begins, longer than a member's name is likely to be alike, and what unpacks it.
+PACKED = {b"\x1f\x8b\x08": "gunzip", b"BZh91AY&SY": "bunzip2", b"\xfd7zXZ\0": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
+PACKED |= {b"\x04\x22\x4d\x18": "unlz4", b"PK\3\4": "unzip"}
 BLOCK = 512
+MOST_READ = 1 << 20  # bytes of a header
+MOST_DAMAGED = 100  # places in a shard; behind so many, nothing is looked for
 
 
 @dataclass
@@ -25,58 +31,87 @@ class Contents:
     left: list[LeftOut]
 
 
+class _Headers(io.BufferedReader):
+    """A shard, of which headers alone are read: a damaged one may claim to be as long as the memory."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(size, MOST_READ) if size and size > 0 else MOST_READ)
+
+
 def contents_of(path: Path) -> Contents:
     """The members of a tar. A damaged place is passed over, up to the next valid header. A link is its target."""
     found, source = Contents([], [], []), str(path)
     try:
-        size = path.stat().st_size
-        with path.open("rb") as raw:
-            begin = raw.read(2)
+        with _Headers(path.open("rb", buffering=0)) as raw:
+            size = os.fstat(raw.fileno()).st_size
+            begin = raw.read(16)
+            packed = next((by for mark, by in PACKED.items() if begin.startswith(mark)), "")
+            if packed:
+                remedy = f"unpack it: {packed} {path.name}"
+                found.left.append(left_out(source, "", "compressed shard", 0, remedy))
+            elif size:
+                _read(raw, size, source, found)
     except OSError:
         found.left.append(left_out(source, "", "not readable"))
-        return found
-    if not size:
+    if not found.names and not found.left:
         found.left.append(left_out(source, "", "empty shard"))
-        return found
-    if begin in PACKED:
-        found.left.append(left_out(source, "", "compressed shard", 0, f"unpack it: {PACKED[begin]} {path.name}"))
-        return found
-    links: list[tuple[str, str, int]] = []
+    return found
+
+
+def _read(raw: BinaryIO, size: int, source: str, found: Contents) -> None:
+    links: dict[str, tuple[str, int]] = {}
     places: dict[str, tuple[int, int]] = {}
     end = 0  # of the last member: the next header begins here
-    with path.open("rb") as raw:
-        try:
-            with tarfile.open(fileobj=raw, mode="r:", ignore_zeros=True) as tar:
-                for member in tar:
-                    if member.offset > end and not _empty(raw.fileno(), end, member.offset):
-                        found.left.append(left_out(source, "", "damaged shard", end))
-                    end = member.offset_data + -(-(member.size if member.isreg() else 0) // BLOCK) * BLOCK
-                    name = clean(member.name)
-                    if member.issym() or member.islnk():
-                        links.append((name, _target(member), member.offset))
-                    elif not member.isreg():
-                        continue
-                    elif member.issparse():
-                        found.left.append(left_out(source, name, "sparse member", member.offset))
-                    elif member.offset_data + member.size > size:
-                        found.left.append(left_out(source, name, "damaged shard", member.offset))
-                        end = size
-                    else:
-                        places.setdefault(name, (member.offset_data, member.size))
-                        _add(found, source, name, (member.offset_data, member.size))
-        except (tarfile.TarError, OSError, ValueError, OverflowError):
+    for member, after in _members(raw, size):
+        if member.offset > end and not _empty(raw.fileno(), end, member.offset):
             found.left.append(left_out(source, "", "damaged shard", end))
-            end = size
-        if end < size and not _empty(raw.fileno(), end, size):
-            found.left.append(left_out(source, "", "damaged shard", end))
-    for name, target, offset in links:
+        end = after
+        name, span = clean(member.name), (member.offset_data, member.size)
+        if member.issym() or member.islnk():
+            links.setdefault(name, (_target(member), member.offset))
+        elif member.isdir():
+            continue
+        elif not member.isreg():
+            found.left.append(left_out(source, name, "not a file", member.offset))
+        elif member.issparse():
+            found.left.append(left_out(source, name, "sparse member", member.offset))
+        elif sum(span) > size:
+            found.left.append(left_out(source, name, "damaged shard", member.offset))
+        else:
+            places.setdefault(name, span)
+            _add(found, source, name, span)
+    if not _empty(raw.fileno(), end, size):
+        found.left.append(left_out(source, "", "damaged shard", end))
+    for name, (target, offset) in links.items():
+        for _ in links:  # a link to a link; a circle of them ends too
+            if target in places or target not in links:
+                break
+            target = links[target][0]
         if target in places:
             _add(found, source, name, places[target])
         else:
             found.left.append(left_out(source, name, "broken link", offset))
-    if not found.names and not found.left:
-        found.left.append(left_out(source, "", "empty shard"))
-    return found
+
+
+def _members(raw: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int]]:
+    """Each member, and where the next one begins. After a header that cannot be read, go on with the next block."""
+    place = 0
+    for _ in range(MOST_DAMAGED):
+        place += (_first_byte(raw.fileno(), place, size) - place) // BLOCK * BLOCK
+        raw.seek(place)
+        try:
+            with tarfile.open(fileobj=raw, mode="r:", ignore_zeros=True) as tar:
+                try:
+                    for member in tar:
+                        if member.size < 0 or tar.offset <= place:
+                            raise tarfile.ReadError("a negative size")
+                        place = tar.offset
+                        yield member, place
+                    return
+                finally:
+                    place = max(place, tar.offset)
+        except (tarfile.TarError, ValueError, OverflowError, LookupError):
+            place += BLOCK
 
 
 def _add(found: Contents, source: str, name: str, span: tuple[int, int]) -> None:
@@ -94,15 +129,29 @@ def _target(member: tarfile.TarInfo) -> str:
 
 
 def _empty(handle: int, start: int, stop: int) -> bool:
-    """Whether the bytes from `start` to `stop` are all zero."""
+    """Whether the bytes from `start` to `stop` are all zero, but for headers that are for all members: `git archive` writes one,
+    and they name no member."""
+    while start < stop:
+        try:
+            header = tarfile.TarInfo.frombuf(os.pread(handle, BLOCK, start), "utf-8", "surrogateescape")
+        except (tarfile.TarError, ValueError):
+            break
+        if header.type != tarfile.XGLTYPE or header.size < 0:
+            break
+        start += BLOCK * (1 + -(-header.size // BLOCK))
+    return _first_byte(handle, start, stop) >= stop
+
+
+def _first_byte(handle: int, start: int, stop: int) -> int:
+    """The place of the first byte that is not zero; `stop` if there is none before it."""
     while start < stop:
         part = os.pread(handle, min(1 << 20, stop - start), start)
-        if part.strip(b"\0"):
-            return False
+        if rest := part.lstrip(b"\0"):
+            return start + len(part) - len(rest)
         if not part:
             break
         start += len(part)
-    return True
+    return stop
 
 
 def shortened(some: list[LeftOut]) -> list[LeftOut]:
@@ -115,6 +164,6 @@ def shortened(some: list[LeftOut]) -> list[LeftOut]:
         else:
             kept.append(one)
     return kept + [
-        left_out(source, f"*.{clean_text(ending)}" if ending != "no ending" else ending, "unknown ending", count=count)
+        left_out(source, f"*.{ending}" if ending != "no ending" else ending, "unknown ending", count=count)
         for (source, ending), count in counts.items()
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -15,69 +16,99 @@ PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
 def walk(root: Path) -> tuple[list[tuple[str, Path]], list[LeftOut]]:
-    """([(path in the folder, file)] sorted by name, what is left out). A linked folder is followed once."""
+    """([(path in the folder, file)] sorted by name, what is left out). A linked folder is followed once, after all others. It is
+    not followed to where the walk came from."""
     files: list[tuple[str, Path]] = []
     left: list[LeftOut] = []
-    seen = {os.path.realpath(root)}
-
-    def inside(folder: str, prefix: str) -> None:
+    seen = {_identity(folder) for folder in Path(os.path.realpath(root)).parents}
+    inside, linked = [""], list[str]()
+    while inside or linked:
+        name = inside.pop() if inside else linked.pop(0)
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            folder = root / name
+            here = _identity(folder)
+            if here in seen:
+                left.append(left_out(str(root), name, "linked twice"))
+                continue
+            seen.add(here)
+            entries = list(os.scandir(folder))
         except OSError:
-            left.append(left_out(str(root), prefix.rstrip("/"), "not readable"))
-            return
-        for entry in entries:
-            name = prefix + entry.name
-            if is_hidden(entry.name):
-                left.append(left_out(str(root), name, "hidden"))
-            elif entry.is_dir():
-                real = os.path.realpath(entry.path)
-                if real in seen:
-                    left.append(left_out(str(root), name, "linked twice"))
-                else:
-                    seen.add(real)
-                    inside(entry.path, f"{name}/")
-            elif entry.is_file():
-                files.append((name, Path(entry.path)))
-            else:
-                left.append(left_out(str(root), name, "broken link" if entry.is_symlink() else "unknown ending"))
+            left.append(left_out(str(root), name, "not readable"))
+            continue
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            place = f"{name}/{entry.name}".lstrip("/")
+            match _kind(entry):
+                case "folder":
+                    (linked if entry.is_symlink() else inside).append(place)
+                case "file":
+                    files.append((place, Path(entry.path)))
+                case reason:
+                    left.append(left_out(str(root), place, reason))
+    return sorted(files), left
 
-    inside(str(root), "")
-    return files, left
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """The same for all paths that lead to a folder."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Whether it is a folder or a file, or why it is left out."""
+    if is_hidden(entry.name):
+        return "hidden"
+    try:
+        if entry.is_dir():
+            return "folder"
+        if entry.is_file():
+            return "file"
+        return "broken link" if entry.is_symlink() and not os.path.exists(entry.path) else "not a file"
+    except OSError:  # a link to itself, or to where one may not look
+        return "broken link" if entry.is_symlink() else "not readable"
 
 
 def find_shards(source: str) -> tuple[list[Path], list[LeftOut]]:
-    """(the tar files that `source` names, what is left out): a folder with its subfolders, a file, or a brace pattern such as
-    set/{000..012}.tar.
+    """(the tar files that `source` names, what is left out): a folder with its subfolders, a file, or a pattern of such, as
+    set/{000..012}.tar or set/train-*.tar.
 
-    Raises ConfigError if there are none."""
+    Raises ConfigError if there are none, or if one that a brace pattern names is missing."""
     if is_remote(source):
         raise ConfigError(f"data.source={source}: only local paths are read; nothing from outside is executed")
-    path, left = Path(source), list[LeftOut]()
-    if path.is_dir():
-        files, left = walk(path)
-        found = [file for name, file in files if name.lower().endswith(".tar")]
-        for name, _ in files:
-            if name.lower().endswith(PACKED):
-                left.append(left_out(source, name, "compressed shard"))
-            elif not name.lower().endswith(".tar"):
-                left.append(left_out(source, name, "unknown ending"))
-        left = shortened(left)
-        if not found:
-            raise ConfigError(f"data.source={source}: no .tar in that folder; it holds {told(left) or 'nothing'}")
-        return found, left
-    found = [path] if path.exists() else _expanded(source)
-    missing = [str(p) for p in found if not p.is_file()]
-    if missing or not found:
-        raise ConfigError(f"data.source={source}: no such shard: {missing[0] if missing else source}")
+    places = [source] if os.path.exists(source) else _expanded(source)
+    missing = [place for place in places if not os.path.exists(place)]
+    if missing or not places:
+        more = f" ({len(missing)} of {len(places)} are missing)" if len(places) > 1 else ""
+        raise ConfigError(f"data.source={source}: no such shard: {missing[0] if missing else source}{more}")
+    found, left = list[Path](), list[LeftOut]()
+    for place in places:
+        some, others = _inside(Path(place)) if os.path.isdir(place) else ([Path(place)], [])
+        found += some
+        left += others
+    if not found:
+        held = told(left) or "nothing"
+        raise ConfigError(f"data.source={source}: no .tar in that folder; it holds {held} (data=folder reads pictures)")
     return found, left
 
 
-def _expanded(source: str) -> list[Path]:
-    """The paths that a brace pattern names. Raises ConfigError."""
+def _inside(folder: Path) -> tuple[list[Path], list[LeftOut]]:
+    files, left = walk(folder)
+    for name, _ in files:
+        if not name.lower().endswith(".tar"):
+            reason = "compressed shard" if name.lower().endswith(PACKED) else "unknown ending"
+            left.append(left_out(str(folder), name, reason))
+    return [file for name, file in files if name.lower().endswith(".tar")], shortened(left)
+
+
+def _expanded(source: str) -> list[str]:
+    """The paths that a pattern names. Raises ConfigError."""
     from braceexpand import braceexpand
 
     try:
-        return [Path(p) for p in braceexpand(source)]
+        every = list(braceexpand(source))
     except ValueError as e:
         raise ConfigError(f"data.source={source}: not a brace pattern: {e}") from e
+    return [
+        path
+        for one in every
+        for path in ([one] if os.path.exists(one) else sorted(glob.glob(one, recursive=True)) or [one])
+    ]

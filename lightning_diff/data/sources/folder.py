@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +51,10 @@ class Folder(OwnPictures):
         listing = list_folder(root, self.captions == "lines")
         total = len(listing.found)
         if not total:
-            raise ConfigError(f"{self.words}: no captioned picture in it; it holds {told(listing.left) or 'nothing'}")
+            hint = " (data=shards reads .tar)" if any(one.member == "*.tar" for one in listing.left) else ""
+            raise ConfigError(
+                f"{self.words}: no captioned picture in it; it holds {told(listing.left) or 'nothing'}{hint}"
+            )
         files = [one.path for one in listing.found]
         hashes = content_hashes(files, self._ledger(cache), _shown(progress, "files", total))
         made_by = digest([FORMAT, DECODING, self.image_size, self.truncated])
@@ -68,7 +72,8 @@ class Folder(OwnPictures):
         if not (folder / DONE).is_file():
             known: dict[str, Any] = {}  # pictures that are made already
             for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*/{DONE}"):
-                known |= known_squares(build_index(_shards(other.parent), cache, how))
+                with suppress(ConfigError, OSError):  # it has no picture, or another process removes it
+                    known |= known_squares(build_index(_shards(other.parent), cache, how))
             making = Making(Path(self.source), self.image_size, self.truncated == "use", known)
             told_so_far = _shown(progress, "pictures", total)
             bad = write_pictures(listing.found, hashes, making, folder, self.shard_size, told_so_far)

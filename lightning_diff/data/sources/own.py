@@ -70,7 +70,7 @@ class OwnPictures(Source):
         raise NotImplementedError
 
     def identity(self, cache: Path) -> str:
-        """It follows from the contents of the training pictures and captions, wherever they lie and whatever their names."""
+        """It follows from the contents of the training pictures and their captions, whatever their places and names."""
         return f"{self.kind}-{self.prepare(cache).splits['train'].facts.contents()}-{self.image_size}px"
 
     def prepare(self, cache: Path, progress: Progress | None = None) -> Prepared:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @choice("data", "shards")
 class Shards(OwnPictures):
-    """WebDataset shards, as img2dataset writes them. `source` is a folder, a file, or a brace pattern such as
-    set/{000..012}.tar. The caption of KEY.jpg is KEY.txt, KEY.caption, KEY.jpg.txt or KEY.json beside it."""
+    """WebDataset shards, as img2dataset writes them. `source` is a folder, a file, or a pattern such as
+    set/{000..012}.tar or set/train-*.tar. The caption of KEY.jpg is KEY.txt, KEY.caption, KEY.jpg.txt or KEY.json beside it."""
 
     @property
     def reading(self) -> Reading:
@@ -66,5 +66,5 @@ class Shards(OwnPictures):
         yield from super().conflicts(task, evaluation)
         if is_remote(self.source):
             yield f"{self.words}: only local paths are read; nothing from outside is executed"
-        elif "{" not in self.source and not os.path.exists(self.source):
+        elif not set("{*?[") & set(self.source) and not os.path.exists(self.source):
             yield f"{self.words}: no such file or folder"
