@@ -7,16 +7,21 @@ where that is not possible, what leaks is counted.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ...config.errors import ConfigError
-from ..survey import Survey
+from ...files import whole_file
+from ..survey import DAMAGED, Survey
 from .names import split_of
 
+VERSION = 1  # of the way a set is split; a stored split of another version is made anew
 MOST_COMPARED = 200_000  # samples; in a larger set only equal pictures are found, not near-equal ones
 NEAR_MEAN, NEAR_MOST = 3.0, 16.0  # of 255: how much two tiny pictures may differ, on average and at one place
 SHARE = 0.5  # a group of samples that is larger than this share of the set is not kept together
@@ -33,8 +38,23 @@ class Splits:
     leaks: int = 0
 
 
+def stored_split(facts: Survey, test: int, words: str, cache: Path, sure: bool = True) -> Splits:
+    """`split`, stored in the cache: to compare the pictures of a large set takes some seconds. Raises ConfigError."""
+    places = "\0".join(relative(facts.places.tolist())).encode("utf-8", "surrogatepass")
+    made_by = b"".join((facts.pictures.tobytes(), facts.captions.tobytes(), facts.counts.tobytes(), places))
+    name = hashlib.sha256(f"{VERSION} {test} {sure} ".encode() + made_by).hexdigest()[:16]
+    kept = cache / "splits" / f"{name}.npz"
+    with suppress(*DAMAGED, FileNotFoundError), np.load(kept, allow_pickle=False) as stored:
+        return Splits(stored["train"], stored["test"], str(stored["said"]), int(stored["leaks"]))
+    found = split(facts, test, words, sure)
+    with whole_file(kept) as partial, partial.open("wb") as f:
+        np.savez(f, train=found.train, test=found.test, said=np.asarray(found.said), leaks=np.asarray(found.leaks))
+    return found
+
+
 def split(facts: Survey, test: int, words: str, sure: bool = True) -> Splits:
-    """The splits of these samples. `words` names the set in messages. Raises ConfigError."""
+    """The splits of these samples. `words` names the set in messages. Where the names give a split, `test` must be 0 if it is
+    `sure`. Raises ConfigError."""
     count = len(facts.spans)
     places = relative(facts.places.tolist())
     named = np.asarray([split_of(place) or "" for place in places])

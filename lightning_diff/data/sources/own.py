@@ -82,7 +82,7 @@ class OwnPictures(Source):
         return found[self, cache]
 
     def _prepare(self, cache: Path, progress: Progress | None) -> Prepared:
-        from ..incoming.splits import split
+        from ..incoming.splits import stored_split
 
         index, left = self.gathered(cache, progress)
         bad, every = lost(left), lost(left) + len(index)
@@ -91,7 +91,8 @@ class OwnPictures(Source):
                 f"{self.words}: {bad:,} of {every:,} samples cannot be used, more than data.max_bad={self.max_bad:g} "
                 f"allows: {told(left)}"
             )
-        made = split(index.facts, self.asked(len(index)), self.words, sure=self.test not in ("auto", "none"))
+        sure = self.test not in ("auto", "none")
+        made = stored_split(index.facts, self.asked(len(index)), self.words, cache, sure)
         found = {name: index.select(rows) for name, rows in (("train", made.train), ("test", made.test)) if len(rows)}
         return Prepared(found, made.said, left)
 
