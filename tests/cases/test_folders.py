@@ -140,6 +140,7 @@ CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
         {"b": "ok"},
         {"a.jpg": "caption is not text"},
     ),
+    "a record in a text file": ([("a.jpg", J), ("a.txt", '{"caption": "in it"}'), *B], {"a": "in it", "b": "ok"}, {}),
     "the first that holds a caption": (
         [
             ("a.jpg", J),
@@ -188,6 +189,11 @@ TABLES: dict[str, tuple[bytes | str, dict[str, str], dict[str, str]]] = {
         'file,text\nimg/a.jpg,"the "big" one"\nimg/c.jpg,c\n',
         {"img/c": "c"},
         {"img/a.jpg": "no caption", "metadata.csv": "damaged row"},
+    ),
+    "lines above the columns": (
+        'sep=;\n"my" set\n\nfile;text\nimg/a.jpg;a\nimg/c.jpg;c\n',
+        {"img/a": "a", "img/c": "c"},
+        {},
     ),
     "unknown columns": (
         "x,y\nimg/a.jpg,a\n",

@@ -62,10 +62,11 @@ def _values(text: bytes | None, record: bytes | None, rows: Any) -> Iterator[tup
     """The values that may be captions, and whether their bytes are text."""
     if text is not None:
         said, valid = decoded(text)
-        yield (None if not valid and CONTROL.search(said.strip("\0")) else _listed(said)), valid
+        value = None if not valid and CONTROL.search(said.strip("\0")) else _listed(said)
+        yield from ((one, valid) for one in (values_of(value) or [value] if isinstance(value, Mapping) else [value]))
     fields, valid = _json(record)
     if fields is not None:
-        yield from ((value, valid) for value in (values_of(fields) if isinstance(fields, Mapping) else [fields]))
+        yield from ((one, valid) for one in (values_of(fields) if isinstance(fields, Mapping) else [fields]))
     if rows is not None:
         yield rows, True
 

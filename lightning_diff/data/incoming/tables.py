@@ -7,6 +7,7 @@ import io
 import json
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ PICTURE_KEYS = (
     "img",
 )
 DELIMITERS = ",;\t|"
+MOST_ABOVE = 5  # lines in which the names of the columns are looked for
 csv.field_size_limit(2**31 - 1)  # a field may be of any length
 
 Row = tuple[str, Any]  # (file, caption) as they are written
@@ -110,34 +112,32 @@ def _json(text: str) -> Any:
 def _table(text: str) -> Iterator[dict[str, str] | None]:
     """The rows of a table whose columns are separated by the first of DELIMITERS that gives it a file and a caption; None for
     a row that cannot be read. Where a caption is in the last column, it may hold the delimiter."""
-    header, delimiter = _header(text)
+    header, delimiter, above = _header(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     caption_is_last = bool(header) and header[-1] in KEYS
-    first = True
-    while True:
+    for number in count():
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error:  # a quote that is not closed, or text behind one
-            yield None
+            row = None
+        if number <= above or row == []:
             continue
-        if first or not row:
-            first = False
+        if row is None:
+            yield None
             continue
         if caption_is_last and len(row) > len(header):
             row[len(header) - 1 :] = [delimiter.join(row[len(header) - 1 :])]
         yield None if len(row) > len(header) else dict(zip(header, row + [""] * len(header), strict=False))
 
 
-def _header(text: str) -> tuple[list[str], str]:
-    """(names of the columns, delimiter)."""
+def _header(text: str) -> tuple[list[str], str, int]:
+    """(names of the columns, delimiter, number of lines above them, which may be empty or a comment)."""
     for delimiter in DELIMITERS:
-        try:
-            row = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-        except csv.Error:
-            continue
-        names = [name.strip().casefold() for name in row]
-        if set(names) & set(PICTURE_KEYS) and set(names) & set(KEYS):
-            return names, delimiter
-    return [], DELIMITERS[0]
+        lines = islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), MOST_ABOVE)
+        for above, row in enumerate(lines):
+            names = [name.strip().casefold() for name in row]
+            if set(names) & set(PICTURE_KEYS) and set(names) & set(KEYS):
+                return names, delimiter, above
+    return [], DELIMITERS[0], 0
