@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from ..config.checks import keys
 from ..config.errors import ConfigError, nearest
 from ..config.input.messages import wrong_file
 from ..config.input.search import SEARCH
 from ..config.input.typed import as_path, fields_at, for_hydra, kind_of, quoted
 from ..config.plugins import load_plugins
-from ..config.schema import Config
+from ..config.texts.suggest import AT_HAND, exactly, suggest
 
 FLAGS = {  # flag -> its short form
     "--help": "-h",
@@ -32,6 +31,7 @@ FLAGS = {  # flag -> its short form
     "--cfg": "-c",
     "--package": "-p",
     "--resolve": "",
+    "--comments": "",
     "--info": "-i",
     "--run": "-r",
     "--hydra-help": "",
@@ -40,8 +40,9 @@ FLAGS = {  # flag -> its short form
     "--config-path": "-cp",
 }
 VALUED = ("--config-dir", "--config-name", "--cfg", "--package", "--config-path")
-SHOWN = ("--cfg", "--package", "--resolve")
-OF_HYDRA = ("--info", "--run", "--hydra-help", "--version", "--shell-completion")  # train.py hands them to Hydra
+SHOWN = ("--cfg", "--package", "--resolve", "--comments")
+ANSWERED = ("--help", "--version")  # every command knows them
+OF_HYDRA = ("--info", "--run", "--hydra-help", "--shell-completion")  # train.py hands them to Hydra
 CFG = ("job", "hydra", "all")
 PLAIN = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
@@ -74,12 +75,13 @@ def read_arguments(
     """Sort a command's arguments. `words` are its own words with their defaults, `paths` those that hold a path, `flags` what
     it knows besides --help. Loads the plugins that are named. Raises ConfigError."""
     found = Arguments(dict(words or {}))
-    rest = _without_flags(arguments, found.flags, sorted(found.words))
+    AT_HAND.use(command, list(found.words))
+    rest = _without_flags(arguments, found.flags)
     for flag in found.flags:
-        if flag not in ("--help", *flags):
+        if flag not in (*ANSWERED, *flags):
             hint = "give --config-dir=DIR" if flag == "--config-path" else "leave it out"
             raise ConfigError(f"{flag}: {command} does not know it; {hint}")
-    if wrong := [f for f in ("--package", "--resolve") if f in found.flags and "--cfg" not in found.flags]:
+    if wrong := [f for f in SHOWN[1:] if f in found.flags and "--cfg" not in found.flags]:
         raise ConfigError(f"{wrong[0]}: would be ignored; it belongs to --cfg job")
     if {"--config-dir", "--config-name"} & set(flags):
         SEARCH.use(found.flags.get("--config-dir", ""), found.flags.get("--config-name", ""))
@@ -91,13 +93,13 @@ def read_arguments(
         else:
             typed.append(argument)
     load_plugins([for_hydra(word) for word in typed if word.startswith("plugins=")])  # they add keys that hold paths
-    if "--help" in found.flags:
+    if set(ANSWERED) & set(found.flags):
         return found
     found.overrides = [_override(word, found.many) for word in typed]
     return found
 
 
-def _without_flags(arguments: Sequence[str], flags: dict[str, str], words: Sequence[str]) -> list[str]:
+def _without_flags(arguments: Sequence[str], flags: dict[str, str]) -> list[str]:
     """Put the flags into `flags`. Returns the other arguments. Raises ConfigError for one that is not key=value."""
     long = {short: flag for flag, short in FLAGS.items() if short}
     rest, left = [], list(arguments)
@@ -110,6 +112,8 @@ def _without_flags(arguments: Sequence[str], flags: dict[str, str], words: Seque
                 if not left:
                     raise ConfigError(f"{name}: say its value, for example {name} {_example(flag)}")
                 value = left.pop(0)
+            elif flag == "--help" and not equals and left and _is_topic(left[0]):
+                value = left.pop(0)
             elif flag == "--info" and not equals:
                 value = left.pop(0) if left and left[0] in INFO else "all"
             allowed = {"--cfg": CFG, "--info": INFO}.get(flag)
@@ -121,30 +125,37 @@ def _without_flags(arguments: Sequence[str], flags: dict[str, str], words: Seque
         elif argument == "--":
             continue
         elif argument.startswith("-") or not (equals or argument.startswith("~")):
-            raise ConfigError(f"{argument}: {_as_pair(argument, left, words)}")
+            raise ConfigError(f"{argument}: {_as_pair(argument, left)}")
         else:
             rest.append(argument)
     return rest
+
+
+def _is_topic(word: str) -> bool:
+    """Whether a word after --help says what to tell of: `training`, `guidance.interval`, `sampler=ddim`."""
+    return not word.startswith(("-", "plugins="))
 
 
 def _example(flag: str) -> str:
     return "job" if flag == "--cfg" else "DIR" if flag == "--config-dir" else "NAME"
 
 
-def _as_pair(argument: str, following: Sequence[str], words: Sequence[str]) -> str:
+def _as_pair(argument: str, following: Sequence[str]) -> str:
     """How an argument that is not key=value must be typed."""
     name, equals, value = argument.lstrip("-").partition("=")
-    known = [*words, "experiment", "debug", *keys(Config())]
-    if name in known:
+    if name in AT_HAND.known():
         if not equals:
             value = following[0] if following and "=" not in following[0] else "VALUE"
         return f"overrides are written key=value; type {shlex.quote(f'{name}={value}')}"
     if argument.startswith("-"):
-        meant = next((key for key in known if name and key.endswith(f".{name}")), "")
-        return f"no such flag; {f'type {meant}=VALUE' if meant else nearest(argument.partition('=')[0], list(FLAGS))}"
+        keys = exactly(name)[0]
+        value = value if equals else following[0] if following and "=" not in following[0] else "VALUE"
+        flag = nearest(argument.partition("=")[0], list(FLAGS))
+        close = flag.startswith("did you mean")
+        return f"no such flag; {f'type {keys[0]}={value}' if keys else flag if close else suggest(name)}"
     if SEARCH.file("experiment", name) is not None:
         return f"not of the form key=value; type experiment={name}"
-    return f"not of the form key=value; {nearest(name, known if not words else list(words))}"
+    return f"not of the form key=value; {suggest(name)}"
 
 
 def _override(word: str, many: bool) -> str:

@@ -15,7 +15,7 @@ from ..config.installed import check_installed
 from ..pipeline.naming import folder_of, folders_of, run_folder
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments
 from .errors import exit_on_error
-from .help import help_text
+from .help import answer, help_text
 from .multirun import with_hydra
 from .prompts import finished, prompts_of, shipped_run
 from .show import show_composed, show_stored, shows
@@ -31,8 +31,8 @@ def train_command() -> None:
         from .hydra_targets import guard_hydra
 
         found = read_arguments(sys.argv[1:], flags=(*CONFIGS, *OF_HYDRA, "--multirun"))
-        if "--help" in found.flags:
-            return print(help_text())
+        if answer(found, help_text):
+            return
         guard_hydra()
         launched = next((o for o in found.overrides if o.startswith("hydra/launcher=")), "")
         if launched and not found.many and "--cfg" not in found.flags:
@@ -69,8 +69,7 @@ def _plain_command(
 
         command = doc.partition(" ")[2].removeprefix("-m ").split()[0]
         found = read_arguments(sys.argv[1:], defaults, paths, flags, command)
-        if "--help" in found.flags:
-            print(doc)
+        if answer(found, lambda: doc):
             return
         guard_hydra()
         work(found)

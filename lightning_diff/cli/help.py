@@ -1,11 +1,16 @@
-"""The text of train.py --help. Hydra's own takes seconds: it copies all registered choices for each group that it lists."""
+"""What --help and --version print. Hydra's own help takes seconds: it copies all choices for each group that it lists."""
 
 from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
 
 from ..config.checks import single_groups
 from ..config.paths import CONF
 from ..config.registry import choices, place_of
 from ..config.schema import Config
+from ..config.texts.help import help_on
+from .arguments import Arguments
 
 TEXT = """Train a text-to-image latent diffusion model, then measure it at every guidance scale.
 
@@ -19,8 +24,27 @@ steps since the last checkpoint. Results lie in outputs/NAME: sweep.csv, figures
 
 Groups, choose with group=name:
 {groups}
-Any key can be set with key=value; the whole config:  python train.py experiment=base --cfg job
-All choices with their keys: docs/choices.md, or python -m lightning_diff.config.options"""
+Any key can be set with key=value:
+  python train.py --help training                        a group, a key (guidance.interval) or a choice (sampler=ddim)
+  python train.py experiment=base --cfg job --comments   the whole config, with a comment on each key
+All keys and choices: docs/choices.md, or python -m lightning_diff.config.options"""
+
+
+def answer(found: Arguments, usage: Callable[[], str]) -> bool:
+    """Print what --version or --help asks for. Returns whether one of them was given."""
+    if "--version" in found.flags:
+        print(version_text())
+    elif topic := found.flags.get("--help"):
+        print(usage() if topic.partition("=")[0] in found.words else help_on(topic))
+    elif "--help" in found.flags:
+        print(usage())
+    return bool({"--help", "--version"} & set(found.flags))
+
+
+def version_text() -> str:
+    """This project's version, and torch's beside it."""
+    ours, torch = (importlib.metadata.version(name) for name in ("lightning-diff", "torch"))
+    return f"lightning-diff {ours} (torch {torch})"
 
 
 def help_text() -> str:

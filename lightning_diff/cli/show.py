@@ -15,6 +15,7 @@ from ..config.ignored import check_words
 from ..config.input.search import SEARCH
 from ..config.input.typed import fields_at, final
 from ..config.schema import Config
+from ..config.texts.comments import commented
 from .arguments import SHOWN, Arguments
 
 
@@ -60,8 +61,9 @@ def _finished(node: DictConfig, resolve: bool) -> Any:
 
 def _text(values: Any, found: Arguments) -> str:
     package = found.flags.get("--package", "_global_")
+    written = commented if "--comments" in found.flags else lambda part, place="": yaml_text(part)
     if package == "_global_":
-        return yaml_text(values)
+        return written(values)
     for name in package.split("."):
         if not isinstance(values, dict) or name not in values:
             raise ConfigError(
@@ -69,7 +71,8 @@ def _text(values: Any, found: Arguments) -> str:
             )
         values = values[name]
     inner = values if isinstance(values, dict) else {package.rpartition(".")[2]: values}
-    return f"# @package {package}\n{yaml_text(inner)}"
+    above = package if isinstance(values, dict) else package.rpartition(".")[0]
+    return f"# @package {package}\n{written(inner, above)}"
 
 
 def _print(texts: Sequence[tuple[str, str]]) -> None:

@@ -5,7 +5,6 @@ Each error is one line that says what is wrong, where, and how to fix it.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -16,6 +15,7 @@ from .errors import ConfigError
 from .ignored import ignored
 from .registry import Choice, conflicts
 from .schema import Config
+from .texts.values import nearest_value
 
 MOST = 2**53  # the largest integer that a key may hold
 
@@ -82,8 +82,8 @@ def check_values(node: Any, prefix: str = "") -> None:
             raise ConfigError(f"{name}={value}: must be a finite number")
         if (allowed := rule.get("allowed")) and value not in allowed:
             words = [str(a) for a in allowed]
-            close = difflib.get_close_matches(str(value), words, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            found = nearest_value(name, str(value), words)
+            hint = f"; {found}" if found.startswith("did you mean") else ""
             raise ConfigError(f"{name}={value}: must be one of {', '.join(words)}{hint}")
         for part in [n for n in numbers if n is not None] if {"low", "high", "above"} & set(rule) else []:
             if "low" in rule and not part >= rule["low"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .checks import keys, single_groups
-from .convert import to_config, unchecked
-from .errors import ConfigError, nearest
+from .convert import plain, to_config, unchecked
+from .errors import ConfigError
 from .ignored import check_words
 from .input.files import read_file
 from .input.messages import CIRCLE, one_line, wrong_word
@@ -26,6 +27,7 @@ from .input.typed import hide_all
 from .plugins import load_plugins
 from .registry import SHARED, choices, group_at, place_of, schema_of
 from .schema import Config, Slurm
+from .texts.suggest import suggest
 from .versions import upgraded
 
 
@@ -38,6 +40,14 @@ def register_schema() -> None:
         for name, cls in choices(group).items():
             node = OmegaConf.structured(schema_of(cls), flags={"struct": False} if group in SHARED else None)  # type: ignore[arg-type]
             store.store(group=place_of(group), name=name, node=node)
+
+
+@cache
+def usual_values() -> dict[str, Any]:
+    """The plain values of a command without words."""
+    with SEARCH.composing():
+        register_schema()
+        return plain(unchecked(compose("config")))
 
 
 def compose_config(overrides: Sequence[str], name: str = "config") -> Config:
@@ -89,7 +99,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
                 for name in [n for n in said if group_at(f"{where}.{n}")]:  # a nested choice replaces the old one
                     OmegaConf.update(node, f"{where}.{name}", said[name], merge=False)
             elif where not in known and not _in_choice(where, node):
-                raise ConfigError(f"{key}: no such key; {nearest(key, sorted(known))}")
+                raise ConfigError(f"{key}: no such key; {suggest(key)}")
             else:
                 OmegaConf.update(node, key, value)
         return to_config(node)

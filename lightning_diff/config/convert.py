@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .checks import check, keys
-from .errors import ConfigError, nearest
+from .checks import check
+from .errors import ConfigError, meant, nearest
 from .input.messages import one_line
 from .input.typed import final, hide_all, nodes, revealed
 from .plugins import check_plugins
 from .registry import SHARED, Choice, choices, named, owners, place_of, schema_of
 from .schema import Config
+from .texts.suggest import suggest
 
 
 def to_config(node: DictConfig) -> Config:
@@ -70,7 +72,8 @@ def make_choice(group: str, node: Any, prefix: str) -> Choice:
             known.append(key)
         elif not (from_conf and group in SHARED and owners(group, key)):
             others = [f"{place_of(group)}={name}" for name in owners(group, key)]
-            hint = f"{' or '.join(others)} has it" if others else nearest(key, own)
+            close = difflib.get_close_matches(key, own, n=1, cutoff=0.6)
+            hint = f"{' or '.join(others)} has it" if others else meant(close) if close else suggest(key)
             raise ConfigError(f"{prefix}.{key}: no key of {place_of(group)}={kind}; {hint}")
     return _object(cls, OmegaConf.masked_copy(node, known), prefix + ".")
 
@@ -82,7 +85,7 @@ def _object(cls: type, node: DictConfig, prefix: str) -> Any:
     for key in map(str, node):
         name = f"{prefix}{key}"
         if key not in known:
-            raise ConfigError(f"{name}: no such key; {nearest(name, sorted(keys(Config())))}")
+            raise ConfigError(f"{name}: no such key; {suggest(name)}")
         if OmegaConf.is_missing(node, key):
             raise ConfigError(f"{name}=???: say what it is")
         f = known[key]

@@ -5,55 +5,23 @@ The output is docs/choices.md. It is made from the registry, so it always agrees
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, fields
+from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
+from .compose import usual_values
 from .plugins import load_plugins
-from .registry import GROUPS, PLACES, Choice, choices
+from .registry import GROUPS, PLACES, choices
+from .schema import Config, Slurm
+from .texts.described import LAUNCHER, base_of, default, keys_of, limits, said, typed
 
-HEAD = """# Choices
+HEAD = """# Choices and keys
 
-What can stand in each place of the config: choose with `GROUP=NAME`, set a key with `GROUP.KEY=VALUE`. This page is made by
-`python -m lightning_diff.config.options`; [options.md](options.md) says what holds each of them, [extending.md](extending.md)
-how to add one of your own.
+All keys of the config, and what can stand in each place of it: choose with `GROUP=NAME`, set a key with `GROUP.KEY=VALUE`.
+`python train.py --help KEY` prints the same for one key. `python -m lightning_diff.config.options` makes this page.
+[options.md](options.md) says which test holds each choice. [extending.md](extending.md) shows how to add one of your own.
 """
-
-
-def bounds(f: Field[Any]) -> str:
-    """The values that a key may have."""
-    rule = f.metadata
-    if "allowed" in rule:
-        return ", ".join(f"`{a}`" for a in rule["allowed"])
-    if "each" in rule:
-        return "some of " + ", ".join(f"`{a}`" for a in rule["each"])
-    if "group" in rule:
-        return f"choices of `{rule['group']}`" if rule.get("many") else f"a choice of `{rule['group']}`"
-    said = [f"> {rule['above']}"] if "above" in rule else [f">= {rule['low']}"] if "low" in rule else []
-    said += [f"<= {rule['high']}"] if "high" in rule else []
-    for other, values in rule.get("only", {}).items():
-        said.append(f"with `{other}` {' or '.join(f'`{v}`' for v in values)}")
-    return ", ".join(said)
-
-
-def usual(f: Field[Any]) -> str:
-    """A key's default, as a user would type it."""
-    value = f.default if f.default is not MISSING else f.default_factory()  # type: ignore[misc, operator]
-    if isinstance(value, Choice):
-        return f"`{value.kind}`"
-    if isinstance(value, list):
-        parts = [v.kind if isinstance(v, Choice) else f"{v:g}" if isinstance(v, float) else str(v) for v in value]
-        return f"`[{','.join(parts)}]`"
-    plain = (
-        {None: "null", True: "true", False: "false", "": "''"} if value is None or isinstance(value, str | bool) else {}
-    )
-    return f"`{plain.get(value, value)}`"
-
-
-def keys_of(cls: Any) -> list[Field[Any]]:
-    return [f for f in fields(cls) if f.name != "kind"]
 
 
 def section(group: str) -> Iterator[str]:
@@ -61,42 +29,60 @@ def section(group: str) -> Iterator[str]:
     known = choices(group)
     place = PLACES.get(group, group)
     yield f"\n## `{place}`\n\n"
-    base = next(iter(known.values())).__mro__[-3]  # the class below Choice and object
+    base = base_of(next(iter(known.values())))
     common = [f.name for f in keys_of(base)]
     for name, cls in known.items():
-        yield f"- **`{place}={name}`** {_said(cls)}\n"
+        yield f"- **`{place}={name}`** {said(cls)}\n"
         for f in keys_of(cls):
             if f.name not in common:
                 yield f"    - {_key(f)}\n"
     if not common:
         return
-    yield f"\nAll of them: {_said(base)}\n\n"
+    yield f"\nAll of them: {said(base)}\n\n"
     yield from (f"- {_key(f)}\n" for f in fields(base) if f.name in common)
     others = []
     for name, cls in known.items():
-        if other := [f for f in keys_of(cls) if f.name in common and usual(f) != usual(_own(base, f.name))]:
-            others.append(f"`{name}` with {', '.join(f'`{f.name}` {usual(f)}' for f in other)}")
+        if other := [
+            f for f in keys_of(cls) if f.name in common and typed(default(f)) != typed(default(_own(base, f.name)))
+        ]:
+            others.append(f"`{name}` with {', '.join(f'`{f.name}` {_usual(f)}' for f in other)}")
     if others:
         yield f"\nOther defaults: {'; '.join(others)}.\n"
 
 
-def _said(cls: type) -> str:
-    """The docstring of a class in one line."""
-    return " ".join(inspect.cleandoc(cls.__doc__ or "").split())
+def tables() -> Iterator[str]:
+    """Describe the tables of the schema that are no choices: the top of the config, `training`, ..., the launcher's."""
+    inner = [(f.name, f.default_factory) for f in fields(Config) if is_dataclass(f.default_factory)]
+    yield from _table("The top of the config", Config, usual_values())
+    for name, cls in inner:
+        yield from _table(f"`{name}`", cls, usual_values()[name])
+    yield from _table(f"`{LAUNCHER}`", Slurm, {})
+
+
+def _table(title: str, cls: Any, values: dict[str, Any]) -> Iterator[str]:
+    """Describe the keys of a class; `values` are those of a command without words, where conf/ sets them."""
+    yield f"\n## {title}\n\n{said(cls)}\n\n"
+    for f in keys_of(cls):
+        if not is_dataclass(f.default_factory):
+            yield f"- {_key(f, None if 'group' in f.metadata else values.get(f.name))}\n"
+
+
+def _usual(f: Field[Any]) -> str:
+    return f"`{typed(default(f))}`"
 
 
 def _own(cls: Any, name: str) -> Field[Any]:
     return next(f for f in fields(cls) if f.name == name)
 
 
-def _key(f: Field[Any]) -> str:
-    limit = bounds(f)
-    return f"`{f.name}` = {usual(f)}" + (f" ({limit})" if limit else "")
+def _key(f: Field[Any], value: Any = None) -> str:
+    limit = limits(f, "`")
+    return f"`{f.name}` = {_usual(f) if value is None else f'`{typed(value)}`'}" + (f" ({limit})" if limit else "")
 
 
 def page() -> str:
     """The content of docs/choices.md."""
-    return HEAD + "".join("".join(section(group)) for group in GROUPS)
+    return HEAD + "".join(tables()) + "".join("".join(section(group)) for group in GROUPS)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from functools import cache
 from typing import Any, ClassVar, TypeVar, dataclass_transform, get_type_hints
 
 from .errors import ConfigError, nearest
+from .texts.values import nearest_value
 
 # Group of choices -> the package that holds this project's own choices.
 GROUPS = {
@@ -118,7 +119,8 @@ def named(group: str, name: Any, where: str = "") -> type[Choice]:
     """The choice with that name. `where` is the key to name in the error. Raises ConfigError."""
     known = choices(group)
     if name not in known:
-        raise ConfigError(f"{where or place_of(group)}={name}: no such choice; {nearest(str(name), sorted(known))}")
+        hint = nearest_value(place_of(group), str(name), sorted(known))
+        raise ConfigError(f"{where or place_of(group)}={name}: no such choice; {hint}")
     return known[name]
 
 

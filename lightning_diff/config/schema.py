@@ -14,13 +14,15 @@ EMA_GUIDE = r"ema:(0?\.\d+)@(\d+)"  # a length of post-hoc EMA, at a step
 
 @dataclass
 class Objective:
-    """What the net learns: the parameterisation, the probability path (`schedule`), the distribution of times, the loss weight.
+    """What the net learns: the parameterisation (`prediction`), the probability path (`schedule`), the distribution of `times`,
+    and the loss `weight`.
 
     `weight` weights the error of x_0 by a function of the signal-to-noise ratio; `weight_value` is its gamma or its power
     (null: its default). `uniform` weights the error of the network's own output equally. `uncertainty` learns the scale of
     the loss at each time. `times_mean` and `times_std` belong to logit_normal and lognormal. `shift` multiplies
-    sigma / alpha (more noise for more pixels). `stratified` spreads the times of a batch evenly. `data_std` is the standard
-    deviation of x_0 (1 for our latents).
+    sigma / alpha (more noise for more pixels). `stratified` spreads the times of a batch evenly. `offset_noise` is the
+    standard deviation of noise that shifts a whole channel. `data_std` is the standard deviation of x_0 (1 for our
+    latents). `caption_dropout` is the share of samples that are trained without their caption.
     """
 
     prediction: str = one_of("flow", "eps", "v", "x0", "flow", "edm")
@@ -52,16 +54,21 @@ class Objective:
 
 @dataclass
 class Training:
-    """Settings of every training. `batch` is the global batch, over all ranks.
+    """Settings of every training. `steps` is the number of its steps. `batch` is the global batch, over all ranks.
 
-    `strategy` ddp keeps the complete net on each rank, fsdp keeps a shard of it; each continues from the other's
-    checkpoint. Every `ema_every` steps (0: never) two averages are saved, from which an EMA of any length can be made
-    afterwards. `compile` runs torch.compile on the net, for training and sweep: it takes minutes at the start, then the
-    net is a tenth faster on a CPU, more on a GPU. `checkpointing` computes the net's blocks a second time in the backward
-    pass instead of keeping their activations: less memory, a third more work. `lora` > 0 trains only adapters of that rank
-    on the attention of net=ldm, starting from the weights of init_from. A step whose gradient is not finite changes
-    nothing; more than `skip_at_most` such steps in a row end the run. A rank that finishes no step for `patience` seconds
-    (0: no limit) prints where it is and ends."""
+    AdamW's `learning_rate` rises over the first `warmup` steps, then it falls to 0 along a cosine; `weight_decay` is
+    AdamW's. `clip` is the largest norm of the gradient (0: no limit). `ema` is the decay of the running average of the
+    weights. `precision` auto computes in bf16 where that is faster. `accelerator` auto takes a GPU if there is one.
+    `devices` is the number of ranks on each of `nodes` machines. `workers` is the number of processes that read samples
+    for each rank. Every `log_every` steps the loss is recorded. Every `checkpoint_every` steps a checkpoint is written.
+    `profile` writes where the time goes. `strategy` ddp keeps the complete net on each rank, fsdp keeps a shard of it;
+    each continues from the other's checkpoint. Every `ema_every` steps (0: never) two averages are saved, from which an
+    EMA of any length can be made afterwards. `compile` runs torch.compile on the net, for training and sweep: it takes
+    minutes at the start, then the net is a tenth faster on a CPU, more on a GPU. `checkpointing` computes the net's
+    blocks a second time in the backward pass instead of keeping their activations: less memory, a third more work.
+    `lora` > 0 trains only adapters of that rank on the attention of net=ldm, starting from the weights of init_from. A
+    step whose gradient is not finite changes nothing; more than `skip_at_most` such steps in a row end the run. A rank
+    that finishes no step for `patience` seconds (0: no limit) prints where it is and ends."""
 
     steps: int = between(1000, 1, 10**9)
     batch: int = between(64, 1, 10**7)
@@ -93,7 +100,8 @@ class Evaluation:
     further pictures, for the scales that these cannot tell from the best.
 
     A block is `batch` pictures: they are drawn together, processes share the work by blocks, and a killed process loses
-    its block. `enabled` false: only train. `ema`: lengths of post-hoc EMA to sweep too (0 is the training's own EMA).
+    its block. `enabled` false: only train. `seed` is that of the pictures' noise. `grid` pictures of each scale are on its
+    grid. `ema`: lengths of post-hoc EMA to sweep too (0 is the training's own EMA).
     `features` are the features for FID, KID, precision and recall. `metrics` are computed in the order of the table's
     columns. Every `every` steps of training (0: never) `quick` pictures at guidance.scale are measured; this time is
     counted separately from the training."""
@@ -143,6 +151,8 @@ class Tracking:
 class Config:
     """The config of a run. `name` is its folder in `outputs`; by default it is made from the command's overrides.
 
+    `task` is what is trained: the diffusion model, or one of its frozen components. `seed` is that of the training. `cache` is
+    the folder of the shards and features that several runs share. `version` is that of the keys' names.
     `init_from` is where training starts: a weights file, a run, a diffusers folder, or a single-file checkpoint. `part_steps`: a
     frozen component that must be trained first gets this share of the steps of its own experiment. `pins`: SHA-256 sums
     (12 digits or more) of the weights files that this config may name; if there are any, other files are refused.
@@ -175,7 +185,8 @@ class Config:
 class Slurm:
     """Settings of hydra/launcher=slurm (hydra.launcher): what each job of the sweep requests, and how the command waits.
 
-    `time` is in sbatch's format. `tasks_per_node` 0: one for each GPU, or one. `cpus_per_task` 0: as in slurm/train.sbatch.
+    `partition` and `time` are in sbatch's format (null: sbatch's default). `nodes` is the number of machines, `gpus_per_node`
+    that of GPUs on each. `tasks_per_node` 0: one for each GPU, or one. `cpus_per_task` 0: as in slurm/train.sbatch.
     `sbatch` lists more of its options, as ['--qos=long']. `wait` false: submit and return. Otherwise the command asks SLURM
     every `poll` seconds. `on_interrupt` says whether Ctrl-C leaves the jobs or cancels them.
     """

@@ -109,7 +109,7 @@ WORDS = [  # the command's words -> what the line says
     ("-experiment=base", "type experiment=base"),
     ("experiment base", "type experiment=base"),
     ("base", "base: not of the form key=value; type experiment=base"),
-    ("--steps 5", "steps=VALUE"),
+    ("--steps 5", "type training.steps=5"),
     ("experiment=Base", "did you mean 'base'?"),
     ("experiment=base.yaml", "type experiment=base"),
     ("experiment=conf/experiment/base.yaml", "type experiment=base"),

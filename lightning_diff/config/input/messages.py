@@ -14,6 +14,8 @@ from ..errors import ConfigError, nearest
 from ..paths import CONF
 from ..registry import GROUPS, choices, group_at, owners, place_of
 from ..schema import Config, Slurm
+from ..texts.suggest import suggest
+from ..texts.values import nearest_value
 from .search import SEARCH
 
 
@@ -37,7 +39,9 @@ def one_line(error: BaseException, prefix: str = "") -> str:
         return f"{found.group(1)}: no such key; {_hint(found.group(1))}"
     if found := re.search(r"Could not find '([^']+)'", text):
         group, _, name = found.group(1).rpartition("/")
-        return f"{group}={name}: no such choice; {_misplaced(group, name) or nearest(name, _choices(group))}"
+        return (
+            f"{group}={name}: no such choice; {_misplaced(group, name) or nearest_value(group, name, _choices(group))}"
+        )
     if found := re.search(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'", text):
         return f"{found.group(1) or found.group(2)}: no such config"
     return " ".join(str(error).split())
@@ -77,7 +81,7 @@ def _hint(key: str) -> str:
     place, _, name = key.rpartition(".")
     if (group := group_at(place)) and (having := owners(group, name)):
         return f"{place_of(group)}={' or '.join(having)} has it"
-    return nearest(key, list(keys(Config())))
+    return suggest(key)
 
 
 CIRCLE = "defaults: a config file names itself in its list; leave that entry out, or give the file another name"

@@ -24,8 +24,9 @@ MOST_TOKENS = 77
 class SmallTextEncoder(TextEncoderSpec):
     """This project's own tower, a small CLIP model of open_clip. `weights` is auto (shipped, or else trained for this data), or a
     weights file with a passport. `role` is `text` (it conditions the net) or `judge` (it scores pictures); the judge is never
-    the tower that conditions. The other keys are its sizes. By default it has 1.3 M parameters, and its vocabulary is that of
-    the captions."""
+    the tower that conditions. It reads `context_length` tokens of a caption, in `layers` layers of `width` channels. It sees a
+    picture as squares of `patch_size` pixels, in `vision_layers` layers of `vision_width` channels. Both halves end in
+    `embedding` channels. By default it has 1.3 M parameters, and its vocabulary is that of the captions."""
 
     weights: str = path("auto")
     role: str = one_of("text", "text", "judge")
