@@ -19,6 +19,7 @@ from ..files import Held, lock, write_text
 from ..ranks import console, first_rank, rank_of
 from ..tracking.mirrors import Mirrors
 from ..tracking.record import Record
+from .origin import EVENT, this_command
 from .tracked import tracked_run
 
 # Keys that may change when a run is continued: they say where it runs, and what is done after the training.
@@ -64,6 +65,8 @@ class Run:
         if first_rank() and (slurm_job := job_id()):
             claim(folder, slurm_job)
         self.record = Record(folder)
+        if first_rank():
+            self.record.write(EVENT, **this_command())
         self._mirrors: Mirrors | None = None
 
     @property

@@ -38,14 +38,14 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
             sweep_stage(run, [config])
 
 
-def evaluate(configs: Sequence[Config], folder: Path) -> None:
-    """Run the sweep of a finished run, for each of these configs in turn."""
+def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = ()) -> None:
+    """Run the sweep of a finished run, for each of these configs in turn. `columns` are those of the printed table."""
     for config in configs[1:]:
         refuse_another(folder, config)
     with read_once(), Run(configs[0], folder, "evaluate") as run:
         prepare_data(configs[0], quiet=True)
         place_components(needed_parts(configs[0], measured=True), configs[0], folder)
-        sweep_stage(run, configs)
+        sweep_stage(run, configs, columns)
 
 
 def train_missing(part: str, config: Config) -> Path:
