@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from ..config.errors import ConfigError, nearest
+from ..config.errors import nearest
 from ..ranks import Fitting, console, say
 from .results import FIRST, reading_order, series_of
 from .sweep import Row
@@ -18,6 +18,7 @@ def print_rows(rows: Sequence[Row], best: Row, columns: Sequence[str] = ()) -> N
     """Print the rows; the best one is bold. `columns` chooses the columns, else they are the usual ones."""
     several = len({series_of(r) for r in rows}) > 1
     known = reading_order(c for c in rows[0] if c != "passport")
+    columns = [c.replace(" ", "_") for c in columns]  # as the table's head writes them
     if unknown := [c for c in columns if c not in known]:
         say(f"columns={unknown[0]}: no such column; {nearest(unknown[0], known)}; there are {', '.join(known)}")
     chosen = [c for c in columns if c in known] or [c for c in (*USUAL, *(["nfe"] if several else [])) if c in known]
@@ -28,14 +29,6 @@ def print_rows(rows: Sequence[Row], best: Row, columns: Sequence[str] = ()) -> N
         table.add_row(*line, style="bold" if row is best else None)
     lines = [[f"{names[0]} {line[0]}", *line[1:]] for line in cells]
     console.print(Fitting(table, names, cells if several else lines))
-
-
-def read_columns(text: str) -> list[str]:
-    """The names in columns=A,B. Raises ConfigError if there is an empty one."""
-    names = [name.strip().replace(" ", "_") for name in text.split(",")] if text else []
-    if "" in names:
-        raise ConfigError(f"columns={text}: names with commas, for example columns=scale,fid,kid")
-    return names
 
 
 def _cell(row: Row, column: str) -> str:

@@ -14,7 +14,8 @@ from .components import NAMES, locate_part, needed_parts, place_part
 from .data import check_enough, data_event, prepare_data
 from .memory import check_machine
 from .net_training import train_net
-from .run import Run, refuse_another
+from .run import Run
+from .same import refuse_another
 from .sweep import sweep_stage
 
 
