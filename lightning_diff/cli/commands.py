@@ -116,10 +116,12 @@ def evaluate_command() -> None:
 
 
 def sample_command() -> None:
-    """sample.py: draw pictures of prompts."""
+    """sample.py: draw pictures of prompts, or a picture again."""
 
     def work(found: Arguments) -> None:
         words = found.words
+        if words["again"]:
+            return _again(found)
         run = finished(one_folder(words["run"])) if words["run"] else shipped_run()
         config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
@@ -127,19 +129,37 @@ def sample_command() -> None:
         prompts = prompts_of(words["prompt"], words["prompts"])
         if not words["count"].isdigit() or not 1 <= int(words["count"]) <= 256:
             raise ConfigError(f"count={words['count']}: a whole number from 1 to 256")
-        from .sample import sample
+        several = any(word.startswith("guidance.scales=") for word in found.overrides)
+        from .drawing.sample import sample
 
-        sample(config, run, prompts, int(words["count"]), Path(words["out"]))
+        scales = config.guidance.scales if several else ()
+        sample(config, run, prompts, int(words["count"]), Path(words["out"]), scales, found.overrides)
 
     _plain_command(
         'python sample.py prompt="a large green avocado on a table" [run=outputs/base] [prompts=FILE] [count=4]\n'
-        "                 [out=outputs/samples] [guidance.scale=3] [sampler=ddpm] [seed=0]\n"
-        "Pictures of one prompt, or of each line of a file; without run= by the shipped model. The prompt is taken as typed.",
-        {"prompt": "", "prompts": "", "run": "", "count": "4", "out": "outputs/samples"},
+        "                 [out=outputs/samples] [guidance.scale=3] ['guidance.scales=[1,2,4,8]'] [sampler=ddpm] [seed=0]\n"
+        "python sample.py again=PICTURE.png [run=FOLDER]\n"
+        "Pictures of one prompt, or of each line of a file; without run= by the shipped model. The prompt is taken as typed.\n"
+        "Each PNG says how it was made; again= draws it a second time, bit for bit. With several scales the grid has a row for\n"
+        "each prompt and seed, and a column for each scale.",
+        {"prompt": "", "prompts": "", "run": "", "count": "4", "out": "outputs/samples", "again": ""},
         work,
         STORED,
-        paths=("run", "prompts", "out"),
+        paths=("run", "prompts", "out", "again"),
     )
+
+
+def _again(found: Arguments) -> None:
+    words = found.words
+    plugins = [word for word in found.overrides if word.startswith("plugins=")]
+    others = [word for word in found.overrides if word not in plugins]
+    if others or words["prompt"] or words["prompts"] or shows(found):
+        what = (others or [name for name in ("prompt=", "prompts=") if words[name[:-1]]] or ["--cfg"])[0]
+        raise ConfigError(f"{what}: would be ignored: again= repeats the picture as it is; leave it out")
+    from .drawing.again import again
+
+    run = finished(one_folder(words["run"])) if words["run"] else None
+    again(Path(words["again"]), run, plugins, Path(words["out"]))
 
 
 def export_command() -> None:

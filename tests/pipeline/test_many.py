@@ -116,7 +116,7 @@ def sweep(root: Path, *words: str) -> list[Path]:
 
 
 def test_a_run_of_a_multirun_is_named_by_what_is_swept(tmp_path: Path) -> None:
-    shared = ("data.train=1000", f"init_from={tmp_path}")
+    shared = ("data.train=1000", "training.learning_rate=1e-4")
     runs = sweep(tmp_path, *shared, "objective=eps,v", "seed=0,1")
     names = [f"base-objective={o}-seed={s}" for o in ("eps", "v") for s in (0, 1)]
     assert [run.name for run in runs] == names and sweep(tmp_path, *shared, "objective=eps,v", "seed=0,1") == runs
