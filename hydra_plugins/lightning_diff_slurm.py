@@ -18,12 +18,16 @@ class SlurmLauncher(Launcher):
 
     def __init__(self, **settings: Any) -> None:
         self.settings = Slurm(**settings)
+        self.swept: list[str] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Do nothing: a job is a command, so it needs no state of this process."""
+        """Find out which keys are swept. A job is a command, so it needs no state of this process."""
+        from lightning_diff.cli.multirun import swept_by
+
+        self.swept = swept_by(config.hydra, list(config.hydra.overrides.task))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from lightning_diff.cli.launcher import launch
 
-        launch(self.settings, job_overrides)
+        launch(self.settings, job_overrides, self.swept)
         return [JobReturn(overrides=words, status=JobStatus.COMPLETED) for words in job_overrides]

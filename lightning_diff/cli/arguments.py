@@ -207,3 +207,11 @@ def product_of(overrides: Sequence[str]) -> list[list[str]]:
         line = override.input_line or ""
         choices.append([line] if values is None else [f"{override.get_key_element()}={v}" for v in values])
     return [list(some) for some in itertools.product(*choices)]
+
+
+def read_columns(text: str) -> list[str]:
+    """The names in columns=A,B. Raises ConfigError if one is empty."""
+    names = [name.strip() for name in text.split(",")] if text else []
+    if "" in names:
+        raise ConfigError(f"columns={text}: names with commas between them, for example columns=scale,fid,kid")
+    return names

@@ -12,11 +12,12 @@ from ..config.errors import ConfigError, nearest
 from ..config.input.search import SEARCH
 from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
-from ..pipeline.naming import folder_of, folders_of, run_folder
-from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments
+from ..pipeline.many.named import folders_of, one_folder
+from ..pipeline.naming import run_folder
+from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
 from .errors import exit_on_error
 from .help import answer, help_text
-from .multirun import with_hydra
+from .multirun import finish_many, say_which, with_hydra
 from .prompts import finished, prompts_of, shipped_run
 from .show import show_composed, show_stored, shows
 
@@ -84,8 +85,8 @@ def evaluate_command() -> None:
         if not found.words["run"]:
             raise ConfigError("run=: say which run to measure, for example run=outputs/base")
         combinations = product_of(found.overrides) if found.many else [found.overrides]
-        named = folders_of(found.words["run"]) if found.many else [folder_of(found.words["run"])]
-        runs = [finished(run) for run in dict.fromkeys(named)]
+        runs = [finished(run) for run in folders_of(found.words["run"])]
+        columns = read_columns(found.words["columns"])
         wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
         if shows(found):
             titles = [f"{run} {' '.join(some)}" for run in runs for some in combinations]
@@ -94,19 +95,19 @@ def evaluate_command() -> None:
             check_installed(config)
         from ..pipeline.stages import evaluate
 
-        for run, configs in wanted.items():
-            evaluate(configs, run)
-        if len(runs) > 1:
-            from ..pipeline.report import report_runs
-
-            report_runs(runs)
+        for number, (run, configs) in enumerate(wanted.items(), 1):
+            if len(runs) > 1:
+                say_which(number, len(runs), run.name)
+            evaluate(configs, run, columns)
+        finish_many(runs)
 
     _plain_command(
         "python evaluate.py run=outputs/base ['guidance.scales=[1,2,3]' sampler=heun evaluation.samples=512 ...]\n"
+        "python evaluate.py run='base-*' [columns=scale,fid,kid]\n"
         "python evaluate.py -m run=outputs/a,outputs/b guidance=cfg,interval sampler=euler,heun sampler.nfe=20,40\n"
         "FID, CLIP score (and attribute accuracy) at every guidance scale, to RUN/sweep.csv, sweep.json, figures/ and\n"
-        "report.html; with -m of every combination, and of several runs side by side.",
-        {"run": ""},
+        "report.html; with -m of every combination. run= takes names, paths and patterns; several runs end side by side.",
+        {"run": "", "columns": ""},
         work,
         (*STORED, "--multirun"),
         paths=("run",),
@@ -114,30 +115,50 @@ def evaluate_command() -> None:
 
 
 def sample_command() -> None:
-    """sample.py: draw pictures of prompts."""
+    """sample.py: draw pictures of prompts, or a picture again."""
 
     def work(found: Arguments) -> None:
         words = found.words
-        run = finished(folder_of(words["run"])) if words["run"] else shipped_run()
+        if words["again"]:
+            return _again(found)
+        run = finished(one_folder(words["run"])) if words["run"] else shipped_run()
         config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])
         prompts = prompts_of(words["prompt"], words["prompts"])
         if not words["count"].isdigit() or not 1 <= int(words["count"]) <= 256:
             raise ConfigError(f"count={words['count']}: a whole number from 1 to 256")
-        from .sample import sample
+        several = any(word.startswith("guidance.scales=") for word in found.overrides)
+        from .drawing.sample import sample
 
-        sample(config, run, prompts, int(words["count"]), Path(words["out"]))
+        scales = config.guidance.scales if several else ()
+        sample(config, run, prompts, int(words["count"]), Path(words["out"]), scales, found.overrides)
 
     _plain_command(
         'python sample.py prompt="a large green avocado on a table" [run=outputs/base] [prompts=FILE] [count=4]\n'
-        "                 [out=outputs/samples] [guidance.scale=3] [sampler=ddpm] [seed=0]\n"
-        "Pictures of one prompt, or of each line of a file; without run= by the shipped model. The prompt is taken as typed.",
-        {"prompt": "", "prompts": "", "run": "", "count": "4", "out": "outputs/samples"},
+        "                 [out=outputs/samples] [guidance.scale=3] ['guidance.scales=[1,2,4,8]'] [sampler=ddpm] [seed=0]\n"
+        "python sample.py again=PICTURE.png [run=FOLDER]\n"
+        "Pictures of one prompt, or of each line of a file; without run= by the shipped model. The prompt is taken as typed.\n"
+        "Each PNG says how it was made; again= draws it a second time, bit for bit. With several scales the grid has a row for\n"
+        "each prompt and seed, and a column for each scale.",
+        {"prompt": "", "prompts": "", "run": "", "count": "4", "out": "outputs/samples", "again": ""},
         work,
         STORED,
-        paths=("run", "prompts", "out"),
+        paths=("run", "prompts", "out", "again"),
     )
+
+
+def _again(found: Arguments) -> None:
+    words = found.words
+    plugins = [word for word in found.overrides if word.startswith("plugins=")]
+    others = [word for word in found.overrides if word not in plugins]
+    if others or words["prompt"] or words["prompts"] or shows(found):
+        what = (others or [name for name in ("prompt=", "prompts=") if words[name[:-1]]] or ["--cfg"])[0]
+        raise ConfigError(f"{what}: would be ignored: again= repeats the picture as it is; leave it out")
+    from .drawing.again import again
+
+    run = finished(one_folder(words["run"])) if words["run"] else None
+    again(Path(words["again"]), run, plugins, Path(words["out"]))
 
 
 def export_command() -> None:
@@ -152,7 +173,7 @@ def export_command() -> None:
         for name, what in (("run", "which run to export, run=outputs/NAME"), ("out", "where to write, out=PATH")):
             if not words[name]:
                 raise ConfigError(f"{name}=: say {what}")
-        run = finished(folder_of(words["run"]))
+        run = finished(one_folder(words["run"]))
         config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])
@@ -215,10 +236,13 @@ def runs_command() -> None:
             raise ConfigError(f"{found.overrides[0]}: no such word; {nearest(found.overrides[0], sorted(words))}")
         outputs = Path(words["outputs"])
         folders = folders_of(words["open"] or words["report"], outputs)
+        columns = read_columns(words["columns"])
         if not folders:
-            from ..pipeline.runs import list_runs
+            from ..pipeline.many.listing import list_runs
 
-            return list_runs(outputs)
+            return list_runs(outputs, columns)
+        if columns:
+            raise ConfigError("columns=: chooses the columns of the list of runs; leave open= and report= out")
         from ..pipeline.report import report_runs
 
         place = report_runs(folders)
@@ -228,10 +252,10 @@ def runs_command() -> None:
             webbrowser.open(place.resolve().as_uri())
 
     _plain_command(
-        "python -m lightning_diff [outputs=outputs] [open=NAME] [report=NAME,NAME]\n"
-        "The runs with their best numbers; open= makes and opens a report, report= makes it, of several runs if several\n"
-        "are named (their numbers must have been measured alike), with their rows as one .csv.",
-        {"outputs": "outputs", "open": "", "report": ""},
+        "python -m lightning_diff [outputs=outputs] [columns=run,seed,FID] [open=NAME] [report=NAME,NAME or 'NAME-*']\n"
+        "The runs with their state, what differs and their best numbers; open= makes and opens a report, report= makes it.\n"
+        "Both take names, paths and patterns; of several runs (measured alike) they make one report, with a .csv beside it.",
+        {"outputs": "outputs", "columns": "", "open": "", "report": ""},
         work,
         paths=("outputs",),
     )

@@ -28,10 +28,12 @@ from ..config.input.typed import as_typed
 from ..config.installed import check_installed
 from ..config.paths import PACKAGE_FOLDER
 from ..config.schema import Config, Slurm
+from ..pipeline.many.listing import runs_table
 from ..pipeline.naming import group_name, run_folder
-from ..pipeline.run import refuse_another
-from ..pipeline.runs import is_finished, runs_table
+from ..pipeline.same import keep_config, refuse_another
+from ..pipeline.state import is_finished
 from ..ranks import console, say
+from .multirun import report_all
 
 FINISHED = "finished"
 
@@ -48,11 +50,11 @@ class Job:
     over: bool = False
 
 
-def launch(settings: Slurm, sweep: Sequence[Sequence[str]]) -> None:
-    """Submit the missing runs, and wait until all have ended if settings.wait. Raises ConfigError before anything is
-    submitted. Exits with 1 if runs failed, with 130 at Ctrl-C."""
+def launch(settings: Slurm, sweep: Sequence[Sequence[str]], swept: Sequence[str] = ()) -> None:
+    """Submit the missing runs, and wait until all have ended if settings.wait. `swept` are the keys with several values. Raises
+    ConfigError before anything is submitted. Exits with 1 if runs failed, with 130 at Ctrl-C."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the handler of a training would save and requeue
-    jobs = planned(settings, sweep)
+    jobs = planned(settings, sweep, swept)
     find_out(jobs)
     missing = [job for job in jobs if not job.state]
     if missing:  # sbatch itself checks the partition, the account and the limits
@@ -60,6 +62,7 @@ def launch(settings: Slurm, sweep: Sequence[Sequence[str]]) -> None:
     say(f"{len(jobs)} runs: {_count(jobs, FINISHED)} finished, {len(missing)} to submit, {_live(jobs)} in the queue")
     try:
         for job in missing:
+            keep_config(job.config, job.folder)  # so that another multirun sees whose folder it is while the job waits
             job.id, job.state = slurm.submit(settings, job.folder, job.overrides), "PENDING"
         if settings.wait:
             follow(jobs, settings.poll)
@@ -68,11 +71,12 @@ def launch(settings: Slurm, sweep: Sequence[Sequence[str]]) -> None:
     show(jobs)
     if settings.wait:
         report(jobs)
+        report_all([job.folder for job in jobs])
     else:
         say("the same command shows how they are and waits; python -m lightning_diff shows it once")
 
 
-def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
+def planned(settings: Slurm, sweep: Sequence[Sequence[str]], swept: Sequence[str] = ()) -> list[Job]:
     """Check every run of the multirun and make its Job. Raises ConfigError."""
     check_values(settings, "hydra.launcher.")
     if settings.gpus_per_node and settings.tasks != settings.gpus_per_node:
@@ -89,7 +93,7 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
     jobs: dict[Path, Job] = {}
     for overrides in sweep:
         config = compose_config([*ranks, *overrides], SEARCH.name)
-        folder = run_folder(config, overrides)
+        folder = run_folder(config, overrides, swept)
         if folder in jobs:
             raise ConfigError(
                 f"{' '.join(overrides)}: the same folder as of {' '.join(jobs[folder].overrides)}, {folder}; "
@@ -97,8 +101,14 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]]) -> list[Job]:
             )
         refuse_another(folder, config)
         check_installed(config)
-        group = [] if config.tracking.group else [f"tracking.group={group_name(config, overrides)}"]
-        jobs[folder] = Job([*SEARCH.flags, *map(as_typed, overrides), *group], config, folder)
+        words = [*SEARCH.flags, *map(as_typed, overrides)]
+        if not config.tracking.group:
+            config.tracking.group = group_name(config, overrides)
+            words.append(f"tracking.group={config.tracking.group}")
+        name = (
+            f"name={folder.relative_to(config.outputs)}"  # the job sees one value of each key, and not which are swept
+        )
+        jobs[folder] = Job([*(word for word in words if not word.startswith("name=")), name], config, folder)
     return list(jobs.values())
 
 

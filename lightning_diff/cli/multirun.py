@@ -1,8 +1,13 @@
-"""train.py -m: Hydra's sweeper and launcher make the runs. What Hydra prints itself (--info, --cfg hydra) is made here too."""
+"""train.py -m: Hydra's sweeper and launcher make the runs. At the end come a table and a report of them all.
+
+What Hydra prints itself (--info, --cfg hydra) is made here too."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from ..config.compose import register_schema
 from ..config.convert import to_config
@@ -13,8 +18,9 @@ from ..config.input.messages import CIRCLE, wrong_word
 from ..config.input.search import SEARCH
 from ..config.installed import check_installed
 from ..config.paths import CONF
-from ..pipeline.naming import group_name, run_folder
-from .arguments import Arguments
+from ..pipeline.naming import group_name, run_folder, swept_keys
+from ..ranks import console, first_rank, say
+from .arguments import Arguments, product_of
 from .errors import exit_on_error
 
 
@@ -24,7 +30,7 @@ def with_hydra(found: Arguments) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import DictConfig
 
-    typed = sys.argv
+    typed, folders = sys.argv, list[Path]()
     register_schema()
     guard_files()
 
@@ -38,7 +44,11 @@ def with_hydra(found: Arguments) -> None:
             check_words(config, overrides)
             if config.tracking.group is None:
                 config.tracking.group = group_name(config, overrides)
-            folder = run_folder(config, overrides)
+            settings = HydraConfig.get()
+            folder = run_folder(config, overrides, swept_by(settings, found.overrides) if found.many else [])
+            if found.many:
+                say_which(len(folders) + 1, _count(settings, found.overrides), folder.name)
+            folders.append(folder)
             from ..pipeline.stages import train
 
             train(config, folder)
@@ -49,6 +59,7 @@ def with_hydra(found: Arguments) -> None:
     sys.argv = [typed[0], *filter(None, flags), *found.overrides]
     try:
         job()
+        finish_many(folders)
     except RecursionError as e:
         raise ConfigError(CIRCLE) from e
     except ValueError as e:
@@ -57,3 +68,47 @@ def with_hydra(found: Arguments) -> None:
         raise
     finally:
         sys.argv = typed
+
+
+def swept_by(settings: Any, overrides: Sequence[str]) -> list[str]:
+    """The keys that a multirun sweeps, by its overrides and by hydra.sweeper.params."""
+    return swept_keys([*_params(settings), *overrides])
+
+
+def _params(settings: Any) -> list[str]:
+    return [f"{key}={value}" for key, value in (settings.sweeper.get("params") or {}).items()]
+
+
+def _count(settings: Any, overrides: Sequence[str]) -> int:
+    """The number of runs of a multirun; 0 if another sweeper than Hydra's own decides it."""
+    basic = str(settings.sweeper.get("_target_", "")).endswith(".BasicSweeper")
+    return len(product_of([*_params(settings), *overrides])) if basic else 0
+
+
+def say_which(number: int, count: int, name: str) -> None:
+    """Say which of several runs comes now."""
+    say(f"\nrun {number}{f' of {count}' if count else ''}: {name}")
+
+
+def finish_many(folders: Sequence[Path]) -> None:
+    """Print the table of several runs, and make their report."""
+    some = list(dict.fromkeys(folders))
+    if len(some) < 2 or not first_rank():
+        return
+    from ..pipeline.many.listing import runs_table
+
+    console.print()
+    console.print(runs_table(some, {}))
+    report_all(some)
+
+
+def report_all(folders: Sequence[Path]) -> None:
+    """Make the report of several runs. If their numbers cannot stand side by side, say why; the runs are finished."""
+    if len(folders) < 2:
+        return
+    from ..pipeline.report import make_report, report_place
+
+    try:
+        say(f"report of these runs: {make_report(folders, report_place(folders))}")
+    except ConfigError as e:
+        say(f"no report of these runs: {e}")

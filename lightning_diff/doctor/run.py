@@ -18,7 +18,7 @@ from ..devices import on_gpu
 from ..files import file_hash, holder
 from ..nets.weights import has_passport
 from ..pipeline.components import NAMES, check_part, locate_part, needed_parts
-from ..pipeline.run import refuse_another
+from ..pipeline.same import refuse_another
 from ..training.checkpoint import LARGE, read_checkpoint
 from ..training.features import missing_features
 from ..training.trainer import LAST

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from .setup import Passport, picture_key
 from .sweep import Row, against_the_best, front, unlike
 
 SEEN = "sweep"  # the run's folder with the stored features and values of each case
+FIRST = ("scale", "fid", "clip_score", "accuracy", "single_object_accuracy")  # columns that a reader looks for
 STUDIED = ("weights", "guidance", "ema", "sampler", "drawn", "plugins")  # what may differ on one axis (law 4)
 
 
@@ -65,24 +67,42 @@ def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
     return rows, {digest(row["passport"]): kept["pictures"].numpy() for row, kept in like}
 
 
-def write_tables(place: Path, runs: Mapping[str, Sequence[Row]]) -> None:
-    """Write the rows of runs as PLACE.csv, with digests of the passports; PLACE.json holds the passports. If pyarrow is
-    installed, also write PLACE.parquet, with the passports as columns."""
+def write_tables(
+    place: Path,
+    runs: Mapping[str, Sequence[Row]],
+    configs: Mapping[str, Mapping[str, Any]],
+    differing: Sequence[str] = (),
+) -> None:
+    """Write the rows of runs as PLACE.csv, with digests of the passports; PLACE.json holds the passports. `configs` are the runs'
+    configs, `differing` the keys that tell the runs apart: they are columns too. If pyarrow is installed, also write
+    PLACE.parquet, with all keys of passports and configs as columns."""
     every = [{"run": name, **row} for name, rows in runs.items() for row in rows]
-    write_parquet(place.with_suffix(".parquet"), every)
+    write_parquet(beside(place, ".parquet"), [{**row, "config": configs[row["run"]]} for row in every])
     papers = {digest(row["passport"]): row["passport"] for row in every}
-    write_text(place.with_suffix(".json"), json.dumps(papers, indent=1))
+    write_text(beside(place, ".json"), json.dumps(papers, indent=1))
     columns = [c for c in every[0] if c not in ("run", "passport")] + ["passport"]
     rows = [{c: digest(row[c]) if c == "passport" else row[c] for c in columns} for row in every]
-    write_csv(
-        place.with_suffix(".csv"),
-        rows if len(runs) == 1 else [{"run": r["run"], **row} for r, row in zip(every, rows, strict=True)],
-    )
+    told = [
+        {"run": row["run"], **{key: configs[row["run"]].get(key) for key in differing}} if len(runs) > 1 else {}
+        for row in every
+    ]
+    write_csv(beside(place, ".csv"), [{**first, **row} for first, row in zip(told, rows, strict=True)])
+
+
+def beside(place: Path, ending: str) -> Path:
+    """The path with this ending. A dot in the name is no ending: a name may hold 0.001."""
+    return place.with_name(place.name + ending)
 
 
 def quality(rows: Sequence[Row]) -> str:
     """The column that says how well pictures fit their captions."""
     return "accuracy" if rows and "accuracy" in rows[0] else "clip_score"
+
+
+def reading_order(columns: Iterable[str]) -> list[str]:
+    """Columns in the order in which a table shows them: the scale, FID and the CLIP score come first."""
+    found = list(columns)
+    return [*(c for c in FIRST if c in found), *(c for c in found if c not in FIRST)]
 
 
 def series_of(row: Row) -> str:
@@ -95,14 +115,15 @@ def held_out(row: Row) -> bool:
     return str(row["passport"]["reference"]["split"]) != "train"
 
 
-def verdict(rows: Sequence[Row], best: Row | None) -> str:
-    """A sentence: is the best scale significantly better than the other scales of its guider, sampler and EMA?"""
+def verdict(rows: Sequence[Row], best: Row | None, run: str = "") -> str:
+    """A sentence: is the best scale significantly better than the other scales of its guider, sampler and EMA? `run` is the
+    label of the best row's run, if there are several."""
     if best is None or len(rows) < 2:
         return ""
     series, weights = series_of(best), best["passport"]["weights"]
     like = [r for r in rows if r is not best and series_of(r) == series and r["passport"]["weights"] == weights]
     warning = "" if held_out(best) else "Measured on training pictures. "
-    said = f"{warning}Best is {series}, w = {best['scale']:g}"
+    said = f"{warning}Best is {f'{run}: ' if run else ''}{series}, w = {best['scale']:g}"
     if level := [f"w = {r['scale']:g}" for r in like if r["behind_high"] >= 0]:
         return f"{said}; these pictures show no difference between it and {', '.join(level)}."
     return f"{said}: beyond what drawing other pictures would change, if scales of the same guider are compared."
@@ -113,24 +134,25 @@ def refuse_unlike(runs: Mapping[str, Sequence[Row]]) -> None:
     first = [rows[0]["passport"] for rows in runs.values() if rows]
     if first and (fields := unlike(first, STUDIED)):
         raise ConfigError(
-            f"run={', '.join(runs)}: their numbers differ in {fields[0]} and cannot stand on one axis; measure alike"
+            f"run={','.join(runs)}: their numbers differ in {fields[0]} and cannot stand on one axis; measure alike"
         )
 
 
-def spread(runs: Mapping[str, Sequence[Row]]) -> list[Row]:
-    """For each case that all trainings have: the mean and the standard deviation of each number over the trainings."""
-    cases: dict[str, list[Row]] = {}
-    for rows in runs.values():
+def spread(seeds: Mapping[int, Sequence[Row]]) -> list[Row]:
+    """For each case of trainings that differ in their seed alone, {seed: rows}: each number's mean and deviation over the seeds.
+    A case that one seed has alone has no deviation."""
+    cases: dict[str, dict[int, Row]] = {}
+    for seed, rows in seeds.items():
         for row in rows:
             unseeded = {k: v for k, v in row["passport"].items() if k not in ("weights", "drawn")}
-            cases.setdefault(digest(unseeded), []).append(row)
+            cases.setdefault(digest(unseeded), {}).setdefault(seed, row)
     found = []
-    for many in (some for some in cases.values() if len(some) == len(runs) > 1):
+    for many in (list(case.values()) for case in cases.values()):
         first = many[0]
         means: Row = {k: first[k] for k in ("guider", "sampler", "ema", "scale", "nfe", "n")} | {"trainings": len(many)}
         for key in first:
             if isinstance(first[key], float) and not key.endswith(("_low", "_high", "_std")) and key not in means:
                 means[key] = float(np.mean([r[key] for r in many]))
-                means[f"{key}_std"] = float(np.std([r[key] for r in many], ddof=1))
+                means[f"{key}_std"] = float(np.std([r[key] for r in many], ddof=1)) if len(many) > 1 else 0.0
         found.append(means)
     return found

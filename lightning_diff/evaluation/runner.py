@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from rich.progress import track
-from rich.table import Table
 from torch import Tensor
 
 from ..data.shards import digest
 from ..models.latent_diffusion import TextToImage
 from ..nets.weights import save_arrays
-from ..ranks import Fitting, console, first_rank, say, share_of
+from ..ranks import console, first_rank, say, share_of
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
 from .adaptive import allocate
+from .printed import print_rows
 from .results import SEEN, quality, recorded, series_of, study_rows, values_path, verdict, write_tables
 from .setup import Combination, EvaluationSetup, Passport, picture_key
 from .sweep import Case, Row, Seen, Store, best_row, blocks, deciding, draw, joined, look, picture_values, score
@@ -46,9 +46,16 @@ class Swept(NamedTuple):
     figures: list[Path]
 
 
-def run_sweep(combinations: Iterable[Combination], folder: Path, record: Record) -> Swept | None:
+def run_sweep(
+    combinations: Iterable[Combination],
+    folder: Path,
+    record: Record,
+    config: Mapping[str, Any],
+    columns: Sequence[str] = (),
+) -> Swept | None:
     """Draw and score all combinations. Pictures that this sweep or another sweep of the run has drawn already are not drawn
-    again. The other ranks help to draw, but only the first rank returns the result; they return None."""
+    again. The other ranks help to draw, but only the first rank returns the result; they return None. `config` holds the keys of
+    the run's config, for the tables; `columns` are those to print, if not the usual ones."""
     made_by: dict[str, Combination] = {}  # by the digests of the rows' passports
     for one in combinations:
         drawn = _drawn(one, folder, record)
@@ -61,7 +68,7 @@ def run_sweep(combinations: Iterable[Combination], folder: Path, record: Record)
             if key not in known:
                 nfe = one.sampler.evaluations(one.guider, one.path, case.case.scale)
                 record.write("sweep", **_row(case, one, folder, nfe), passport=case.passport)
-    return _publish(folder, record, made_by) if first_rank() else None
+    return _publish(folder, record, made_by, config, columns) if first_rank() else None
 
 
 def _drawn(one: Combination, folder: Path, record: Record) -> list[DrawnCase]:
@@ -170,13 +177,19 @@ def periodic_measure(one: Combination, model: TextToImage) -> Callable[[Any], Ro
     return measure
 
 
-def _publish(folder: Path, record: Record, made_by: dict[str, Combination]) -> Swept:
+def _publish(
+    folder: Path,
+    record: Record,
+    made_by: dict[str, Combination],
+    config: Mapping[str, Any],
+    columns: Sequence[str],
+) -> Swept:
     """Write the tables and figures of all rows of the run that can be compared with this sweep's rows."""
     figures, captions = folder / "figures", next(reversed(made_by.values())).setup.captions
     rows, shown = study_rows(folder)
     best, mine = best_row(rows), [r for r in rows if digest(r["passport"]) in made_by]
     ours = best_row(mine)
-    write_tables(folder / "sweep", {folder.name: rows})
+    write_tables(folder / "sweep", {folder.name: rows}, {folder.name: config})
     pictures = {Case(*(r[f] for f in Case._fields)).label: shown[digest(r["passport"])] for r in mine}
     few = {label: images[:8] for label, images in pictures.items()}
     made = [
@@ -187,38 +200,8 @@ def _publish(folder: Path, record: Record, made_by: dict[str, Combination]) -> S
         *[save_grid(i, captions[: len(i)], figures / f"grid-{label}.png") for label, i in pictures.items()],
     ]
     record.write("best", **{k: best[k] for k in (*Case._fields, "fid", "clip_score")})
-    _print(mine, best)
+    spoken = [r for r in rows if r in mine or series_of(r) == series_of(best)]
+    print_rows(spoken, best, columns)
     say(verdict(rows, best))
     firsts = [shown[digest(r["passport"])] for r in mine]
     return Swept(mine, firsts, ours, made_by[digest(ours["passport"])], best, made)
-
-
-def _print(rows: list[Row], best: Row) -> None:
-    several = len({series_of(r) for r in rows}) > 1
-    columns = [
-        *(["nfe"] if several else []),
-        "scale",
-        "n",
-        "fid",
-        "clip_score",
-        *[c for c in ("accuracy", "single_object_accuracy", "accuracy_setting") if c in rows[0]],
-    ]
-    names = [*(["case"] if several else []), *[c.replace("_", " ") for c in columns]]
-    table = Table(*names)
-    cells = [[*([series_of(row)] if several else []), *[_cell(row, c) for c in columns]] for row in rows]
-    for row, line in zip(rows, cells, strict=True):
-        table.add_row(*line, style="bold" if row is best else None)
-    console.print(Fitting(table, names, cells if several else [[f"w = {line[0]}", *line[1:]] for line in cells]))
-
-
-def _cell(row: Row, column: str) -> str:
-    """The number, with half the width of its 95 % interval if it has one."""
-    value = row[column]
-    if not isinstance(value, float):
-        return str(value)
-    half = None
-    if f"{column}_low" in row:
-        half = (row[f"{column}_high"] - row[f"{column}_low"]) / 2
-    elif f"{column}_std" in row:
-        half = 1.96 * row[f"{column}_std"]
-    return f"{value:.4g}" + (f" ± {half:.2g}" if half else "")

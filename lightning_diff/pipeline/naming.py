@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from hydra.errors import HydraException
 from ..config.compose import stored_config
 from ..config.convert import plain
 from ..config.errors import ConfigError
-from ..config.input.typed import as_path, as_typed, kind_of
+from ..config.input.typed import as_typed, kind_of
 from ..config.schema import Config
 from ..ranks import say
+from .same import another_run
 
 LONGEST = 150  # letters of a run's name: file systems allow 255, and the names of figures and reports begin with it
 MARKED = LONGEST - 9  # letters of a longer name before its mark
+LONGEST_VALUE = 40  # letters of a value in the name of a multirun's run
 # Overrides that are not part of a run's name: they say where it is stored and where it runs, not what it computes.
 PLACE = (
     *("experiment=", "name=", "tracking", "outputs=", "cache=", "pins=", "plugins=", "hydra"),
@@ -35,39 +38,67 @@ def group_name(config: Config, overrides: Sequence[str]) -> str:
     return config.name or experiment
 
 
-def run_name(config: Config, overrides: Sequence[str]) -> str:
-    """The name of a run: name= from the command, or a name made from the overrides, sorted by key."""
+def run_name(config: Config, overrides: Sequence[str], swept: Sequence[str] = ()) -> str:
+    """The name of a run: name= from the command, or a name made from the overrides, sorted by key. In a multirun only the keys
+    that it sweeps are in the name."""
     name = group_name(config, overrides)
     if config.name and any(o.lstrip("+").startswith("name=") for o in overrides):
         return name
-    return _short("-".join([name, *(_safe(f"{key}={value}") for key, value in _said(overrides).items())]))
+    said = {key: value for key, value in _said(overrides).items() if not swept or key in swept}
+    words = [_safe(f"{key}={_short_value(value) if swept else value}") for key, value in said.items()]
+    return _short("-".join([name, *words]))
 
 
-def run_folder(config: Config, overrides: Sequence[str]) -> Path:
-    """The folder of a run. If an older run has the same config under the same keys, spelt in another way, it is its folder."""
-    outputs, name = Path(config.outputs), run_name(config, overrides)
-    folder = outputs / name
-    keys = sorted(_said(overrides))
-    if (folder / "config.yaml").is_file() or not keys or name == config.name:
+def run_folder(config: Config, overrides: Sequence[str], swept: Sequence[str] = ()) -> Path:
+    """The folder of a run; `swept` are the keys that its multirun sweeps.
+
+    If an older run has the same config under the same keys, spelt in another way, it is its folder. If the folder of a multirun's
+    run holds another run, because other keys that are not in the name differ, a mark of these keys follows its name."""
+    outputs, name = Path(config.outputs), run_name(config, overrides, swept)
+    folder, said = outputs / name, _said(overrides)
+    there = (folder / "config.yaml").is_file()
+    if not said or name == config.name or (there and not swept):
         return folder
-    for other in _candidates(outputs, group_name(config, overrides), keys):
+    another = another_run(folder, config) if there else ""
+    if there and not another:
+        return folder
+    for other in _candidates(outputs, group_name(config, overrides), sorted(said), swept):
         try:
-            same = _compared(stored_config(other / "config.yaml")) == _compared(config)
+            same = _compared(_stored(other / "config.yaml")) == _compared(config)
         except ConfigError:
             continue
         if same:
             say(f"{other}: has this config, so the run is continued there")
             return other
-    return folder
+    shared = [f"{key}={value}" for key, value in said.items() if key not in swept]
+    if not there or not shared:
+        return folder
+    marked = outputs / f"{name}-{_mark(' '.join(shared))}"
+    if not (marked / "config.yaml").is_file():
+        say(f"{folder}: holds a run with another {another}, so this one is in {marked}")
+    return marked
 
 
-def _candidates(outputs: Path, group: str, keys: Sequence[str]) -> Iterator[Path]:
-    """The folders whose names begin with the group and name these keys; of a name that was cut, those that it can show."""
+def swept_keys(overrides: Sequence[str]) -> list[str]:
+    """The keys of a multirun's overrides that have several values."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return [override.get_key_element().lstrip("+~") for override in parsed if override.is_sweep_override()]
+
+
+@cache
+def _stored(path: Path) -> Config:
+    """A stored config. It is cached, because each run of a multirun looks for its folder among the same ones."""
+    return stored_config(path)
+
+
+def _candidates(outputs: Path, group: str, keys: Sequence[str], swept: Sequence[str]) -> Iterator[Path]:
+    """The folders whose names begin with the group and name these keys; of a name that was cut, those that it can show. For a
+    multirun's run, all folders whose names begin with the group: it may have swept other keys, or all may be in the name."""
     for path in sorted(outputs.glob("*/config.yaml")):
         name = path.parent.name
         rest = name.removeprefix(f"{group}-")
         cut = len(name) == LONGEST
-        if rest != name and (cut or sorted(re.findall(r"(?:^|-)\+?([\w./]+)=", rest)) == [*keys]):
+        if rest != name and (swept or cut or sorted(re.findall(r"(?:^|-)\+?([\w./]+)=", rest)) == [*keys]):
             yield path.parent
 
 
@@ -114,26 +145,14 @@ def _safe(word: str) -> str:
 def _short(full: str) -> str:
     if len(full) <= LONGEST and len(full.encode()) <= 200:
         return full
-    mark = hashlib.sha256(full.encode()).hexdigest()[:8]  # tells runs apart that differ only after the cut
     cut = full[:MARKED].encode()[:190].decode(errors="ignore")
-    return f"{cut}-{mark}"
+    return f"{cut}-{_mark(full)}"  # the mark tells runs apart that differ only after the cut
 
 
-def folders_of(text: str, outputs: Path | None = None) -> list[Path]:
-    """The run folders in a list with commas. Names of runs may hold commas too: the longest name that exists is taken."""
-    parts, found = text.split(","), []
-    while parts:
-        tried = [",".join(parts[:n]) for n in range(len(parts), 0, -1)]
-        name = next((name for name in tried if folder_of(name, outputs).is_dir()), parts[0])
-        del parts[: name.count(",") + 1]
-        if name:
-            found.append(folder_of(name, outputs))
-    return found
+def _short_value(value: str) -> str:
+    """A value of at most LONGEST_VALUE letters: of a longer one its end, where paths differ, and a mark."""
+    return value if len(value) <= LONGEST_VALUE else f"{value[9 - LONGEST_VALUE :]}.{_mark(value)}"
 
 
-def folder_of(name: str, outputs: Path | None = None) -> Path:
-    """The folder of a run by its path, or by its name in `outputs`. Without `outputs` a path is tried first."""
-    path = Path(as_path(name))
-    inside = (outputs or Path("outputs")) / path
-    first, second = (inside, path) if outputs is not None else (path, inside)
-    return second if second.is_dir() and not first.is_dir() else first
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,31 @@ from ..data.dataset import pictures
 from ..data.decode import to_pixels, to_unit
 from ..data.shards import digest
 from ..data.summary import data_facts
-from ..evaluation.results import held_out, refuse_unlike, series_of, spread, study_rows, verdict, write_tables
+from ..evaluation.results import (
+    held_out,
+    reading_order,
+    refuse_unlike,
+    series_of,
+    spread,
+    study_rows,
+    verdict,
+    write_tables,
+)
 from ..evaluation.sweep import Row, best_row
 from ..models.latent_diffusion import TextToImage
 from ..nets.weights import read_arrays, save_arrays
 from ..tracking.record import Record
 from ..tracking.report import data_uri, thinned, write_report
+from .many.differences import (
+    all_values,
+    config_of,
+    differing,
+    differing_words,
+    labels_of,
+    names_of,
+    seeds_of,
+)
+from .origin import origin
 
 KEPT = Path("samples") / "kept.safetensors"
 SAID = KEPT.with_suffix(".json")
@@ -54,48 +75,78 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         if not (folder / "config.yaml").is_file():
             raise ConfigError(f"{folder}: no run in it (no config.yaml); run=outputs/NAME")
     found = {folder: study_rows(folder) for folder in folders}
-    names = {folder: folder.name for folder in folders}
-    runs = {folder.name: rows for folder, (rows, _) in found.items()}
+    names, labels = names_of(folders), labels_of(folders)
+    runs = {names[folder]: rows for folder, (rows, _) in found.items()}
     refuse_unlike(runs)
     every = [r for rows in runs.values() for r in rows]
     best = best_row(every) if every else None
     several = len(folders) > 1
     if several and every:
-        write_tables(out.with_suffix(""), runs)
+        values = {folder: all_values(folder) for folder in folders}
+        configs = {names[folder]: some for folder, some in values.items()}
+        write_tables(out.with_suffix(""), runs, configs, differing(list(values.values())))
+    label_of = partial(_label, labels, found, len({series_of(r) for r in every}) > 1)
     data = {
-        "title": ", ".join(names.values()),
-        "made": time.strftime("%Y-%m-%d %H:%M"),
-        "facts": _facts(folders, best),
-        "rows": [
-            _row(f"{names[folder]}: " if several else "", r, r is best, shown)
-            for folder, (rows, shown) in found.items()
-            for r in rows
-        ],
-        "columns": ["label", *[c for c in (every[0] if every else {}) if c not in FREE_COLUMNS]],
+        "title": title_of(folders),
+        "made": [*origin(folders), f"This page was made at {time.strftime('%Y-%m-%d %H:%M')}."],
+        "facts": _facts(folders, best, label_of),
+        "rows": [_row(label_of(r), r, r is best, shown) for rows, shown in found.values() for r in rows],
+        "columns": ["label", *reading_order(c for c in (every[0] if every else {}) if c not in FREE_COLUMNS)],
         "footer": _footer(best),
-        "verdict": verdict(every, best),
+        "verdict": verdict(every, best, label_of(best, False) if best and several else ""),
         "held_out": best is None or held_out(best),
-        "spread": _spread(runs),
-        "curves": [_curves(folder) for folder in folders],
-        "papers": [(f"Config of {n}", (f / "config.yaml").read_text()) for f, n in names.items()]
+        "spread": _spread({folder: rows for folder, (rows, _) in found.items()}),
+        "curves": [_curves(folder, labels[folder]) for folder in folders],
+        "papers": [(f"Config of {names[f]}", (f / "config.yaml").read_text()) for f in folders]
         + ([("Passport of the best row", json.dumps(best["passport"], indent=1))] if best else []),
-        **_kept(folders),
+        **_kept(folders, labels),
     }
     return write_report(out, data)
 
 
 def report_runs(folders: Sequence[Path]) -> Path:
     """Write the report of one run into its folder, or the report of several runs beside their folders."""
-    if len(folders) == 1:
-        place = make_report(folders, folders[0] / "report.html")
-    else:
-        place = make_report(folders, folders[0].parent / f"{'-'.join(f.name for f in folders)[:100]}.html")
+    place = make_report(folders, folders[0] / "report.html" if len(folders) == 1 else report_place(folders))
     print(place)
     return place
 
 
-def _row(prefix: str, row: Row, best: bool, shown: Mapping[str, Any]) -> dict[str, Any]:
-    series = prefix + series_of(row)
+def report_place(folders: Sequence[Path]) -> Path:
+    """The report of several runs. Its name has a mark of all their names, so that reports of other runs are other files."""
+    parent = folders[0].parent
+    names = sorted(os.path.relpath(folder, parent) for folder in folders)
+    mark = digest(names)[:6]
+    stem = "-".join(folder.name for folder in folders)
+    if len(stem) > 60:
+        groups = dict.fromkeys(config_of(folder).name or "runs" for folder in folders)
+        stem = f"{'-'.join(groups)[:60]}-{len(folders)}-runs".replace("/", "_")
+    return parent / f"{stem}-{mark}.html"
+
+
+def title_of(folders: Sequence[Path]) -> str:
+    """The name of a run; of several runs what they have in common, and what differs."""
+    if len(folders) == 1:
+        return folders[0].name
+    groups = dict.fromkeys(config_of(folder).name or folder.name for folder in folders)
+    words = differing_words(folders)
+    return f"{', '.join(groups)}: {len(folders)} runs" + (f" by {words}" if words else "")
+
+
+def _label(
+    labels: Mapping[Path, str],
+    found: Mapping[Path, tuple[list[Row], Any]],
+    cases: bool,
+    row: Row,
+    case: bool = True,
+) -> str:
+    """The name of a row without its scale: its run if there are several runs, its guider, sampler and EMA if these differ."""
+    run = next(labels[folder] for folder, (rows, _) in found.items() if any(r is row for r in rows))
+    if len(labels) == 1:
+        return series_of(row)
+    return f"{run}: {series_of(row)}" if cases and case else run
+
+
+def _row(series: str, row: Row, best: bool, shown: Mapping[str, Any]) -> dict[str, Any]:
     numbers = {k: v for k, v in row.items() if k != "passport"}
     return {
         **numbers,
@@ -107,24 +158,42 @@ def _row(prefix: str, row: Row, best: bool, shown: Mapping[str, Any]) -> dict[st
     }
 
 
-def _spread(runs: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
-    """One chart for each column of SPREAD: the mean over the trainings, plus and minus one standard deviation."""
-    rows = spread(runs)
-    charts = []
-    for key in (k for k in SPREAD if rows and k in rows[0]):
+def _spread(found: Mapping[Path, Sequence[Row]]) -> list[dict[str, Any]]:
+    """One chart for each column of SPREAD: the mean over the seeds, plus and minus one standard deviation. All that differs
+    besides the seed is a line of its own."""
+    groups = {
+        name: spread({seed: next((found[f] for f in some if found[f]), []) for seed, some in seeds.items()})
+        for name, seeds in seeds_of(list(found)).items()
+    }
+    every = [r for rows in groups.values() for r in rows]
+    if all(r["trainings"] < 2 for r in every):
+        return []
+    cases, charts = len({series_of(r) for r in every}) > 1, []
+    for key in (k for k in SPREAD if all(k in r for r in every)):
         lines: dict[str, list[dict[str, float]]] = {}
-        for r in rows:
-            point = {"x": r["scale"], "y": r[key], "low": r[key] - r[f"{key}_std"], "high": r[key] + r[f"{key}_std"]}
-            lines.setdefault(series_of(r), []).append(point)
+        for name, rows in groups.items():
+            for r in rows:
+                words = ", ".join(filter(None, [name, series_of(r) if cases or not name else ""]))
+                point = {
+                    "x": r["scale"],
+                    "y": r[key],
+                    "low": r[key] - r[f"{key}_std"],
+                    "high": r[key] + r[f"{key}_std"],
+                }
+                lines.setdefault(f"{words}, {count_of(r['trainings'], 'seed')}", []).append(point)
         series = [{"name": name, "points": points} for name, points in lines.items()]
-        charts.append({"name": key.replace("_", " "), "series": series, "trainings": len(runs)})
+        charts.append({"name": key.replace("_", " "), "series": series})
     return charts
 
 
-def _facts(folders: Sequence[Path], best: Row | None) -> list[tuple[str, str]]:
+def count_of(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _facts(folders: Sequence[Path], best: Row | None, label_of: Callable[[Row], str]) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if best is not None:
-        facts += [("best guidance", f"{series_of(best)}, w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
+        facts += [("best guidance", f"{label_of(best)}, w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
         facts += [("CLIP score there", f"{best['clip_score']:.4g}")]
         if "accuracy" in best:
             facts.append(("captions obeyed there", f"{100 * best['accuracy']:.1f} %"))
@@ -149,7 +218,7 @@ def _footer(best: Row | None) -> str:
     )
 
 
-def _curves(folder: Path) -> dict[str, Any]:
+def _curves(folder: Path, label: str) -> dict[str, Any]:
     record = Record(folder)
     curve, start = record.curve(), record.read("start")
     names = sorted({k for r in curve for k in r if k.startswith("loss")})
@@ -168,17 +237,24 @@ def _curves(folder: Path) -> dict[str, Any]:
         w = quick[-1]["passport"]["guidance"]["scale"]
         note += f"; FID of {quick[-1]['n']} pictures at w = {w:g} now and then, {sum(r['seconds'] for r in quick):.0f} s in all"
     fid = [(r["step"], r["fid"]) for r in quick]
-    return {"name": folder.name, "losses": losses, "speed": speed, "fid": fid, "note": note}
+    return {"name": label, "losses": losses, "speed": speed, "fid": fid, "note": note}
 
 
-def _kept(folders: Sequence[Path]) -> dict[str, Any]:
+def _kept(folders: Sequence[Path], labels: Mapping[Path, str]) -> dict[str, Any]:
     found: dict[str, Any] = {"captions": [], "films": [], "rebuilt": [], "contact": []}
     for folder in folders:
         if not (folder / KEPT).is_file():
             continue
         kept, said = read_arrays(folder / KEPT), json.loads((folder / SAID).read_text())
         uris = {name: [data_uri(p) for p in pixels.numpy()] for name, pixels in kept.items()}
-        trajectory = {"caption": said["film"], "scale": said["scale"], "noisy": uris["noisy"], "guess": uris["guess"]}
+        run = labels[folder] if len(folders) > 1 else ""
+        trajectory = {
+            "run": run,
+            "caption": said["film"],
+            "scale": said["scale"],
+            "noisy": uris["noisy"],
+            "guess": uris["guess"],
+        }
         found["films"].append(trajectory)
         found["captions"] = found["captions"] or said["prompts"]
         found["rebuilt"] = found["rebuilt"] or list(zip(uris["real"], uris["rebuilt"], strict=True))

@@ -11,34 +11,15 @@ from rich.logging import RichHandler
 from ..cluster.requeue import hand_back, job_id, set_alarm
 from ..cluster.signals import STOP, Interrupted
 from ..cluster.slurm import claim
-from ..config.compose import stored_config
-from ..config.convert import plain, yaml_text
 from ..config.errors import ConfigError
 from ..config.schema import Config
-from ..files import Held, lock, write_text
+from ..files import Held, lock
 from ..ranks import console, first_rank, rank_of
 from ..tracking.mirrors import Mirrors
 from ..tracking.record import Record
+from .origin import EVENT, this_command
+from .same import keep_config, refuse_another
 from .tracked import tracked_run
-
-# Keys that may change when a run is continued: they say where it runs, and what is done after the training.
-FREE = (
-    *("version", "outputs", "cache", "name", "part_steps", "init_from", "pins", "plugins"),
-    *("sampler", "guidance", "evaluation", "tracking"),
-)
-FREE_TRAINING = (
-    "accelerator",
-    "devices",
-    "nodes",
-    "strategy",
-    "workers",
-    "log_every",
-    "checkpoint_every",
-    "compile",
-    "profile",
-    "skip_at_most",
-    "patience",
-)
 
 
 class Run:
@@ -58,12 +39,13 @@ class Run:
             except Held as e:
                 raise ConfigError(f"{folder}: in use by {e}; wait for it, stop it, or give another name=") from None
         refuse_another(folder, config)
-        path = folder / "config.yaml"
-        if not path.is_file() and first_rank():
-            write_text(path, yaml_text(plain(config)))
+        if first_rank():
+            keep_config(config, folder)
         if first_rank() and (slurm_job := job_id()):
             claim(folder, slurm_job)
         self.record = Record(folder)
+        if first_rank():
+            self.record.write(EVENT, **this_command())
         self._mirrors: Mirrors | None = None
 
     @property
@@ -85,24 +67,3 @@ class Run:
             self._mirrors.finish()
         if first_rank():
             self._lock.close()
-
-
-def refuse_another(folder: Path, config: Config) -> None:
-    """Raises ConfigError if the folder holds a run of another config."""
-    path = folder / "config.yaml"
-    if path.is_file():
-        _compare(plain(stored_config(path)), plain(config), folder)
-
-
-def _compare(old: dict[str, Any], new: dict[str, Any], folder: Path, prefix: str = "") -> None:
-    for key, value in new.items():
-        name = f"{prefix}{key}"
-        if name in FREE or (prefix == "training." and key in FREE_TRAINING):
-            continue
-        if isinstance(value, dict):
-            _compare(old[key], value, folder, name + ".")
-        elif old[key] != value:
-            raise ConfigError(
-                f"{name}={value}: {folder} holds a run with {name}={old[key]}; give this one another name=, "
-                "or delete the folder"
-            )

@@ -14,7 +14,8 @@ from .components import NAMES, locate_part, needed_parts, place_part
 from .data import check_enough, data_event, prepare_data
 from .memory import check_machine
 from .net_training import train_net
-from .run import Run, refuse_another
+from .run import Run
+from .same import refuse_another
 from .sweep import sweep_stage
 
 
@@ -38,14 +39,14 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
             sweep_stage(run, [config])
 
 
-def evaluate(configs: Sequence[Config], folder: Path) -> None:
-    """Run the sweep of a finished run, for each of these configs in turn."""
+def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = ()) -> None:
+    """Run the sweep of a finished run, for each of these configs in turn. `columns` are those of the printed table."""
     for config in configs[1:]:
         refuse_another(folder, config)
     with read_once(), Run(configs[0], folder, "evaluate") as run:
         prepare_data(configs[0], quiet=True)
         place_components(needed_parts(configs[0], measured=True), configs[0], folder)
-        sweep_stage(run, configs)
+        sweep_stage(run, configs, columns)
 
 
 def train_missing(part: str, config: Config) -> Path:

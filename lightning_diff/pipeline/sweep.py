@@ -24,16 +24,17 @@ from ..models.latent_diffusion import precision_of
 from ..ranks import say
 from ..tracking.base import Sweep
 from .components import place_part
+from .many.differences import all_values
 from .objects import model_of, path_of
 from .report import keep_for_report, make_report
 from .run import Run
 
 
-def sweep_stage(run: Run, configs: Sequence[Config]) -> None:
-    """Measure the run, then make its report and tell the trackers."""
+def sweep_stage(run: Run, configs: Sequence[Config], columns: Sequence[str] = ()) -> None:
+    """Measure the run, print these columns, then make its report and tell the trackers."""
     take_own_gpu()
     folder = run.folder
-    swept = run_sweep(_combinations(configs, folder), folder, run.record)
+    swept = run_sweep(_combinations(configs, folder), folder, run.record, all_values(folder), columns)
     if swept is None:
         return
     setup, best = swept.made_by.setup, swept.best_asked

@@ -9,18 +9,19 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from .letters import captioned, drawable, font
+
+matplotlib.rcParams["text.parse_math"] = False  # a $ in the name of a run is a $
 
 Pixels = np.ndarray  # uint8 [N, 3, H, W]
 Row = Mapping[str, Any]
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu, which comes with matplotlib and has letters of many scripts; Pillow's own lacks dashes and the euro."""
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
 def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int = 4, zoom: int = 2) -> Path:
@@ -30,12 +31,12 @@ def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int 
     text = 30
     rows = -(-n // columns)
     sheet = Image.new("RGB", (columns * (w * zoom + 8), rows * (h * zoom + text + 8)), "white")
-    draw, font = ImageDraw.Draw(sheet), _font(9)
+    draw, small = ImageDraw.Draw(sheet), font(9)
     for i, (pixels, caption) in enumerate(zip(images, captions, strict=True)):
         x, y = (i % columns) * (w * zoom + 8) + 4, (i // columns) * (h * zoom + text + 8) + 4
         sheet.paste(_picture(pixels, zoom), (x, y))
-        lines = textwrap.wrap(caption, max(10, w * zoom // 5))[:3]
-        draw.multiline_text((x, y + h * zoom + 1), "\n".join(lines), fill="black", font=font, spacing=0)
+        lines = _wrapped(caption, max(10, w * zoom // 5), 3)
+        draw.multiline_text((x, y + h * zoom + 1), "\n".join(lines), fill="black", font=small, spacing=0)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
     return path
@@ -48,17 +49,23 @@ def save_table(images: Mapping[str, Pixels], captions: Sequence[str], path: Path
     zoom = max(1, zoom * 64 // w)
     left, top, cell = 150, 18, w * zoom + 4
     sheet = Image.new("RGB", (left + cell * len(labels), top + (h * zoom + 4) * len(captions)), "white")
-    draw, font = ImageDraw.Draw(sheet), _font(11)
+    draw, small = ImageDraw.Draw(sheet), font(11)
     for c, label in enumerate(labels):
-        draw.text((left + c * cell + 4, 2), label, fill="black", font=font)
+        draw.text((left + c * cell + 4, 2), drawable(label), fill="black", font=small)
         for r in range(len(captions)):
             sheet.paste(_picture(images[label][r], zoom), (left + c * cell, top + r * (h * zoom + 4)))
     for r, caption in enumerate(captions):
-        text = "\n".join(textwrap.wrap(caption, 24)[:7])
-        draw.multiline_text((4, top + r * (h * zoom + 4) + 4), text, fill="black", font=font)
+        text = "\n".join(_wrapped(caption, 24, 7))
+        draw.multiline_text((4, top + r * (h * zoom + 4) + 4), text, fill="black", font=small)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
     return path
+
+
+def _wrapped(caption: str, width: int, most: int) -> list[str]:
+    """The first `most` lines of a caption. If there are more, the last line ends in "…"."""
+    lines = textwrap.wrap(captioned(caption), width)
+    return [*lines[: most - 1], f"{lines[most - 1][: width - 1]}…"] if len(lines) > most else lines
 
 
 def _picture(pixels: np.ndarray, zoom: int) -> Image.Image:
@@ -148,14 +155,27 @@ def plot_loss(rows: Sequence[Row], path: Path) -> Path:
         points = [(r["step"], r[key]) for r in rows if key in r]
         ax.plot(*zip(*points, strict=True), label=key.replace("_", " "), linewidth=1)
     ax.set(xlabel="step", ylabel="loss", yscale="log")
+    _number(ax.yaxis, *ax.get_ylim())
     ax.legend()
     return _save(figure, path)
+
+
+def _number(axis: Any, low: float, high: float) -> None:
+    """Number a logarithmic axis at 1, 2, 5, 10, ...; a short one, which has fewer than three of these, in equal steps."""
+    steps = (1, 2, 5)
+    decades = range(-12, 13)
+    few = sum(low <= m * 10.0**p <= high for p in decades for m in steps) < 3
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]) if few else LogLocator(10, steps))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _save(figure: Any, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     for axis in figure.axes:
         axis.grid(alpha=0.3)
+    for text in figure.findobj(lambda part: isinstance(part, Text)):
+        text.set_text(drawable(text.get_text()))
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)

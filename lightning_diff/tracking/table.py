@@ -36,7 +36,15 @@ def write_parquet(path: Path, rows: Sequence[Row]) -> None:
     flat = [_flat(row) for row in rows]
     names = list(dict.fromkeys(name for row in flat for name in row))
     with whole_file(path) as partial:
-        parquet.write_table(pyarrow.table({n: pyarrow.array([r.get(n) for r in flat]) for n in names}), partial)
+        parquet.write_table(pyarrow.table({n: pyarrow.array(_alike([r.get(n) for r in flat])) for n in names}), partial)
+
+
+def _alike(values: list[Any]) -> list[Any]:
+    """The values of a column, which has one type: values of several types become text."""
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) < 2 or kinds == {int, float}:
+        return values
+    return [None if value is None else str(value) for value in values]
 
 
 def _flat(row: Row, prefix: str = "") -> dict[str, Any]:

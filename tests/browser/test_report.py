@@ -92,7 +92,7 @@ def test_the_slider_and_the_points_choose_the_pictures(browser: Any, runs: tuple
 def test_runs_side_by_side(browser: Any, runs: tuple[Path, Path], tmp_path: Path) -> None:
     browser.get(make_report(runs, tmp_path / "both.html").as_uri())
     assert len(browser.find_elements(By.CSS_SELECTOR, "tbody tr")) == 6
-    assert browser.title == "seed0, seed1"
+    assert browser.title == "base: 2 runs by seed"
     slider, before = browser.find_element(By.ID, "guidance"), sources(browser)
     chosen = browser.execute_script("return document.getElementById('guider').value")
     choice = Select(browser.find_element(By.ID, "guider"))

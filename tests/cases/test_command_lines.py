@@ -20,7 +20,8 @@ from lightning_diff.config.compose import compose_config, stored_config
 from lightning_diff.config.convert import plain, yaml_text
 from lightning_diff.config.input.search import SEARCH
 from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
-from lightning_diff.pipeline.naming import folders_of, run_folder
+from lightning_diff.pipeline.many.named import folders_of
+from lightning_diff.pipeline.naming import run_folder
 from lightning_diff.ranks import Fitting
 
 NAMES = (

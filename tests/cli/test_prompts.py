@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lightning_diff.cli import sample as module
+from lightning_diff.cli.drawing import sample as module
 from lightning_diff.cli.prompts import prompts_of
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.schema import Config
@@ -60,8 +60,10 @@ class Model:
 
     tower = SimpleNamespace(read=Tokenizer(8).read, unknown=lambda prompt: [])
 
-    def batches(self, prompts: list[str], *_: Any) -> torch.Tensor:
-        return torch.zeros(len(prompts), 3, 16, 16, dtype=torch.uint8)
+    sampler, device = Config().sampler, torch.device("cpu")
+
+    def generate(self, prompts: list[str], *_: Any) -> torch.Tensor:
+        return torch.zeros(1, len(prompts), 3, 16, 16, dtype=torch.uint8)
 
 
 def test_prompts_of_every_kind_are_drawn_and_what_is_cut_is_said(

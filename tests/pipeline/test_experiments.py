@@ -18,9 +18,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from lightning_diff.cli.commands import evaluate_command
+from lightning_diff.cli.drawing.sample import sample
 from lightning_diff.cli.export import export
 from lightning_diff.cli.prepare import prepare_data
-from lightning_diff.cli.sample import sample
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF, SHIPPED
@@ -243,7 +243,7 @@ def test_a_study_at_equal_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str
         "evaluation.extra=16",
     ]
     evaluate_command()
-    table = parquet.read_table(tmp_path / "one-two.parquet").to_pylist()
+    table = parquet.read_table(next(tmp_path.glob("one-two-*.parquet"))).to_pylist()
     assert len(table) == 16 and {r["run"] for r in table} == {"one", "two"}
     assert {(r["sampler"], r["guider"]) for r in table} >= {
         ("euler4", "cfg"),
@@ -253,8 +253,8 @@ def test_a_study_at_equal_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert all(r["nfe"] <= 8 for r in table) and {r["nfe"] for r in table if r["scale"] == 1} == {4, 3, 5}
     assert {r["passport.sampler.kind"] for r in table} == {"euler", "heun"}
     assert {r["n"] for r in table} == {8} and {r["drawn"] for r in table} == {16} and any(r["front"] for r in table)
-    spread_of = (tmp_path / "one-two.html").read_text()
-    assert '"trainings": 2' in spread_of and (tmp_path / "one-two.csv").is_file()
+    (report,) = tmp_path.glob("one-two-*.html")
+    assert ", 2 seeds" in report.read_text() and report.with_suffix(".csv").is_file()
     assert (runs[0] / "sweep.csv").read_text().count("\n") == 9
 
 

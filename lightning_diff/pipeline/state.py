@@ -1,0 +1,35 @@
+"""How far a run is: by its lock, its weights and its record."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..config.paths import WEIGHTS
+from ..config.schema import Config
+from ..files import holder
+from ..tracking.record import Record
+
+
+def is_finished(config: Config, folder: Path) -> bool:
+    """Whether the same command would do nothing: the weights and all asked measurements are there."""
+    if not (folder / WEIGHTS).is_file():
+        return False
+    if config.task != "diffusion" or not config.evaluation.enabled:
+        return True
+    record = Record(folder)
+    measured = {row["scale"] for row in record.read("sweep")}
+    return set(config.guidance.scales) <= measured and bool(record.read("best")) and (folder / "report.html").is_file()
+
+
+def state_of(folder: Path, config: Config, step: int, measured: bool) -> str:
+    """The state of a run in words. `step` is the last one in its record; `measured` says whether it has rows of a sweep.
+
+    This process must not hold the run's lock: reading a lock's holder would release it."""
+    if held := holder(folder / "lock"):
+        found = re.match(r"process (\d+) on (\S+)", held)
+        return f"running, pid {found[1]} on {found[2].rstrip(',')}" if found else "running"
+    if (folder / WEIGHTS).is_file():
+        asked = config.task == "diffusion" and config.evaluation.enabled
+        return "done" if measured or not asked else "trained, not measured"
+    return f"stopped at {step:,} of {config.training.steps:,}" if step else "not begun"

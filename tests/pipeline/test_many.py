@@ -1,0 +1,190 @@
+"""Many runs are told apart by the keys that differ between them, and averaged over their seeds alone."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+from rich.console import Console
+
+from lightning_diff.cli.arguments import product_of
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.convert import plain, yaml_text
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
+from lightning_diff.evaluation.results import spread, write_tables
+from lightning_diff.pipeline.many.differences import all_values, differing, labels_of, seeds_of
+from lightning_diff.pipeline.many.listing import runs_table
+from lightning_diff.pipeline.many.named import folders_of, one_folder
+from lightning_diff.pipeline.naming import run_folder, run_name, swept_keys
+from lightning_diff.pipeline.report import report_place, title_of
+from lightning_diff.pipeline.same import keep_config
+from lightning_diff.tracking.record import Record
+
+
+def made(folder: Path, *words: str) -> Path:
+    """The folder of a run of this config, which has not begun."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml_text(plain(compose_config(["experiment=base", *words]))))
+    return folder
+
+
+def four(root: Path) -> list[Path]:
+    return [made(root / f"{o}{s}", f"objective={o}", f"seed={s}") for o in ("eps", "v") for s in (0, 1)]
+
+
+def row(scale: float, fid: float, **passport: Any) -> dict[str, Any]:
+    found = {"guider": "cfg", "sampler": "euler4", "ema": 0.0, "scale": scale, "nfe": 8, "n": 8, "fid": fid}
+    return found | {"clip_score": 1.0, "passport": {"scale": scale, **passport}}
+
+
+def test_runs_are_told_apart_by_what_differs_and_by_nothing_else(tmp_path: Path) -> None:
+    runs = four(tmp_path)
+    assert list(labels_of(runs).values()) == [f"prediction={o}, seed={s}" for o in ("eps", "v") for s in (0, 1)]
+    assert title_of(runs) == "base: 4 runs by prediction and seed"
+    elsewhere = made(tmp_path / "elsewhere", "objective=v", "seed=1", "training.devices=2", "tracking=disabled")
+    assert labels_of([runs[3], elsewhere]) == {runs[3]: "v1", elsewhere: "elsewhere"}
+    assert labels_of(runs[:1]) == {runs[0]: "eps0"}
+
+
+def test_keys_of_one_training_that_move_together_are_all_shown(tmp_path: Path) -> None:
+    runs = [made(tmp_path / str(b), f"training.batch={b}", f"training.learning_rate={b / 1e5}") for b in (32, 64)]
+    assert differing([all_values(run) for run in runs]) == ["training.batch", "training.learning_rate"]
+
+
+def test_means_are_over_seeds_alone(tmp_path: Path) -> None:
+    runs = [*four(tmp_path), made(tmp_path / "steps", "objective=v", "training.steps=7")]
+    groups = {label: sorted(seeds) for label, seeds in seeds_of(runs).items()}
+    assert groups == {
+        "prediction=eps, steps=1500": [0, 1],
+        "prediction=v, steps=1500": [0, 1],
+        "prediction=v, steps=7": [0],
+    }
+    assert sum(len(folders) for seeds in seeds_of([*runs, runs[0]]).values() for folders in seeds.values()) == 6
+
+
+def test_the_mean_of_a_case_is_over_the_seeds_that_have_it() -> None:
+    seeds = {0: [row(1.0, 2.0, weights="a"), row(3.0, 5.0, weights="a")], 1: [row(1.0, 4.0, weights="b")]}
+    means = {r["scale"]: (r["fid"], round(r["fid_std"], 6), r["trainings"]) for r in spread(seeds)}
+    assert means == {1.0: (3.0, 1.414214, 2), 3.0: (5.0, 0.0, 1)}
+
+
+def test_tables_have_what_differs_and_parquet_has_all_keys(tmp_path: Path) -> None:
+    runs = four(tmp_path)[1:3]
+    configs = {run.name: all_values(run) for run in runs}
+    keys = differing(list(configs.values()))
+    write_tables(tmp_path / "lr=0.001", {run.name: [row(1.0, 2.0)] for run in runs}, configs, keys)
+    with (tmp_path / "lr=0.001.csv").open() as f:
+        found = [(r["run"], r["objective.prediction"], r["seed"], r["fid"]) for r in csv.DictReader(f)]
+    assert found == [("eps1", "eps", "1", "2.0"), ("v0", "v", "0", "2.0")]
+    table = parquet.read_table(tmp_path / "lr=0.001.parquet").to_pylist()
+    assert [r["config.objective.prediction"] for r in table] == ["eps", "v"]
+    assert {f"config.{key}" for key in configs["v0"]} <= table[0].keys()
+
+
+def test_reports_of_other_runs_are_other_files(tmp_path: Path) -> None:
+    groups = [
+        ["a-b", "c"],
+        ["a", "b-c"],
+        ["a", "x/c"],
+        ["r" * 50 + "1", "r" * 50 + "2"],
+        ["r" * 50 + "1", "r" * 50 + "3"],
+    ]
+    for name in {name for names in groups for name in names}:
+        made(tmp_path / name)
+    places = [report_place([tmp_path / name for name in names]) for names in groups]
+    assert len(set(places)) == len(groups) and all(place.parent == tmp_path for place in places)
+    assert report_place([tmp_path / "c", tmp_path / "a-b"]).name.endswith(places[0].name[-11:])
+
+
+def sweep(root: Path, *words: str) -> list[Path]:
+    """The folders of a multirun's runs, which are made as if they had begun."""
+    found = []
+    for given in product_of([f"outputs={root}", "experiment=base", *words]):
+        config = compose_config(given)
+        folder = run_folder(config, given, swept_keys(words))
+        keep_config(config, folder)
+        found.append(folder)
+    return found
+
+
+def test_a_run_of_a_multirun_is_named_by_what_is_swept(tmp_path: Path) -> None:
+    shared = ("data.train=1000", "training.learning_rate=1e-4")
+    runs = sweep(tmp_path, *shared, "objective=eps,v", "seed=0,1")
+    names = [f"base-objective={o}-seed={s}" for o in ("eps", "v") for s in (0, 1)]
+    assert [run.name for run in runs] == names and sweep(tmp_path, *shared, "objective=eps,v", "seed=0,1") == runs
+    assert sweep(tmp_path, "seed=range(0,2)", "objective=choice(eps,v)", *shared)[:2] == [runs[0], runs[2]]
+
+
+def test_another_multirun_of_the_same_swept_keys_has_folders_of_its_own(tmp_path: Path) -> None:
+    first, second = (sweep(tmp_path, f"training.steps={steps}", "seed=0,1") for steps in (5, 6))
+    assert [run.name for run in first] == ["base-seed=0", "base-seed=1"]
+    assert all(run.name.startswith(f"base-seed={s}-") for s, run in enumerate(second)) and len({*first, *second}) == 4
+    for run in first:
+        shutil.rmtree(run)
+    assert sweep(tmp_path, "training.steps=6", "seed=0,1") == second
+    assert sweep(tmp_path, "training.steps=5", "seed=0,1") == first
+    assert (
+        sweep(tmp_path, "training.steps=5", "evaluation.samples=8", "seed=0,1") == first
+    )  # measured again, not trained
+
+
+def test_a_multirun_finds_the_runs_of_an_older_version(tmp_path: Path) -> None:
+    old = made(tmp_path / "base-objective=v-seed=1-training.steps=5", "objective=v", "seed=1", "training.steps=5")
+    assert sweep(tmp_path, "training.steps=5", "objective=eps,v", "seed=0,1")[3] == old
+
+
+def test_long_values_do_not_hide_the_keys_after_them(tmp_path: Path) -> None:
+    config, long = compose_config(["experiment=base"]), f"/sets/{'x' * 200}"
+    names = {
+        run_name(config, ["experiment=base", f"init_from={long}/{end}", f"seed={s}"], ["init_from", "seed"])
+        for end in ("a", "b")
+        for s in (0, 1)
+    }
+    assert len(names) == 4 and all(len(name) < 100 and name[-1] in "01" for name in names)
+
+
+def test_a_line_for_each_run_fits_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = four(tmp_path)
+    Record(runs[0]).write("train", 1200, loss=0.5)
+    (runs[1] / WEIGHTS).write_bytes(b"")
+    other = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from pathlib import Path; from lightning_diff.files import lock; "
+         "f = lock(Path(sys.argv[1]), False); print(1, flush=True); input()", str(runs[2] / "lock")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=PACKAGE_FOLDER,
+    )  # fmt: skip
+    assert other.stdout is not None and other.stdout.readline()
+    for width in (40, 70, 120):
+        Console(width=width, force_terminal=True, no_color=True).print(runs_table(runs, {}))
+        lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"\W*(eps|v)[01]", line)]
+        assert len(lines) == 4 and ("stopped at 1,200 of 1,500" in lines[0]) and "trained, not measured" in lines[1]
+        assert f"running, pid {other.pid} on " in lines[2] and "not begun" in lines[3]
+        assert width == 40 or all(len(line) <= width for line in lines)
+    other.communicate(b"\n")
+    with pytest.raises(ConfigError, match=r"columns=seeed: no such column; did you mean 'seed'"):
+        runs_table(runs, {}, ["run", "seeed"])
+    Console(width=80).print(runs_table(runs, {}, ["seed", "training.batch"]))
+    assert re.search(r"seed\s+training.batch", capsys.readouterr().out)
+
+
+def test_runs_are_named_by_name_path_and_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "outputs"
+    runs = [made(root / f"base-seed={s}") for s in (0, 2, 10)]
+    (root / "base-3-runs-abc.html").write_text("a report")
+    monkeypatch.chdir(tmp_path)
+    here = [run.relative_to(tmp_path) for run in runs]
+    for text in ("base-*", "outputs/base-*", "base-seed=[0-9]*", "base-seed=0,base-seed=2,base-*"):
+        assert folders_of(text) == here
+    assert folders_of("base-*", root) == folders_of(f"{root}/base-*") == runs
+    assert folders_of("base-seed=2") == [one_folder("outputs/base-seed=2")] == here[1:2]
+    with pytest.raises(ConfigError, match=r"other-\*: no run has a name like this"):
+        folders_of("other-*")
+    with pytest.raises(ConfigError, match=r"run=base-\*: 3 runs \(base-seed=0, .*name one"):
+        one_folder("base-*")
