@@ -20,6 +20,7 @@ from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, sav
 from ..tracking.record import Record
 from .adaptive import allocate
 from .printed import print_rows
+from .readiness import cautions, readiness
 from .results import SEEN, quality, recorded, series_of, study_rows, values_path, verdict, write_tables
 from .setup import Combination, EvaluationSetup, Passport, picture_key
 from .sweep import Case, Row, Seen, Store, best_row, blocks, deciding, draw, joined, look, picture_values, score
@@ -199,9 +200,11 @@ def _publish(
         save_table(few, captions[: min(len(i) for i in few.values())], figures / "guidance.png"),
         *[save_grid(i, captions[: len(i)], figures / f"grid-{label}.png") for label, i in pictures.items()],
     ]
-    record.write("best", **{k: best[k] for k in (*Case._fields, "fid", "clip_score")})
+    known = readiness(next(reversed(made_by.values())).setup, best["n"])
+    record.write("best", **{k: best[k] for k in (*Case._fields, "fid", "clip_score")}, **known)
     spoken = [r for r in rows if r in mine or series_of(r) == series_of(best)]
     print_rows(spoken, best, columns)
-    say(verdict(rows, best))
+    say(f"real pictures in place of {best['n']} drawn ones: FID {known['floor']:.3g}")
+    say(" ".join(filter(None, [cautions(best["fid"], known), verdict(rows, best)])))
     firsts = [shown[digest(r["passport"])] for r in mine]
     return Swept(mine, firsts, ours, made_by[digest(ours["passport"])], best, made)

@@ -17,6 +17,7 @@ from ..data.dataset import pictures
 from ..data.decode import to_pixels, to_unit
 from ..data.shards import digest
 from ..data.summary import data_facts
+from ..evaluation.readiness import cautions
 from ..evaluation.results import (
     held_out,
     reading_order,
@@ -93,7 +94,7 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         "rows": [_row(label_of(r), r, r is best, shown) for rows, shown in found.values() for r in rows],
         "columns": ["label", *reading_order(c for c in (every[0] if every else {}) if c not in FREE_COLUMNS)],
         "footer": _footer(best),
-        "verdict": verdict(every, best, label_of(best, False) if best and several else ""),
+        "verdict": f"{_cautions(folders, best)} {verdict(every, best, label_of(best, False) if best and several else '')}",
         "held_out": best is None or held_out(best),
         "spread": _spread({folder: rows for folder, (rows, _) in found.items()}),
         "curves": [_curves(folder, labels[folder]) for folder in folders],
@@ -102,6 +103,16 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         **_kept(folders, labels),
     }
     return write_report(out, data)
+
+
+def _known(folders: Sequence[Path]) -> dict[str, Any]:
+    """What the record of the only run says of its numbers: the floor of FID, and the judge's quality."""
+    events = Record(folders[0]).read("best") if len(folders) == 1 else []
+    return events[-1] if events else {}
+
+
+def _cautions(folders: Sequence[Path], best: Row | None) -> str:
+    return cautions(float(best["fid"]), _known(folders)) if best else ""
 
 
 def report_runs(folders: Sequence[Path]) -> Path:
@@ -195,6 +206,9 @@ def _facts(folders: Sequence[Path], best: Row | None, label_of: Callable[[Row], 
     if best is not None:
         facts += [("best guidance", f"{label_of(best)}, w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
         facts += [("CLIP score there", f"{best['clip_score']:.4g}")]
+        if "floor" in (known := _known(folders)):
+            facts.append(("FID of real pictures", f"{known['floor']:.3g}"))
+            facts.append(("captions the judge finds", f"{100 * known['recall']:.0f} % among {known['among']}"))
         if "accuracy" in best:
             facts.append(("captions obeyed there", f"{100 * best['accuracy']:.1f} %"))
     curve = Record(folders[0]).curve()

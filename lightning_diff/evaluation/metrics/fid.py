@@ -66,6 +66,17 @@ def fid_std(real: Gaussian, made: Tensor) -> float:
     return float(np.std([real.distance(made[torch.from_numpy(d)]) for d in draws]))
 
 
+def fid_floor(real: Tensor, n: int, draws: int = 8) -> float:
+    """What a perfect model would score with n pictures: the mean FID of n pictures drawn from the reference, with repetition,
+    against the reference itself."""
+    import numpy as np
+    import torch
+
+    reference, draw = Gaussian(real), np.random.default_rng(404)
+    some = [real[torch.from_numpy(draw.integers(0, len(real), n))] for _ in range(draws)]
+    return float(np.mean([reference.distance(x) for x in some]))
+
+
 def fid_infinity(real: Gaussian, made: Tensor, points: int = 8) -> float:
     """FID at M = infinity: a line is fitted to the FIDs of growing subsets over 1 / M. It can be negative for small M. The
     subsets are the first rows of one fixed shuffle."""
