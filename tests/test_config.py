@@ -259,7 +259,7 @@ def test_the_default_composes() -> None:
 def test_every_experiment_composes(name: str) -> None:
     first, second = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[:2]
     assert first == "# @package _global_" and second.startswith(f"# python train.py experiment={name}")
-    needs = ["data.source=."] if name == "folder" else []
+    needs = ["data.source=."] if name in ("folder", "stamps") else []
     assert compose_config([f"experiment={name}", *needs]).name == name
 
 

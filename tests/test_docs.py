@@ -1,17 +1,22 @@
 """The pages on the choices and keys say what the code does."""
 
+import ast
+import re
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import csv, parquet
 
 from lightning_diff.config.paths import PACKAGE_FOLDER
 from lightning_diff.config.registry import choices
 from lightning_diff.config.schema import Objective
 
 DOCS = PACKAGE_FOLDER / "docs"
+STUDY = PACKAGE_FOLDER / "experiments" / "guidance" / "study.parquet"
 OPTIONS = (DOCS / "options.md").read_text()
 SIZES = ("embedding", "context_length", "width", "layers", "vision_width", "vision_layers", "patch_size", "role")
 OUTSIDE = ("kind", "steps", "scale", "scales", "data_std", "model", *SIZES)  # said elsewhere
@@ -34,3 +39,34 @@ def test_every_choice_and_key_is_in_the_table_of_what_holds_it(group: str) -> No
                 assert f"`{f.name}`" in OPTIONS, f.name
             for value in () if f.name in OUTSIDE else f.metadata.get("allowed", ()):
                 assert f"`{value}`" in OPTIONS, f"{f.name}={value}"
+
+
+def test_the_lines_that_read_the_table_work_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = re.search(r"```python\n(from pyarrow.*?)```", (DOCS / "tracking.md").read_text(), re.S)
+    assert lines is not None
+    (tmp_path / "outputs" / "base").mkdir(parents=True)
+    csv.write_csv(parquet.read_table(STUDY), tmp_path / "outputs" / "base" / "sweep.csv")
+    monkeypatch.chdir(tmp_path)
+    exec(lines[1], {})
+    read = ast.literal_eval(capsys.readouterr().out)
+    assert len(read) > 100 and read[0]["fid"] <= read[1]["fid"] and "clip_score" in read[0]
+
+
+@pytest.mark.parametrize("page", [PACKAGE_FOLDER / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda p: p.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            titles = [re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in re.findall(r"^#+ (.*)$", text, re.M)]
+            assert target[1:] in titles, target
+        elif not target.startswith("https://"):
+            assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_the_glossary_is_sorted_and_the_citation_names_the_version() -> None:
+    words = re.findall(r"^\| (?!word|---)([^|]+) \|", (DOCS / "glossary.md").read_text(), re.M)
+    assert words == sorted(words, key=str.lower) and {"tower", "judge", "passport", "guider", "NFE"} <= set(words)
+    version = re.search(r'^version = "(.*)"', (PACKAGE_FOLDER / "pyproject.toml").read_text(), re.M)
+    assert version and f"version: {version[1]}\n" in (PACKAGE_FOLDER / "CITATION.cff").read_text()

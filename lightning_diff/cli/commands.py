@@ -16,8 +16,13 @@ from ..pipeline.many.named import folders_of, one_folder
 from ..pipeline.naming import run_folder
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
 from .errors import exit_on_error
+<<<<<<< HEAD
 from .help import answer, help_text
 from .multirun import finish_many, say_which, with_hydra
+=======
+from .help import answer, experiments_text, help_text
+from .multirun import with_hydra
+>>>>>>> w-words
 from .prompts import finished, prompts_of, shipped_run
 from .show import show_composed, show_stored, shows
 
@@ -35,6 +40,8 @@ def train_command() -> None:
         if answer(found, help_text):
             return
         guard_hydra()
+        if not found.overrides and SEARCH.name == "config" and not {"--cfg", *OF_HYDRA} - {"--run"} & set(found.flags):
+            raise ConfigError(experiments_text())
         launched = next((o for o in found.overrides if o.startswith("hydra/launcher=")), "")
         if launched and not found.many and "--cfg" not in found.flags:
             raise ConfigError(f"{launched}: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch")

@@ -6,6 +6,7 @@ import importlib.metadata
 from collections.abc import Callable
 
 from ..config.checks import single_groups
+from ..config.input.search import SEARCH
 from ..config.paths import CONF
 from ..config.registry import choices, place_of
 from ..config.schema import Config
@@ -39,6 +40,13 @@ def answer(found: Arguments, usage: Callable[[], str]) -> bool:
     elif "--help" in found.flags:
         print(usage())
     return bool({"--help", "--version"} & set(found.flags))
+
+
+def experiments_text() -> str:
+    """What train.py without words says: it trains nothing that was not asked for."""
+    *names, last = sorted({p.stem for folder in SEARCH.folders for p in (folder / "experiment").glob("*.yaml")})
+    listed = f"{', '.join(names)} or {last}"
+    return f"say what to train: experiment={listed}; base is the main job, and --help experiment tells of each"
 
 
 def version_text() -> str:

@@ -12,6 +12,7 @@ from ..ranks import first_rank, say
 from .component_training import train_component
 from .components import NAMES, locate_part, needed_parts, place_part
 from .data import check_enough, data_event, prepare_data
+from .exportable import export_line
 from .memory import check_machine
 from .net_training import train_net
 from .run import Run
@@ -28,6 +29,8 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
         if not (folder / WEIGHTS).is_file():
             data = prepare_data(config, quiet=wait)  # a component is trained for a run that has said it
             check_enough(data, config)
+            if config.task == "diffusion" and hasattr(config.data, "source") and (line := export_line(config)):
+                say(line)
             if first_rank():
                 run.record.write("data", 0, **data_event(data, config))
         if config.task != "diffusion":
