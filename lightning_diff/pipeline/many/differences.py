@@ -52,7 +52,7 @@ def all_values(folder: Path) -> Values:
 
 def _counts(key: str) -> bool:
     group, _, rest = key.partition(".")
-    return group not in SAME and not (group == "training" and rest in SAME_TRAINING)
+    return group not in SAME and key != "evaluation.batch" and not (group == "training" and rest in SAME_TRAINING)
 
 
 def training_values(folder: Path) -> Values:
