@@ -57,6 +57,12 @@ def test_runs_are_told_apart_by_what_differs_and_by_nothing_else(tmp_path: Path)
     assert labels_of(runs[:1]) == {runs[0]: "eps0"}
 
 
+def test_runs_that_differ_in_much_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    more = ("net=tiny", "sampler=heun", "training.batch=8", "training.steps=7", "seed=3")
+    runs = [made(tmp_path / "one"), made(tmp_path / "other", *more)]
+    assert list(labels_of(runs).values()) == ["one", "other"] and title_of(runs) == "base: 2 runs"
+
+
 def test_keys_of_one_training_that_move_together_are_all_shown(tmp_path: Path) -> None:
     runs = [made(tmp_path / str(b), f"training.batch={b}", f"training.learning_rate={b / 1e5}") for b in (32, 64)]
     assert differing([all_values(run) for run in runs]) == ["training.batch", "training.learning_rate"]
