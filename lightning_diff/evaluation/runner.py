@@ -51,7 +51,7 @@ def run_sweep(
     combinations: Iterable[Combination],
     folder: Path,
     record: Record,
-    config: Mapping[str, Any],
+    config: Mapping[str, Any] | None = None,
     columns: Sequence[str] = (),
 ) -> Swept | None:
     """Draw and score all combinations. Pictures that this sweep or another sweep of the run has drawn already are not drawn
@@ -69,7 +69,7 @@ def run_sweep(
             if key not in known:
                 nfe = one.sampler.evaluations(one.guider, one.path, case.case.scale)
                 record.write("sweep", **_row(case, one, folder, nfe), passport=case.passport)
-    return _publish(folder, record, made_by, config, columns) if first_rank() else None
+    return _publish(folder, record, made_by, config or {}, columns) if first_rank() else None
 
 
 def _drawn(one: Combination, folder: Path, record: Record) -> list[DrawnCase]:

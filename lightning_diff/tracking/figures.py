@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from .letters import captioned, drawable, font
+from .letters import SAID, drawable, font, lacks
 
 matplotlib.rcParams["text.parse_math"] = False  # a $ in the name of a run is a $
 
@@ -63,9 +63,11 @@ def save_table(images: Mapping[str, Pixels], captions: Sequence[str], path: Path
 
 
 def _wrapped(caption: str, width: int, most: int) -> list[str]:
-    """The first `most` lines of a caption. If there are more, the last line ends in "…"."""
-    lines = textwrap.wrap(captioned(caption), width)
-    return [*lines[: most - 1], f"{lines[most - 1][: width - 1]}…"] if len(lines) > most else lines
+    """The first `most` lines of a caption; if there are more, the last one ends in "…". Missing letters are said below."""
+    lines, note = textwrap.wrap(drawable(caption), width), textwrap.wrap(SAID, width) if lacks(caption) else []
+    most -= len(note)
+    cut = [*lines[: most - 1], f"{lines[most - 1][: width - 1]}…"] if len(lines) > most else lines
+    return cut + note
 
 
 def _picture(pixels: np.ndarray, zoom: int) -> Image.Image:

@@ -1,6 +1,6 @@
 """Letters of all scripts in grids and figures. The font is DejaVu Sans, which comes with matplotlib: Latin, Greek, Cyrillic,
 Arabic, Hebrew, Georgian, Armenian and many signs. It has no Chinese, Japanese, Korean or Indian letters and few emoji; a run of
-letters that it lacks is shown as "…", and a picture's caption says so."""
+letters that it lacks is shown as "…", and the caption says so."""
 
 from __future__ import annotations
 
@@ -46,7 +46,6 @@ def drawable(text: str) -> str:
     return "".join(found).replace("\0", "…")
 
 
-def captioned(text: str) -> str:
-    """A caption as it is drawn below a picture. It says if the font lacks some of its letters."""
-    shown = drawable(text)
-    return f"{shown} {SAID}" if shown.count("…") > text.count("…") else shown
+def lacks(text: str) -> bool:
+    """Whether the font lacks some letters of a text."""
+    return drawable(text).count("…") > text.count("…")

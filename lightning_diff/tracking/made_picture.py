@@ -4,6 +4,7 @@ are taken from it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -19,13 +20,15 @@ from ..config.errors import ConfigError
 
 CHUNK, FOR_PEOPLE = "lightning_diff", "parameters"
 MOST = 2**16  # letters of a chunk that is read
+ROWS = 16  # pictures in a call, at most: as fast as larger calls, and a picture that is drawn again needs as many
 SIDE = 8192  # pixels of a picture that is read
 
 
 @dataclass(frozen=True)
 class Origin:
     """What repeats a picture. `run` is the folder of the run, empty for the model that comes with the package. `weights` are the
-    hashes of its weights files. `words` are the overrides of the command; `sampler` and `guidance` are what they meant."""
+    hashes of its weights files. `words` are the overrides of the command; `sampler` and `guidance` are what they meant. The
+    picture was at `row` in a call of `rows`: a matrix product may round differently in a call of another size."""
 
     prompt: str
     seed: int
@@ -37,7 +40,15 @@ class Origin:
     weights: dict[str, str]
     size: int
     version: str
+    row: int = 0
+    rows: int = 1
     negative: str = ""
+
+    @property
+    def mark(self) -> str:
+        """Tells pictures apart, wherever in a call they were drawn."""
+        said = asdict(self) | {"row": 0, "rows": 1}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:6]
 
     @property
     def run_name(self) -> str:
@@ -91,7 +102,7 @@ def read_picture(path: Path) -> tuple[Origin, np.ndarray]:
 def same_origin(path: Path, origin: Origin) -> bool:
     """Whether a file is a picture that was drawn in this very way."""
     try:
-        return read_picture(path)[0] == origin
+        return read_picture(path)[0].mark == origin.mark
     except ConfigError:
         return False
 
@@ -104,7 +115,7 @@ def _origin(text: str) -> Origin:
         raise ValueError(f"must be a table of {', '.join(names)}")
     for name in ("prompt", "run", "version", "negative"):
         _need(isinstance(found[name], str) and "\0" not in found["run"], name)
-    for name, most in (("seed", 2**63), ("size", SIDE)):
+    for name, most in (("seed", 2**63), ("size", SIDE), ("rows", ROWS + 1), ("row", found["rows"])):
         _need(type(found[name]) is int and 0 <= found[name] < most, name)
     _need(type(found["scale"]) in (int, float) and math.isfinite(found["scale"]), "scale")
     _need(isinstance(found["words"], list) and all(isinstance(word, str) for word in found["words"]), "words")

@@ -58,7 +58,9 @@ def test_a_prompt_is_taken_as_typed() -> None:
         read_arguments(["promt"], {"prompt": ""})
 
 
-def test_the_runs_of_a_multirun_share_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runs_of_a_multirun_share_a_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     seen: list[tuple[str, str | None]] = []
     monkeypatch.setattr(
         "lightning_diff.pipeline.stages.train", lambda config, folder: seen.append((folder.name, config.tracking.group))
@@ -71,6 +73,9 @@ def test_the_runs_of_a_multirun_share_a_group(tmp_path: Path, monkeypatch: pytes
         *[("base-objective=eps", "base"), ("base-objective=v", "base")],
         *[("base-seed=1", "mine"), ("base-seed=2", "mine"), ("base", None)],
     ]
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("run ") and " of " in line]
+    assert said == [f"run {n} of 2: base-{name}" for names in (("objective=eps", "objective=v"), ("seed=1", "seed=2"))
+                    for n, name in enumerate(names, 1)]  # fmt: skip
 
 
 def test_the_same_run_elsewhere_has_the_same_name() -> None:

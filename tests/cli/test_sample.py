@@ -70,6 +70,7 @@ def test_pictures_at_several_scales_are_drawn_again(say: Say, tmp_path: Path, ru
     picture = out / files[3]
     text = Image.open(picture).text  # type: ignore[attr-defined]
     origin = json.loads(text["lightning_diff"])
+    assert (origin["row"], origin["rows"]) == (1, 2)
     assert (origin["prompt"], origin["seed"], origin["scale"], origin["run"]) == ("a red mug, 猫", 8, 4.0, str(run))
     assert origin["sampler"]["steps"] == 2 and len(origin["weights"]["net"]) == 12 and origin["version"]
     assert text["parameters"].startswith(
@@ -102,6 +103,8 @@ def test_pictures_at_several_scales_are_drawn_again(say: Say, tmp_path: Path, ru
         ({"words": {"a": 1}}, "words has another type"),
         ({"seed": -1}, "seed has another type"),
         ({"seed": True}, "seed has another type"),
+        ({"rows": 10**9}, "rows has another type"),
+        ({"rows": 2, "row": 2}, "row has another type"),
         ({"scale": float("nan")}, "scale has another type"),
         ({"weights": {"net": "../../x"}}, "weights has another type"),
         ({"more": 1}, "must be a table of"),

@@ -13,7 +13,7 @@ import pytest
 
 from lightning_diff.cluster.slurm import claim
 from lightning_diff.config.paths import PACKAGE_FOLDER
-from tests.cluster.conftest import Cluster, eventually, run_of, short, step_of
+from tests.cluster.conftest import Cluster, eventually, short, step_of
 
 LAUNCHER = (
     "hydra/launcher=slurm",
@@ -27,6 +27,11 @@ def command(root: Path, *words: str) -> list[str]:
     return [sys.executable, "train.py", "-m", *short(root), *LAUNCHER, *words]
 
 
+def swept(root: Path, word: str) -> Path:
+    """The folder of a sweep's run: its name has only what is swept."""
+    return root / f"base-{word}"
+
+
 def start(cluster: Cluster, out: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
     with out.open("w") as f:
         return subprocess.Popen(words, cwd=PACKAGE_FOLDER, env=cluster.env, stdout=f, stderr=subprocess.STDOUT)
@@ -38,7 +43,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
     They are so long that none ends by itself between being found and being stopped, on a fast machine too.
     """
     words = command(tmp_path, "hydra.launcher.partition=low", "training.steps=200", "data.seed=0,1,2,3,4,5")
-    runs = {seed: run_of(tmp_path, "training.steps=200", f"data.seed={seed}") for seed in range(6)}
+    runs = {seed: swept(tmp_path, f"data.seed={seed}") for seed in range(6)}
     runs[5].mkdir()
     (runs[5] / "parts").write_text("a file where a folder has to be")
     sweep = start(cluster, tmp_path / "said", words)
@@ -114,10 +119,9 @@ def test_nothing_is_submitted_if_anything_is_wrong(
 
 
 def test_a_folder_of_another_run_is_refused_before_anything_is_submitted(cluster: Cluster, tmp_path: Path) -> None:
-    run = run_of(tmp_path, "seed=1")
-    run.mkdir()
-    (run / "config.yaml").write_text("seed: 7\n")
-    said = cluster.call(*command(tmp_path, "seed=0,1"), code=2)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text("seed: 7\n")
+    said = cluster.call(*command(tmp_path, "name=mine", "seed=1"), code=2)
     assert "holds a run with seed=7" in said and cluster.call("squeue", "--noheader") == ""
 
 
@@ -125,7 +129,7 @@ def test_a_folder_of_another_run_is_refused_before_anything_is_submitted(cluster
 def test_an_interrupt_leaves_the_jobs_or_cancels_them(cluster: Cluster, tmp_path: Path, choice: str) -> None:
     """Left, they are followed by the same command; cancelled, it submits them again."""
     words = command(tmp_path, "seed=0,1", "training.steps=120", f"hydra.launcher.on_interrupt={choice}")
-    runs = [run_of(tmp_path, f"seed={seed}", "training.steps=120") for seed in (0, 1)]
+    runs = [swept(tmp_path, f"seed={seed}") for seed in (0, 1)]
     sweep = start(cluster, tmp_path / "said", words)
     eventually("both train", lambda: all(step_of(run) >= 3 for run in runs), instead=(tmp_path / "said").read_text)
     jobs = [(run / "slurm_job").read_text().strip() for run in runs]
@@ -153,7 +157,7 @@ def test_an_interrupt_leaves_the_jobs_or_cancels_them(cluster: Cluster, tmp_path
 
 def test_jobs_are_submitted_and_not_waited_for(cluster: Cluster, tmp_path: Path) -> None:
     """Also for a run whose last job SLURM has forgotten."""
-    claim(run_of(tmp_path, "seed=0"), "1")
+    claim(swept(tmp_path, "seed=0"), "1")
     words = command(tmp_path, "seed=0,1", "hydra.launcher.wait=false", "hydra.launcher.sbatch=[--hold]")
     cluster.call(*words)
     jobs = cluster.call("squeue", "--noheader", "--format=%A %T %r").splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -66,11 +67,15 @@ def test_every_experiment_runs(experiment: str, tmp_path: Path, pictures_folder:
         assert (folder / "figures" / figure).stat().st_size > 0
 
 
-def test_a_finished_run_is_evaluated_and_sampled_again(tmp_path: Path) -> None:
+def test_a_finished_run_is_evaluated_and_sampled_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "base"
     train(compose_config(short("base", tmp_path)), folder)
     before = Record(folder).read("sweep")
-    evaluate([load_config(folder / "config.yaml", ["guidance.scales=[1,2]"])], folder)
+    capsys.readouterr()
+    evaluate([load_config(folder / "config.yaml", ["guidance.scales=[1,2]"])], folder, ["scale", "fid", "kid"])
+    said = capsys.readouterr().out
+    assert re.findall(r"^│ (\d) ", said, re.M) == ["1", "2", "3"] and re.search(r"┃ scale ┃ fid +┃ kid +┃", said)
+    assert "these pictures" in said or "Best is" in said  # the verdict, of these three rows
     after = Record(folder).read("sweep")
     assert [r["scale"] for r in after] == [1.0, 3.0, 2.0]  # w = 1 was known by its passport and not computed again
     assert after[: len(before)] == before

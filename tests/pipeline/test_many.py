@@ -14,17 +14,20 @@ import pytest
 from pyarrow import parquet
 from rich.console import Console
 
+from lightning_diff import __version__
 from lightning_diff.cli.arguments import product_of
 from lightning_diff.config.compose import compose_config
 from lightning_diff.config.convert import plain, yaml_text
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
 from lightning_diff.evaluation.results import spread, write_tables
-from lightning_diff.pipeline.many.differences import all_values, differing, labels_of, seeds_of
+from lightning_diff.pipeline.many.differences import all_values, config_of, differing, labels_of, seeds_of
 from lightning_diff.pipeline.many.listing import runs_table
 from lightning_diff.pipeline.many.named import folders_of, one_folder
 from lightning_diff.pipeline.naming import run_folder, run_name, swept_keys
+from lightning_diff.pipeline.origin import origin
 from lightning_diff.pipeline.report import report_place, title_of
+from lightning_diff.pipeline.run import Run
 from lightning_diff.pipeline.same import keep_config
 from lightning_diff.tracking.record import Record
 
@@ -52,6 +55,12 @@ def test_runs_are_told_apart_by_what_differs_and_by_nothing_else(tmp_path: Path)
     elsewhere = made(tmp_path / "elsewhere", "objective=v", "seed=1", "training.devices=2", "tracking=disabled")
     assert labels_of([runs[3], elsewhere]) == {runs[3]: "v1", elsewhere: "elsewhere"}
     assert labels_of(runs[:1]) == {runs[0]: "eps0"}
+
+
+def test_runs_that_differ_in_much_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    more = ("net=tiny", "sampler=heun", "training.batch=8", "training.steps=7", "seed=3")
+    runs = [made(tmp_path / "one"), made(tmp_path / "other", *more)]
+    assert list(labels_of(runs).values()) == ["one", "other"] and title_of(runs) == "base: 2 runs"
 
 
 def test_keys_of_one_training_that_move_together_are_all_shown(tmp_path: Path) -> None:
@@ -188,3 +197,19 @@ def test_runs_are_named_by_name_path_and_pattern(tmp_path: Path, monkeypatch: py
         folders_of("other-*")
     with pytest.raises(ConfigError, match=r"run=base-\*: 3 runs \(base-seed=0, .*name one"):
         one_folder("base-*")
+
+
+def test_a_report_says_the_commands_and_the_code_that_made_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = four(tmp_path)[:2]
+    monkeypatch.setattr(sys, "argv", ["/somewhere/train.py", "experiment=base", "objective=eps", "init_from=a b"])
+    for run in (*runs, runs[0]):
+        with Run(config_of(run), run):
+            pass
+    (line,) = origin(runs)
+    assert line.startswith(f"python train.py experiment=base objective=eps 'init_from=a b' (version {__version__}")
+    assert re.search(r"(, commit [0-9a-f]{12}(-dirty)?)?, 20..-..-.. ..:..\)$", line)
+    Record(runs[1]).write("command", command="python evaluate.py", version="9", commit="abc")
+    assert [said.split(", 20")[0] for said in origin(runs)][1:] == ["python evaluate.py (version 9, commit abc"]
+    assert origin([made(tmp_path / "old")]) == []

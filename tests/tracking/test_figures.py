@@ -10,7 +10,7 @@ import pytest
 
 from lightning_diff.tracking import figures
 from lightning_diff.tracking.figures import plot_loss, plot_sweep, save_grid, save_table
-from lightning_diff.tracking.letters import SAID, captioned, drawable
+from lightning_diff.tracking.letters import SAID, drawable, lacks
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,9 @@ from lightning_diff.tracking.letters import SAID, captioned, drawable
 )
 def test_letters_that_the_font_lacks_become_dots(text: str, shown: str) -> None:
     assert drawable(text) == shown
-    assert captioned(text) == (f"{shown} {SAID}" if shown.count("…") > text.count("…") else shown)
+    assert lacks(text) == (shown.count("…") > text.count("…"))
+    lines = figures._wrapped(text * 9, 30, 3)
+    assert len(lines) <= 3 and (lines[-1] == SAID) == lacks(text)
 
 
 def test_figures_of_all_scripts_warn_of_nothing(tmp_path: Path) -> None:

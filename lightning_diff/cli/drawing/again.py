@@ -39,7 +39,7 @@ def again(picture: Path, run: Path | None, plugins: Sequence[str], out: Path) ->
             raise ConfigError(
                 f"again={picture}: {name} was {_first(getattr(origin, name), getattr(now, name))} here; it cannot be the same"
             )
-    pixels = draw(model, origin.prompt, origin.seed, origin.scale)
+    pixels = draw(model, [(origin.prompt, origin.seed)] * origin.rows, origin.scale)[origin.row]
     out.mkdir(parents=True, exist_ok=True)
     place = place_of(out, origin, again="-again")
     save_picture(pixels, place, origin)

@@ -22,7 +22,7 @@ from ...pipeline.objects import model_of
 from ...ranks import console, say
 from ...strings import file_stem
 from ...tracking.figures import save_grid, save_table
-from ...tracking.made_picture import Origin, same_origin, save_picture
+from ...tracking.made_picture import ROWS, Origin, same_origin, save_picture
 
 # The overrides that change a picture; the prompt, the seed and the scale are kept apart from them.
 DRAWING = ("sampler", "guidance", "objective", "text", "net", "autoencoder")
@@ -44,32 +44,36 @@ def sample(
     a row for each prompt and seed, and a column for each scale."""
     model = model_of(config, folder)
     _say_what_is_not_read(model, prompts)
-    wanted = list(scales) or [config.guidance.scale]
+    wanted = list(dict.fromkeys(scales)) or [config.guidance.scale]
     lines = [(p, config.seed + i) for p in prompts for i in range(count)]
     made_by = origin_of(config, folder, model, words)
-    cases = [(scale, *line) for line in lines for scale in wanted]
-    shown = track(cases, "pictures", console=console, transient=True) if len(cases) > 4 else cases
-    images = [draw(model, prompt, seed, scale) for scale, prompt, seed in shown]
-    origins = [replace(made_by, prompt=prompt, seed=seed, scale=scale) for scale, prompt, seed in cases]
-    for pixels, origin in zip(images, origins, strict=True):
-        save_picture(pixels, place_of(out, origin, len(wanted) > 1), origin)
-    every = np.stack(images)
-    mark = digest([asdict(origin) for origin in origins])[:6]
+    cases = [(scale, lines[i : i + ROWS]) for scale in wanted for i in range(0, len(lines), ROWS)]
+    shown = track(cases, "pictures", console=console, transient=True) if len(cases) > 1 else cases
+    drawn: dict[float, list[np.ndarray]] = {scale: [] for scale in wanted}
+    origins = []
+    for scale, some in shown:
+        for row, ((prompt, seed), pixels) in enumerate(zip(some, draw(model, some, scale), strict=True)):
+            origin = replace(made_by, prompt=prompt, seed=seed, scale=scale, row=row, rows=len(some))
+            save_picture(pixels, place_of(out, origin, len(wanted) > 1), origin)
+            origins.append(origin)
+            drawn[scale].append(pixels)
+    columns = {f"w = {scale:g}": np.stack(images) for scale, images in drawn.items()}
+    mark = digest([origin.mark for origin in origins])[:6]
     place = out / "grid.png" if not (out / "grid.png").exists() else out / f"grid-{mark}.png"
     if len(wanted) > 1:
-        columns = {f"w = {scale:g}": every[i :: len(wanted)] for i, scale in enumerate(wanted)}
         save_table(columns, [f"{p} (seed {seed})" if count > 1 else p for p, seed in lines], place)
     else:
         wide = min(count, 8) if count > 1 else min(4, len(lines))
-        save_grid(every, [p for p, _ in lines], place, columns=wide)
+        save_grid(next(iter(columns.values())), [p for p, _ in lines], place, columns=wide)
     place = _once(place, out / "grid.png")
     said = ", ".join(f"{scale:g}" for scale in wanted)
-    say(f"{len(images)} pictures at w = {said} in {out}; all on {place}")
+    say(f"{len(origins)} pictures at w = {said} in {out}; all on {place}")
 
 
-def draw(model: TextToImage, prompt: str, seed: int, scale: float) -> np.ndarray:
-    """A picture, uint8 [3, H, W]. It is drawn alone, so that its bits do not depend on the pictures beside it."""
-    pixels: np.ndarray = model.generate([prompt], [seed], scale)[0, 0].numpy()
+def draw(model: TextToImage, lines: Sequence[tuple[str, int]], scale: float) -> np.ndarray:
+    """The pictures, uint8 [B, 3, H, W], of B prompts with their seeds, in one call."""
+    prompts, seeds = [prompt for prompt, _ in lines], [seed for _, seed in lines]
+    pixels: np.ndarray = model.generate(prompts, seeds, scale)[0].numpy()
     return pixels
 
 
@@ -116,7 +120,7 @@ def place_of(out: Path, origin: Origin, scaled: bool = False, again: str = "") -
     it come into the name."""
     stem, scale = f"{file_stem(origin.prompt)}-{origin.seed}", f"-w{origin.scale:g}"
     long = f"{stem}{scale}-{file_stem(origin.run_name)}"
-    names = [*([] if scaled else [stem]), f"{stem}{scale}", long, f"{long}-{digest(asdict(origin))[:6]}"]
+    names = [*([] if scaled else [stem]), f"{stem}{scale}", long, f"{long}-{origin.mark}"]
     places = [out / f"{name}{again}.png" for name in names]
     return next((p for p in places if not p.exists() or same_origin(p, origin)), places[-1])
 

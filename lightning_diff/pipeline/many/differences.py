@@ -22,6 +22,7 @@ SAME_TRAINING = (
 MEASURED = ("sampler", "guidance", "evaluation")  # what is done after the training: each row's passport holds it
 ALONE = ("training", "")  # groups without presets: each of their keys is chosen by itself
 LONGEST = 24  # letters of a value in a label
+MOST = 4  # keys in a label: runs that differ in more are told apart by their names
 Values = dict[str, Any]  # dotted key -> plain value
 
 
@@ -52,7 +53,7 @@ def all_values(folder: Path) -> Values:
 
 def _counts(key: str) -> bool:
     group, _, rest = key.partition(".")
-    return group not in SAME and not (group == "training" and rest in SAME_TRAINING)
+    return group not in SAME and key != "evaluation.batch" and not (group == "training" and rest in SAME_TRAINING)
 
 
 def training_values(folder: Path) -> Values:
@@ -107,13 +108,13 @@ def short_value(value: Any, key: str = "") -> str:
 
 def labels_of(folders: Sequence[Path]) -> dict[Path, str]:
     """A label for each run, made of the keys that differ: "prediction=v, seed=1". Runs that no key tells apart have their
-    folder's name in their label."""
-    if len(folders) == 1:
-        return {folders[0]: folders[0].name}
-    values = {folder: all_values(folder) for folder in folders}
-    found = _labels(list(values.values()), differing(list(values.values())))
+    folder's name in their label; runs that many keys tell apart have it alone."""
+    values, names = [all_values(folder) for folder in folders], names_of(folders)
+    keys = differing(values)
+    if len(folders) == 1 or len(keys) > MOST:
+        return names
+    found = _labels(values, keys)
     many = [label for label in found if found.count(label) > 1 or not label]
-    names = names_of(folders)
     return {
         folder: (f"{label} ({names[folder]})" if label else names[folder]) if label in many else label
         for folder, label in zip(folders, found, strict=True)
@@ -132,8 +133,10 @@ def _labels(runs: Sequence[Values], keys: Sequence[str]) -> list[str]:
 
 
 def differing_words(folders: Sequence[Path]) -> str:
-    """The names of what differs: "prediction and seed"; empty if nothing does."""
+    """The names of what differs: "prediction and seed"; empty if nothing does, or too much to be said."""
     names = list(short_keys(differing([all_values(folder) for folder in folders])).values())
+    if len(names) > MOST:
+        return ""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
@@ -145,7 +148,9 @@ def seeds_of(folders: Sequence[Path]) -> dict[str, dict[int, list[Path]]]:
         _, seeds = groups.setdefault(_hashable(values), (values, {}))
         seeds.setdefault(config_of(folder).seed, []).append(folder)
     runs = [values for values, _ in groups.values()]
-    found = _labels(runs, differing(runs, seed=False))
+    keys = differing(runs, seed=False)
+    firsts = [next(iter(seeds.values()))[0].name for _, seeds in groups.values()]
+    found = _labels(runs, keys) if len(keys) <= MOST else firsts
     return {
         label if found.count(label) == 1 else f"{label} #{i + 1}": seeds
         for i, (label, (_, seeds)) in enumerate(zip(found, groups.values(), strict=True))
