@@ -16,13 +16,8 @@ from ..pipeline.many.named import folders_of, one_folder
 from ..pipeline.naming import run_folder
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
 from .errors import exit_on_error
-<<<<<<< HEAD
-from .help import answer, help_text
-from .multirun import finish_many, say_which, with_hydra
-=======
 from .help import answer, experiments_text, help_text
-from .multirun import with_hydra
->>>>>>> w-words
+from .multirun import finish_many, say_which, with_hydra
 from .prompts import finished, prompts_of, shipped_run
 from .show import show_composed, show_stored, shows
 
