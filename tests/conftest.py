@@ -100,6 +100,14 @@ def common_cache(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "cache").symlink_to(cache)
 
 
+@pytest.fixture(autouse=True)
+def train_is_the_command_at_hand() -> None:
+    """A process runs one command, and hints are made for it; tests run many."""
+    from lightning_diff.config.texts.suggest import AT_HAND
+
+    AT_HAND.use("train.py", ())
+
+
 @pytest.fixture
 def pictures_folder(tmp_path: Path) -> Path:
     return draw_pictures(tmp_path / "pictures")

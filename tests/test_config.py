@@ -353,7 +353,7 @@ def test_a_preset_says_nothing_to_a_source_without_its_keys() -> None:
     )
     assert made.data.seed == 1001 and mine.data.kind == "folder"
     small = compose_config(["experiment=folder", "data.source=.", "debug=one_batch"]).data
-    assert (small.test, small.source, hasattr(small, "train")) == (64, ".", False)
+    assert (small.test, small.source, hasattr(small, "train")) == ("64", ".", False)
 
 
 def test_an_old_run_of_a_folder_is_the_same_run(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_what_cannot_be_is_one_line(words: str, says: str, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in (CONF / "experiment").glob("*.yaml")))
 def test_every_experiment_fits_a_laptop(name: str) -> None:
-    config = compose_config([f"experiment={name}", *(["data.source=."] if name == "folder" else [])])
+    config = compose_config([f"experiment={name}", *(["data.source=."] if name in ("folder", "stamps") else [])])
     check_machine(config)
     assert least_memory(config) < 2**33
 
