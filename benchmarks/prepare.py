@@ -48,7 +48,7 @@ def photographs(folder: Path, count: int, width: int, height: int) -> None:
 
 
 def here(folder: Path, out: Path, size: int) -> None:
-    found = Folder(source=str(folder), image_size=size).prepare(out)
+    found = Folder(source=str(folder), image_size=size, test="none").prepare(out)
     assert len(found.splits["train"]) == len(list(folder.glob("*.jpg")))
 
 
