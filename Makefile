@@ -9,7 +9,7 @@ ARGS ?=
 # Where this is set, each start of python compiles all of torch again: 16 seconds instead of 5.
 export PYTHONDONTWRITEBYTECODE :=
 
-# make real: 785 real captioned pictures from a Debian package, prepared, trained and measured in half an hour.
+# make real: 785 real captioned pictures from a Debian package (as root or with its lists), prepared, trained and measured.
 .PHONY: base test real browser cluster schema setup pins oldest
 base: setup
 	$(BIN)/python train.py experiment=base $(ARGS)
