@@ -111,7 +111,7 @@ def test_an_array_shares_the_caches_and_a_killed_task_is_made_up_for(cluster: Cl
     cluster.wait(cluster.submit(f"--output={log}", "slurm/prepare.sbatch", *words, f"cache={alone}"), "COMPLETED", 240)
     given = ["--array=0-3", f"--output={tmp_path}/%a", "slurm/prepare.sbatch", *words, f"cache={shared}"]
     array = cluster.submit(*given)
-    blocks = lambda: list(shared.glob("latents/*.blocks/*.npz"))  # noqa: E731
+    blocks = lambda: list(shared.glob("latents/*/*.blocks/*.npz"))  # noqa: E731
     eventually("a block", blocks, 180, (tmp_path / "0").read_text)
     cluster.call("scancel", "--signal=KILL", f"{array}_2")
     for task in (0, 1, 3):
