@@ -11,6 +11,7 @@ import re
 import shutil
 import socket
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,12 @@ from typing import IO
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, the quota is used up, the file is too large
 PARTIAL = ".partial"
+DAMAGED = (
+    ValueError,
+    EOFError,
+    KeyError,
+    zipfile.BadZipFile,
+)  # what numpy raises for a file of arrays that is not whole
 ABANDONED = 3600  # seconds without a write until a partial file counts as abandoned
 
 

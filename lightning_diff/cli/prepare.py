@@ -10,7 +10,7 @@ from ..config.schema import Config
 from ..data.sources.own import read_once
 from ..devices import device_of
 from ..pipeline.components import needed_parts
-from ..pipeline.data import prepare_data
+from ..pipeline.data import data_event, prepare_data, say_data
 from ..pipeline.stages import place_components, train_missing
 from ..ranks import say
 from ..training.features import frozen_nets
@@ -24,6 +24,7 @@ def prepare(config: Config, where: str = "", count: int = 0) -> None:
 
         folder = free_place(config, where, count)
     found = prepare_data(config)
+    say_data(found, config, data_event(found, config))
     if where:
         preview(config, found, folder, where, count)
     train = found.splits["train"]

@@ -17,7 +17,6 @@ import hashlib
 import json
 import logging
 import shutil
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..config.errors import ConfigError
-from ..files import alone, in_use, shared, whole_file, whole_folder, write_text
+from ..files import DAMAGED, alone, in_use, shared, whole_file, whole_folder, write_text
 from .rows import Rows
 from .shards import digest
 
@@ -42,13 +41,7 @@ BLOCK = 256  # rows
 SMALL = 2**22  # bytes
 KEYS = "keys"
 SHAPES = "shapes.json"  # of all arrays of a segment
-DAMAGED = (
-    ValueError,
-    EOFError,
-    KeyError,
-    FileNotFoundError,
-    zipfile.BadZipFile,
-)  # what is raised for what is not whole
+LOST = (*DAMAGED, FileNotFoundError)  # what is raised for what is not whole
 
 
 def cached_arrays(
@@ -108,7 +101,7 @@ def _segments(store: Path) -> list[Segment]:
     for folder in _folders(store):
         try:
             found.append(_opened(folder))
-        except DAMAGED as e:
+        except LOST as e:
             log.warning("%s: damaged (%s); its rows are computed again", folder, e)
     return found
 
@@ -119,7 +112,7 @@ def _folders(store: Path) -> list[Path]:
 
 def _opened(folder: Path) -> Segment:
     """The arrays of a segment. Small ones are read, because each open file counts; the others are memory-mapped. Raises one of
-    DAMAGED if they are not whole."""
+    LOST if they are not whole."""
     arrays = {
         p.stem: np.load(p, mmap_mode=None if p.stat().st_size < SMALL else "r", allow_pickle=False)
         for p in sorted(folder.glob("*.npy"))
@@ -206,7 +199,7 @@ def _block(place: Path, *names: str) -> dict[str, np.ndarray]:
     try:
         with np.load(place, allow_pickle=False) as block:
             return {name: block[name] for name in names or block.files}
-    except DAMAGED as e:
+    except LOST as e:
         log.warning("%s: damaged (%s); it is computed again", place, e)
         place.unlink(missing_ok=True)  # another process may remove it too
         raise NotWhole from e
@@ -223,7 +216,7 @@ def _tidy(store: Path, manifest: Mapping[str, Any], keys: np.ndarray) -> None:
     for folder in _folders(store):
         try:
             _opened(folder)
-        except DAMAGED:
+        except LOST:
             shutil.rmtree(folder)
     left = sorted(store.glob("*.blocks"))
     if len(left) == 1:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
@@ -20,7 +19,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..files import shared, whole_file
+from ..files import DAMAGED, shared, whole_file
 from ..strings import clean_text
 from .decode import DECODING, BadPicture, decode
 from .incoming.captions import NoCaption, captions_of, record_of
@@ -29,7 +28,6 @@ from .incoming.tars import contents_of, shortened
 from .sample import MARK, MARKED, LeftOut, left_out
 
 log = logging.getLogger(__name__)
-DAMAGED = (ValueError, EOFError, KeyError, zipfile.BadZipFile)  # what is raised for a file that is not whole
 VERSION = 4  # of the way a shard is read; a survey of another version is made anew
 THUMB = 8  # pixels: the side of the picture by which near-equal pictures are found
 CUT, NOT_UTF8 = 1, 2  # bits of `remarks`: the picture's last bytes are missing, the caption is not all text
@@ -74,6 +72,11 @@ class Survey:
     def first_caption(self) -> np.ndarray:
         """int64 [N + 1]: where the captions of a sample begin in `captions`."""
         return np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+
+    @property
+    def owners(self) -> np.ndarray:
+        """int64 [sum of counts]: the sample of each caption."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def contents(self) -> str:
         """A hash of all pictures, each with its captions, whatever their order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,15 @@ from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..data.index import ShardReader
 from ..data.sources.base import Prepared
+from ..data.sources.own import FEWEST
 from ..data.summary import lines_of, summary
 from ..ranks import console, first_rank, say
 
 READS = ("diffusion", "contrastive")  # tasks that read captions
-FEWEST = 4  # pictures to measure with
 
 
-def prepare_data(config: Config, quiet: bool = False) -> Prepared:
-    """Make the shards if they are missing, or read the given ones through. Shows the progress, and says what the set holds unless
-    `quiet`. Raises ConfigError."""
+def prepare_data(config: Config) -> Prepared:
+    """Make the shards if they are missing, or read the given ones through. Shows the progress. Raises ConfigError."""
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not first_rank()) as bar:
         tasks: dict[str, TaskID] = {}
@@ -30,12 +30,13 @@ def prepare_data(config: Config, quiet: bool = False) -> Prepared:
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        found = config.data.prepare(Path(config.cache), told)
-    for line in (
-        [] if quiet else [*lines_of(found, config.data.image_size), *filter(None, [captions_cut(found, config)])]
-    ):
+        return config.data.prepare(Path(config.cache), told)
+
+
+def say_data(found: Prepared, config: Config, event: Mapping[str, Any]) -> None:
+    """Say what a set holds; `event` is what the record says of it."""
+    for line in [*lines_of(found, config.data.image_size), *filter(None, [event["captions_cut"]])]:
         say(line)
-    return found
 
 
 def captions_cut(found: Prepared, config: Config) -> str:

@@ -11,7 +11,7 @@ from ..data.sources.own import read_once
 from ..ranks import first_rank, say
 from .component_training import train_component
 from .components import NAMES, locate_part, needed_parts, place_part
-from .data import check_enough, data_event, prepare_data
+from .data import check_enough, data_event, prepare_data, say_data
 from .exportable import export_line
 from .memory import check_machine
 from .net_training import train_net
@@ -27,12 +27,15 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
     check_machine(config)
     with read_once(), Run(config, folder, wait=wait) as run:
         if not (folder / WEIGHTS).is_file():
-            data = prepare_data(config, quiet=wait)  # a component is trained for a run that has said it
+            data = prepare_data(config)
+            event = data_event(data, config)
+            if not wait:  # a component is trained for a run that has said it
+                say_data(data, config, event)
             check_enough(data, config)
             if config.task == "diffusion" and hasattr(config.data, "source") and (line := export_line(config)):
                 say(line)
             if first_rank():
-                run.record.write("data", 0, **data_event(data, config))
+                run.record.write("data", 0, **event)
         if config.task != "diffusion":
             return train_component(run)
         place_components(needed_parts(config, config.evaluation.enabled), config, folder)
@@ -47,7 +50,7 @@ def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = (
     for config in configs[1:]:
         refuse_another(folder, config)
     with read_once(), Run(configs[0], folder, "evaluate") as run:
-        prepare_data(configs[0], quiet=True)
+        prepare_data(configs[0])
         place_components(needed_parts(configs[0], measured=True), configs[0], folder)
         sweep_stage(run, configs, columns)
 

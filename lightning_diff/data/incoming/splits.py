@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from ...config.errors import ConfigError
-from ...files import whole_file
-from ..survey import DAMAGED, Survey
+from ...files import DAMAGED, whole_file
+from ..survey import Survey
 from .names import split_of
 
 VERSION = 1  # of the way a set is split; a stored split of another version is made anew
@@ -109,8 +109,7 @@ def _drawn(facts: Survey, test: int) -> np.ndarray:
     """bool [N]: the samples that are kept for testing, equal and near-equal ones together. Where no group of equal captions is
     small enough, pictures alone are kept together; where no group of pictures is, nothing is."""
     near, pictures = _Near(facts), _equal(facts.pictures, np.arange(len(facts.spans)), len(facts.spans))
-    owners = np.repeat(np.arange(len(facts.spans)), facts.counts)
-    captions = _equal(facts.captions, owners, len(facts.spans))
+    captions = _equal(facts.captions, facts.owners, len(facts.spans))
     order = np.lexsort(facts.pictures.T[::-1])
     held_out = np.zeros(len(facts.spans), bool)
     for equal in ([*zip(pictures, captions, strict=True)], [(one,) for one in pictures]):
@@ -186,7 +185,7 @@ def _grown(begin: int, equal: Sequence[tuple[list[np.ndarray], ...]], near: _Nea
 
 def _leaks(facts: Survey, held_out: np.ndarray) -> int:
     """The number of test samples whose picture, or one that is nearly equal, or whose caption is in training too."""
-    owners = np.repeat(np.arange(len(held_out)), facts.counts)
+    owners = facts.owners
     pictures = {d.tobytes() for d in facts.pictures[~held_out]}
     captions = {d.tobytes() for d in facts.captions[~held_out[owners]]}
     tested = np.flatnonzero(held_out).tolist()
