@@ -99,7 +99,7 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]], swept: Sequence[str
                 f"{' '.join(overrides)}: the same folder as of {' '.join(jobs[folder].overrides)}, {folder}; "
                 "leave name= out, then each run is named after its overrides"
             )
-        refuse_another(folder, config)
+        refuse_another(folder, config, train=True)
         check_installed(config)
         words = [*SEARCH.flags, *map(as_typed, overrides)]
         if not config.tracking.group:

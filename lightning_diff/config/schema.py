@@ -56,24 +56,29 @@ class Objective:
 class Training:
     """Settings of every training. `steps` is the number of its steps. `batch` is the global batch, over all ranks.
 
-    AdamW's `learning_rate` rises over the first `warmup` steps, then it falls to 0 along a cosine; `weight_decay` is
-    AdamW's. `clip` is the largest norm of the gradient (0: no limit). `ema` is the decay of the running average of the
-    weights. `precision` auto computes in bf16 where that is faster. `accelerator` auto takes a GPU if there is one.
-    `devices` is the number of ranks on each of `nodes` machines. `workers` is the number of processes that read samples
-    for each rank. Every `log_every` steps the loss is recorded. Every `checkpoint_every` steps a checkpoint is written.
-    `profile` writes where the time goes. `strategy` ddp keeps the complete net on each rank, fsdp keeps a shard of it;
-    each continues from the other's checkpoint. Every `ema_every` steps (0: never) two averages are saved, from which an
-    EMA of any length can be made afterwards. `compile` runs torch.compile on the net, for training and sweep: it takes
-    minutes at the start, then the net is a tenth faster on a CPU, more on a GPU. `checkpointing` computes the net's
-    blocks a second time in the backward pass instead of keeping their activations: less memory, a third more work.
-    `lora` > 0 trains only adapters of that rank on the attention of net=ldm, starting from the weights of init_from. A
-    step whose gradient is not finite changes nothing; more than `skip_at_most` such steps in a row end the run. A rank
-    that finishes no step for `patience` seconds (0: no limit) prints where it is and ends."""
+    AdamW's `learning_rate` rises over the first `warmup` steps. Then `schedule` cosine lets it fall to 0 along a cosine;
+    wsd keeps it, and lets it fall in the last `decay` share of the steps (null: 0.2); constant keeps it to the end. With
+    wsd and constant, `steps` may be changed later: the run goes on, and ends with the same bits as a run that had them
+    from the start. `weight_decay` is AdamW's. `clip` is the largest norm of the gradient (0: no limit). `ema` is the
+    decay of the running average of the weights. `precision` auto computes in bf16 where that is faster. `accelerator`
+    auto takes a GPU if there is one. `devices` is the number of ranks on each of `nodes` machines. `workers` is the
+    number of processes that read samples for each rank. Every `log_every` steps the loss is recorded. Every
+    `checkpoint_every` steps a checkpoint is written. `profile` writes where the time goes. `strategy` ddp keeps the
+    complete net on each rank, fsdp keeps a shard of it; each continues from the other's checkpoint. Every `ema_every`
+    steps (0: never) two averages are saved, from which an EMA of any length can be made afterwards. `compile` runs
+    torch.compile on the net, for training and sweep: it takes minutes at the start, then the net is a tenth faster on a
+    CPU, more on a GPU. `checkpointing` computes the net's blocks a second time in the backward pass instead of keeping
+    their activations: less memory, a third more work. `lora` > 0 trains only adapters of that rank on the attention of
+    net=ldm, starting from the weights of init_from. A step whose gradient is not finite changes nothing; more than
+    `skip_at_most` such steps in a row end the run. A rank that finishes no step for `patience` seconds (0: no limit)
+    prints where it is and ends."""
 
     steps: int = between(1000, 1, 10**9)
     batch: int = between(64, 1, 10**7)
     learning_rate: float = above(1e-3, 0, high=10)
     warmup: int = at_least(100, 0)
+    schedule: str = one_of("cosine", "cosine", "wsd", "constant")
+    decay: float | None = above(None, 0, high=1, only={"schedule": ("wsd",)})
     weight_decay: float = at_least(0.0, 0)
     clip: float = at_least(1.0, 0)
     ema: float = between(0.999, 0, 0.999999)

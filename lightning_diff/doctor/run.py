@@ -111,7 +111,8 @@ def run_folder(p: Patient) -> Finding:
         return Finding(what, OK, f"{p.folder}: new")
     if user := holder(p.folder / "lock"):
         return Finding(what, WRONG, f"{p.folder}: in use by {user}", "wait for it, stop it, or give another name=")
-    refuse_another(p.folder, p.config)
+    if change := refuse_another(p.folder, p.config, train=True):
+        return Finding(what, OK, f"{p.folder}: has {change.old} steps, goes on from step {change.step} to {change.new}")
     if (p.folder / WEIGHTS).is_file():
         return Finding(what, OK, f"{p.folder}: trained; only what is missing of the evaluation is left")
     if not (p.folder / LAST).is_file():

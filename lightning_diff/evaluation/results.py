@@ -14,7 +14,7 @@ from ..config.versions import upgraded_passport
 from ..data.shards import digest
 from ..files import write_text
 from ..nets.weights import read_arrays
-from ..tracking.record import Record
+from ..tracking.record import STEPS, Record
 from ..tracking.table import write_csv, write_parquet
 from .setup import Passport, picture_key
 from .sweep import Row, against_the_best, front, unlike
@@ -60,11 +60,20 @@ def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
     like.sort(key=lambda pair: (*(pair[0][k] for k in ("guider", "sampler", "ema", "scale")), str(pair[0]["passport"])))
     rows = [row for row, _ in like]
     values = [{k: v.numpy() for k, v in kept.items() if k != "pictures"} for _, kept in like]
+    _tell_ends_apart(rows, Record(folder).read(STEPS))
     against_the_best(rows, values)
     best_of = set(front(rows, ["fid", "nfe"], [quality(rows)]))
     for i, row in enumerate(rows):
         row["front"] = i in best_of
     return rows, {digest(row["passport"]): kept["pictures"].numpy() for row, kept in like}
+
+
+def _tell_ends_apart(rows: Sequence[Row], changes: Sequence[Mapping[str, Any]]) -> None:
+    """If a run that got another number of steps has rows from several ends, add to each row the `steps` of its training."""
+    if changes and len({row["passport"]["weights"] for row in rows}) > 1:
+        known = {change["weights"]: change["old"] for change in changes}
+        for row in rows:
+            row["steps"] = known.get(row["passport"]["weights"], changes[-1]["new"])
 
 
 def write_tables(
@@ -80,8 +89,8 @@ def write_tables(
     write_parquet(beside(place, ".parquet"), [{**row, "config": configs[row["run"]]} for row in every])
     papers = {digest(row["passport"]): row["passport"] for row in every}
     write_text(beside(place, ".json"), json.dumps(papers, indent=1))
-    columns = [c for c in every[0] if c not in ("run", "passport")] + ["passport"]
-    rows = [{c: digest(row[c]) if c == "passport" else row[c] for c in columns} for row in every]
+    columns = [c for c in dict.fromkeys(c for row in every for c in row) if c not in ("run", "passport")] + ["passport"]
+    rows = [{c: digest(row[c]) if c == "passport" else row.get(c) for c in columns} for row in every]
     told = [
         {"run": row["run"], **{key: configs[row["run"]].get(key) for key in differing}} if len(runs) > 1 else {}
         for row in every
@@ -106,8 +115,9 @@ def reading_order(columns: Iterable[str]) -> list[str]:
 
 
 def series_of(row: Row) -> str:
-    """The name of a case without its guidance scale."""
-    return f"{row['guider']}, {row['sampler']}" + (f", EMA {row['ema']:g}" if row["ema"] else "")
+    """The name of a case without its guidance scale, with the training's steps if the run has rows from several ends."""
+    name = f"{row['guider']}, {row['sampler']}" + (f", EMA {row['ema']:g}" if row["ema"] else "")
+    return name + (f", {row['steps']:,} steps" if "steps" in row else "")
 
 
 def held_out(row: Row) -> bool:

@@ -92,7 +92,10 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         "made": [*origin(folders), f"This page was made at {time.strftime('%Y-%m-%d %H:%M')}."],
         "facts": _facts(folders, best, label_of),
         "rows": [_row(label_of(r), r, r is best, shown) for rows, shown in found.values() for r in rows],
-        "columns": ["label", *reading_order(c for c in (every[0] if every else {}) if c not in FREE_COLUMNS)],
+        "columns": [
+            "label",
+            *reading_order(c for c in dict.fromkeys(c for r in every for c in r) if c not in FREE_COLUMNS),
+        ],
         "footer": _footer(best),
         "verdict": f"{_cautions(folders, best)} {verdict(every, best, label_of(best, False) if best and several else '')}",
         "held_out": best is None or held_out(best),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from ..cluster.slurm import claim
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..files import Held, lock
-from ..ranks import console, first_rank, rank_of
+from ..ranks import console, first_rank, rank_of, say
 from ..tracking.mirrors import Mirrors
 from ..tracking.record import Record
 from .origin import EVENT, this_command
 from .same import keep_config, refuse_another
+from .steps import change_of, change_steps
 from .tracked import tracked_run
 
 
@@ -38,14 +40,18 @@ class Run:
                 self._lock = lock(folder / "lock", wait and rank_of()[1] == 1)
             except Held as e:
                 raise ConfigError(f"{folder}: in use by {e}; wait for it, stop it, or give another name=") from None
-        refuse_another(folder, config)
-        if first_rank():
-            keep_config(config, folder)
-        if first_rank() and (slurm_job := job_id()):
-            claim(folder, slurm_job)
+        change = refuse_another(folder, config, job == "train")
         self.record = Record(folder)
         if first_rank():
+            if change:
+                change_steps(change, folder, self.record)
+                say(f"{folder.name}: {change.old} steps become {change.new}; it goes on from step {change.step}")
+            keep_config(config, folder)
+            if slurm_job := job_id():
+                claim(folder, slurm_job)
             self.record.write(EVENT, **this_command())
+        while change and not first_rank() and change_of(folder, config):
+            time.sleep(0.5)  # the first rank prepares the folder
         self._mirrors: Mirrors | None = None
 
     @property

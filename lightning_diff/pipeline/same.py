@@ -11,6 +11,7 @@ from ..config.convert import plain, yaml_text
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..files import write_text
+from .steps import Change, change_of
 
 # Keys that may change when a run is continued: they say where it runs, and what is done after the training.
 FREE = (
@@ -32,12 +33,16 @@ FREE_TRAINING = (
 )
 
 
-def refuse_another(folder: Path, config: Config) -> None:
-    """Raises ConfigError if the folder holds a run of another config."""
+def refuse_another(folder: Path, config: Config, train: bool = False) -> Change | None:
+    """Raises ConfigError if the folder holds a run of another config. A training may ask for another number of steps: then
+    returns the change."""
     for name, old, new in _differences(folder, config):
+        if train and name == "training.steps":
+            continue
         raise ConfigError(
             f"{name}={new}: {folder} holds a run with {name}={old}; give this one another name=, or delete the folder"
         )
+    return change_of(folder, config) if train else None
 
 
 def keep_config(config: Config, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..config.compose import stored_config
 from ..config.paths import WEIGHTS
 from ..config.schema import Config
 from ..files import holder
@@ -13,7 +14,10 @@ from ..tracking.record import Record
 
 def is_finished(config: Config, folder: Path) -> bool:
     """Whether the same command would do nothing: the weights and all asked measurements are there."""
-    if not (folder / WEIGHTS).is_file():
+    if (
+        not (folder / WEIGHTS).is_file()
+        or stored_config(folder / "config.yaml").training.steps != config.training.steps
+    ):
         return False
     if config.task != "diffusion" or not config.evaluation.enabled:
         return True

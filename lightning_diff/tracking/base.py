@@ -74,7 +74,8 @@ class Sweep:
 def line_of(row: Row) -> str:
     """The name of a row's line, short, usable as a folder name: cfg, apg-ema0.1."""
     words = [str(row["guider"]), *([str(row["sampler"])] if "sampler" in row else [])]
-    return "-".join([*words, *([f"ema{row['ema']:g}"] if row["ema"] else [])])
+    ends = [f"{row['steps']}steps"] if "steps" in row else []  # of a run that was trained longer
+    return "-".join([*words, *([f"ema{row['ema']:g}"] if row["ema"] else []), *ends])
 
 
 def tables(folder: Path) -> list[Path]:

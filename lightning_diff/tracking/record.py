@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+STEPS = "steps"  # the event of a run that got another number of steps: it went on from this step to another end
+
 
 class Record:
     """The file `record.jsonl`. A kill can leave an incomplete line. Reading skips it, and writing ends it before the next line.
@@ -44,5 +46,12 @@ class Record:
         return rows
 
     def curve(self, event: str = "train") -> list[Mapping[str, Any]]:
-        """One row per step. If a step was recorded again after a restart, its last row counts."""
-        return [row for _, row in sorted({row["step"]: row for row in self.read(event)}.items())]
+        """One row per step. If a step was recorded again after a restart, its last row counts. If the run went back to a step
+        and on to another end, the rows of the first end do not count."""
+        rows: dict[int, Mapping[str, Any]] = {}
+        for row in self.read():
+            if row.get("event") == STEPS:
+                rows = {step: kept for step, kept in rows.items() if step <= row["step"]}
+            elif row.get("event") == event:
+                rows[row["step"]] = row
+        return [row for _, row in sorted(rows.items())]

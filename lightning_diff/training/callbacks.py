@@ -65,10 +65,11 @@ class Agreement:
 
 
 class Checkpoint(pl.Callback):
-    """Saves `last.ckpt` every `every` steps, at the end, and when a signal asks the run to stop."""
+    """Saves `last.ckpt` every `every` steps, at the end, and when a signal asks the run to stop. `kept` is a step whose
+    checkpoint is also kept, and its path."""
 
-    def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every = path, every
+    def __init__(self, path: Path, every: int, kept: tuple[int, Path] | None = None) -> None:
+        self.path, self.every, self.kept = path, every, kept
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.agreement = Agreement(trainer.world_size)
@@ -86,6 +87,8 @@ class Checkpoint(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         step = trainer.global_step
         stopping = self.agreement(STOP.number)
+        if self.kept is not None and step == self.kept[0]:
+            trainer.save_checkpoint(self.kept[1])  # it is on the disk before any later checkpoint is
         if stopping or step % self.every == 0 or step == trainer.max_steps:
             trainer.save_checkpoint(self.path)
         if stopping or step == trainer.max_steps:

@@ -25,9 +25,11 @@ from .checkpoint import AtomicCheckpoints, read_checkpoint
 from .datamodule import Stream
 from .modules.base import BaseModule
 from .posthoc import Snapshots
+from .schedule import decay_start
 from .watchdog import Watchdog
 
 LAST = Path("checkpoints") / "last.ckpt"
+UNDECAYED = LAST.with_name("undecayed.ckpt")  # where the learning rate begins to fall: another end can start there
 
 
 def precision_of(training: Training) -> Any:
@@ -109,7 +111,7 @@ def fit(
         ProgressBar(console, title, t.batch),
         *extra(),
         *([Snapshots(folder, t.ema_every)] if t.ema_every else []),
-        Checkpoint(last, t.checkpoint_every),
+        Checkpoint(last, t.checkpoint_every, (decay_start(t), folder / UNDECAYED) if t.schedule == "wsd" else None),
         *([Watchdog(t.patience)] if t.patience else []),
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,14 +11,8 @@ from torch import Tensor, nn
 from ...config.schema import Training
 from ..ema import Ema
 from ..posthoc import PowerEma
+from ..schedule import learning_rate_factor
 from ..sharding import full_tensor, shard
-
-
-def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
-    """The factor of the learning rate: it rises linearly during warm-up, then falls to zero as half a cosine."""
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
 
 
 class BaseModule(pl.LightningModule):
@@ -47,7 +40,7 @@ class BaseModule(pl.LightningModule):
         narrow = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": wide, "weight_decay": c.weight_decay}, {"params": narrow, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=c.learning_rate, betas=(0.9, 0.99), fused=c.strategy == "ddp")
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: learning_rate_factor(n, c.warmup, c.steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: learning_rate_factor(c, n))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
