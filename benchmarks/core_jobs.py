@@ -31,7 +31,7 @@ from lightning_diff.diffusion.path import Path as DiffusionPath  # noqa: E402
 from lightning_diff.diffusion.samplers.ancestral import DDIM  # noqa: E402
 from lightning_diff.evaluation.provenance import environment  # noqa: E402
 from lightning_diff.interop.export import export_pipeline, scheduler_config  # noqa: E402
-from lightning_diff.models.latent_diffusion import TextToImage  # noqa: E402
+from lightning_diff.models.latent_diffusion import LatentDiffusion  # noqa: E402
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder  # noqa: E402
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet  # noqa: E402
 from lightning_diff.nets.text import Tower  # noqa: E402
@@ -176,7 +176,7 @@ def parts(size: dict[str, Any]) -> tuple[Any, Any, Any]:
     return our_unet(size).eval(), vae.eval(), tower.eval()
 
 
-class Plain(TextToImage):
+class Plain(LatentDiffusion):
     """The model in float32."""
 
     def _bf16(self) -> torch.autocast:
@@ -190,10 +190,10 @@ def sample_here(size: dict[str, Any], batch: int, mode: str, guider: Guider | No
         net.compile()
     path, sampler = DiffusionPath("scaled_linear", "eps"), DDIM(steps=STEPS)
     null = tower.condition([""])
-    kind = Plain if mode == "eager" else TextToImage
-    model = kind(net, path, vae, tower, null, sampler, guider or CFG(), 8 * size["latent"])
+    kind = Plain if mode == "eager" else LatentDiffusion
+    model = kind(vae, tower, net, path, null, sampler, guider or CFG(), 8 * size["latent"])
     prompts = (PROMPTS * batch)[:batch]
-    return lambda: model.generate(prompts, range(batch), SCALE)[0].permute(0, 2, 3, 1).float() / 255
+    return lambda: model.generate(prompts, range(batch), SCALE).permute(0, 2, 3, 1).float() / 255
 
 
 def sample_peer(size: dict[str, Any], batch: int, mode: str) -> Work:

@@ -16,7 +16,7 @@ def export(config: Config, folder: Path, form: str, out: Path) -> None:
     if out.exists():
         raise ConfigError(f"out={out}: it is there already; give another name")
     model = model_of(config, folder)
-    tower = exportable_tower(model.net, model.autoencoder, model.tower, config.text.null)
+    tower = exportable_tower(model.net, model.autoencoder, model.text_encoder, config.text.null)
     if form == "single_file":
         export_single_file(out, model.net, model.autoencoder, tower)
     else:

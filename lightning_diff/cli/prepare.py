@@ -45,6 +45,10 @@ def _prepare_features(config: Config) -> None:
         place_components(("autoencoder", "text"), config, Path(scratch))
         features = frozen_nets(
             config.data, Path(config.cache), Path(scratch) / PARTS, device_of(config.training.accelerator)
-        ).features
+        ).train
     say(f"parts: {', '.join(f'{part} {path}' for part, path in paths.items())}")
-    say(f"features of {len(features)} pictures and captions, in {config.cache}")
+    online = config.data.features == "online"
+    say(
+        f"{len(features)} pictures and captions"
+        + (", encoded in each step" if online else f": features in {config.cache}")
+    )

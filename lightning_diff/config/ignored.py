@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from .errors import ConfigError
 from .registry import SHARED, owners
-from .schema import Config, Evaluation
+from .schema import Config, Evaluation, Validation
 
 
 def ignored(c: Config) -> Iterator[tuple[str, str]]:
@@ -18,6 +18,7 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
         ("objective.data_std", o.data_std != 1, edm, "objective.prediction=edm or weight=edm"),
         ("training.compile", c.training.compile, c.task == "diffusion", "task=diffusion"),
         ("training.checkpointing", c.training.checkpointing, c.task == "diffusion", "task=diffusion"),
+        ("validation.samples", c.validation.samples != Validation.samples, c.validation.every > 0, "validation.every > 0"),
         ("evaluation.quick", e.quick != Evaluation.quick, e.every > 0, "evaluation.every > 0"),
     ):  # fmt: skip
         if given and not used:
@@ -31,7 +32,7 @@ def check_words(config: Config, words: Sequence[str]) -> None:
     c, diffusion = config, config.task == "diffusion"
     trains_autoencoder = not diffusion or c.autoencoder.weights == "auto"
     uses = (
-        (("net", "objective", "sampler", "guidance", "evaluation", "part_steps"), diffusion, "task=diffusion"),
+        (("net", "objective", "sampler", "guidance", "validation", "evaluation", "part_steps"), diffusion, "task=diffusion"),
         (("autoencoder",), diffusion or c.task == "autoencoder", "task=diffusion or autoencoder"),
         (("text",), diffusion or c.task == "contrastive", "task=diffusion or contrastive"),
         (tuple(f"autoencoder.{k}" for k in c.autoencoder.errors), trains_autoencoder, "autoencoder.weights=auto"),

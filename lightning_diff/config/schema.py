@@ -100,6 +100,15 @@ class Training:
 
 
 @dataclass
+class Validation:
+    """The loss on held-out samples, at eight fixed times with fixed noise, of the net and of its average: the number that says
+    whether training still helps. It is computed every `every` steps (0: never), on the first `samples` of the test split."""
+
+    every: int = at_least(0, 0)
+    samples: int = between(128, 8, 65536)
+
+
+@dataclass
 class Evaluation:
     """The sweep: `samples` pictures at each guidance scale, from the same prompts and the same noise. `extra` is the total of
     further pictures, for the scales that these cannot tell from the best.
@@ -182,6 +191,7 @@ class Config:
     sampler: Any = chosen("sampler", "euler")
     guidance: Any = chosen("guidance", "cfg")
     training: Training = field(default_factory=Training)
+    validation: Validation = field(default_factory=Validation)
     evaluation: Evaluation = field(default_factory=Evaluation)
     tracking: Tracking = field(default_factory=Tracking)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 PACKAGES = ("torch", "torchmetrics", "open_clip_torch", "pytorch-lightning")
 
@@ -20,6 +21,16 @@ def text_hash(lines: Sequence[str]) -> str:
 def tensor_hash(images: torch.Tensor) -> str:
     """A hash of the pictures' pixels."""
     return hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()[:12]
+
+
+def modules_hash(*modules: nn.Module) -> str:
+    """A hash of all parameters and buffers, with their names."""
+    total = hashlib.sha256()
+    for module in modules:
+        for name, t in module.state_dict().items():
+            total.update(name.encode())
+            total.update(t.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()[:12]
 
 
 def environment() -> dict[str, Any]:

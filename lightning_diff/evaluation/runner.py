@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from rich.progress import track
 from torch import Tensor
 
 from ..data.shards import digest
-from ..models.latent_diffusion import TextToImage
+from ..models.latent_diffusion import LatentDiffusion
 from ..nets.weights import save_arrays
 from ..ranks import console, first_rank, say, share_of
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
@@ -22,8 +21,22 @@ from .adaptive import allocate
 from .printed import print_rows
 from .readiness import cautions, readiness
 from .results import SEEN, quality, recorded, series_of, study_rows, values_path, verdict, write_tables
-from .setup import Combination, EvaluationSetup, Passport, picture_key
-from .sweep import Case, Row, Seen, Store, best_row, blocks, deciding, draw, joined, look, picture_values, score
+from .setup import Combination, Measured, Passport, drawer, picture_key
+from .sweep import (
+    Case,
+    Generate,
+    Row,
+    Seen,
+    Store,
+    best_row,
+    blocks,
+    deciding,
+    draw,
+    joined,
+    look,
+    picture_values,
+    score,
+)
 
 
 class DrawnCase(NamedTuple):
@@ -42,13 +55,13 @@ class Swept(NamedTuple):
     rows: list[Row]
     pictures: list[np.ndarray]
     best_asked: Row
-    made_by: Combination
+    made_by: Measured
     best: Row
     figures: list[Path]
 
 
 def run_sweep(
-    combinations: Iterable[Combination],
+    combinations: Iterable[Measured],
     folder: Path,
     record: Record,
     config: Mapping[str, Any] | None = None,
@@ -57,7 +70,7 @@ def run_sweep(
     """Draw and score all combinations. Pictures that this sweep or another sweep of the run has drawn already are not drawn
     again. The other ranks help to draw, but only the first rank returns the result; they return None. `config` holds the keys of
     the run's config, for the tables; `columns` are those to print, if not the usual ones."""
-    made_by: dict[str, Combination] = {}  # by the digests of the rows' passports
+    made_by: dict[str, Measured] = {}  # by the digests of the rows' passports
     for one in combinations:
         drawn = _drawn(one, folder, record)
         if not first_rank():
@@ -67,24 +80,23 @@ def run_sweep(
             key = digest(case.passport)
             made_by[key] = one
             if key not in known:
-                nfe = one.sampler.evaluations(one.guider, one.path, case.case.scale)
+                nfe = one.evaluations(case.case.scale)
                 record.write("sweep", **_row(case, one, folder, nfe), passport=case.passport)
     return _publish(folder, record, made_by, config or {}, columns) if first_rank() else None
 
 
-def _drawn(one: Combination, folder: Path, record: Record) -> list[DrawnCase]:
+def _drawn(one: Measured, folder: Path, record: Record) -> list[DrawnCase]:
     """Draw all cases of a combination and compute their features, together with the other ranks. Returns when all are done."""
-    e, setup, scales, store = one.settings, one.setup, one.guider.scales, Store(folder / SEEN)
+    e, setup, scales, store = one.settings, one.setup, one.scales, Store(folder / SEEN)
     count = min(e.samples, len(setup.captions))
     if count < e.samples:
         say(f"evaluation: {count} {setup.split} captions, fewer than evaluation.samples={e.samples}: all are used")
     places: dict[str, str] = {}  # keys of older rows, whose passports had another format
     for row, stored in recorded(record):
         places.setdefault(picture_key(row["passport"]), picture_key(stored))
-    sampler = f"{one.sampler.kind}{one.sampler.steps}"
     found = []
     for ema in e.ema:
-        cases = [Case(one.guider.name, sampler, ema, scale) for scale in scales]
+        cases = [one.case(ema, scale) for scale in scales]
         passports = {case: one.passport(count, case.scale, ema) for case in cases}
         wanted = {case: picture_key(passports[case]) for case in cases}
         keys = {places.get(key, key): case for case, key in wanted.items()}
@@ -106,25 +118,19 @@ def _block(size: int, rows: int | None) -> int:
     return max(1, size) if rows is None else max(rows, size // rows * rows)
 
 
-def _pictures(model: TextToImage, setup: EvaluationSetup, cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
-    """Pictures, uint8 [cases, B, 3, H, W], of the B prompts with these numbers."""
-    captions, scales = [setup.captions[i] for i in prompts], [case.scale for case in cases]
-    return model.generate(captions, setup.seeds(prompts), *scales, apart=setup.rows is not None)
-
-
 class _Drawing:
     """Draws the cases {key: case} of one EMA length, block by block. It loads the model when it first needs it."""
 
-    def __init__(self, one: Combination, ema: float, cases: dict[str, Case], store: Store, size: int) -> None:
+    def __init__(self, one: Measured, ema: float, cases: dict[str, Case], store: Store, size: int) -> None:
         self.one, self.setup, self.ema = one, one.setup, ema
         self.cases, self.store, self.size = cases, store, size
         self.counts = dict.fromkeys(cases, 0)
-        self.model: TextToImage | None = None
+        self.drawer: Generate | None = None
 
     def generate(self, some: Sequence[Case], prompts: Sequence[int]) -> Tensor:
-        if self.model is None:
-            self.model = self.one.load(self.ema)
-        return _pictures(self.model, self.setup, some, prompts)
+        if self.drawer is None:
+            self.drawer = self.one.drawer(self.ema)
+        return self.drawer(some, prompts)
 
     def until(self, counts: dict[str, int]) -> None:
         """Draw the missing pictures of {key: count}. Cases with the same number of pictures are drawn together."""
@@ -150,7 +156,7 @@ class _Drawing:
         return {key: deciding(picture_values(s, self.setup.labels(counts[key]), metrics)) for key, s in seen.items()}
 
 
-def _row(drawn: DrawnCase, one: Combination, folder: Path, nfe: int) -> Row:
+def _row(drawn: DrawnCase, one: Measured, folder: Path, nfe: int) -> Row:
     """The row of a case. Each picture's values and the first pictures are saved for later comparisons."""
     seen, setup = Store(folder / SEEN).read(drawn.key, drawn.drawn), one.setup
     row, values = score(seen, setup.labels(drawn.drawn), setup.judges, drawn.passport["prompts"]["n"])
@@ -159,13 +165,13 @@ def _row(drawn: DrawnCase, one: Combination, folder: Path, nfe: int) -> Row:
     return {**drawn.case._asdict(), "nfe": nfe, **row}
 
 
-def periodic_measure(one: Combination, model: TextToImage) -> Callable[[Any], Row]:
+def periodic_measure(one: Combination, model: LatentDiffusion) -> Callable[[Any], Row]:
     """The function that measures a net during training: evaluation.quick pictures at guidance.scale. Everything except the net
     comes from `model`."""
     setup, scale = one.setup, one.guider.scale
     n = min(one.settings.quick, len(setup.captions))
     passport, case = one.passport(n, scale, 0.0), Case(one.guider.name, one.sampler.kind, 0.0, scale)
-    draw_some = partial(_pictures, model, setup)
+    draw_some = drawer(model, setup)
 
     def measure(net: Any) -> Row:
         model.net = net
@@ -181,7 +187,7 @@ def periodic_measure(one: Combination, model: TextToImage) -> Callable[[Any], Ro
 def _publish(
     folder: Path,
     record: Record,
-    made_by: dict[str, Combination],
+    made_by: dict[str, Measured],
     config: Mapping[str, Any],
     columns: Sequence[str],
 ) -> Swept:
@@ -196,7 +202,7 @@ def _publish(
     made = [
         plot_sweep(rows, figures / "sweep.png", folder.name),
         plot_front(rows, quality(rows), figures / "front.png", folder.name),
-        plot_loss(record.curve(), figures / "loss.png"),
+        plot_loss(record.curve(), figures / "loss.png", record.curve("validation")),
         save_table(few, captions[: min(len(i) for i in few.values())], figures / "guidance.png"),
         *[save_grid(i, captions[: len(i)], figures / f"grid-{label}.png") for label, i in pictures.items()],
     ]

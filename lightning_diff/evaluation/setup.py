@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -19,13 +19,13 @@ from ..diffusion.path import Path as DiffusionPath
 from ..diffusion.samplers.base import Sampler
 from ..files import file_hash
 from ..models.build import load_part
-from ..models.latent_diffusion import TextToImage
+from ..models.latent_diffusion import LatentDiffusion
 from ..nets.weights import read_arrays, save_arrays
 from .extractors.base import FeatureExtractor
 from .features import Extractor, features_of, judge_features
 from .metrics.base import MetricChoice
 from .provenance import environment, tensor_hash, text_hash
-from .sweep import ROWS, Judges
+from .sweep import ROWS, Case, Generate, Judges
 
 MOST = 4096  # captions and reference pictures
 
@@ -60,10 +60,55 @@ class EvaluationSetup:
         """The noise seeds of the prompts with these numbers."""
         return [self.seed * 2**32 + i for i in prompts]
 
+    def passport(self, count: int) -> Passport:
+        """The passport's entries that do not depend on the model, for the first `count` captions."""
+        return {
+            "judge": self.judged_by,
+            "metrics": {m.kind: m.passport for m in self.judges.metrics},
+            "resize": f"none, {self.asked.images.shape[-1]} px",
+            "rounding": "nearest",
+            "reference": self.reference,
+            "prompts": {
+                "split": self.split,
+                "n": count,
+                "sha256": text_hash(self.captions[:count]),
+                "of": text_hash(self.captions),
+            },
+            "seeds": {"first": self.seeds([0])[0], "n": count},
+            "environment": environment(),
+        }
+
     @property
     def rows(self) -> int | None:
         """The number of rows in each call of a net: ROWS on a CPU. On a GPU it is None: as many rows as the block has."""
         return ROWS if self.judges.tower.device.type == "cpu" else None
+
+
+class Measured(Protocol):
+    """What a sweep measures: a model at several guidance scales, with the settings and the setup of its evaluation."""
+
+    @property
+    def settings(self) -> Evaluation: ...
+
+    @property
+    def setup(self) -> EvaluationSetup: ...
+
+    @property
+    def scales(self) -> Sequence[float]: ...
+
+    def case(self, ema: float, scale: float) -> Case: ...
+
+    def evaluations(self, scale: float) -> int:
+        """The number of network evaluations for one picture; 0 if it is not known."""
+        ...
+
+    def drawer(self, ema: float) -> Generate:
+        """Load the model with this length of EMA. Returns the function that draws cases."""
+        ...
+
+    def passport(self, count: int, scale: float, ema: float) -> Passport:
+        """The passport of a case's first `count` pictures."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -76,40 +121,49 @@ class Combination:
     guider: Guider
     sampler: Sampler
     path: DiffusionPath
-    load: Callable[[float], TextToImage]
+    load: Callable[[float], LatentDiffusion]
     weights: str
     decay: float
     plugins: Mapping[str, Any]
     settings: Evaluation
     setup: EvaluationSetup
 
+    @property
+    def scales(self) -> Sequence[float]:
+        return self.guider.scales
+
+    def case(self, ema: float, scale: float) -> Case:
+        return Case(self.guider.name, f"{self.sampler.kind}{self.sampler.steps}", ema, scale)
+
+    def evaluations(self, scale: float) -> int:
+        return self.sampler.evaluations(self.guider, self.path, scale)
+
+    def drawer(self, ema: float) -> Generate:
+        return drawer(self.load(ema), self.setup)
+
     def passport(self, count: int, scale: float, ema: float) -> Passport:
-        """The passport of a case's first `count` pictures."""
         guidance = {k: v for k, v in asdict(self.guider).items() if k not in ("scale", "scales")}
         guide = guidance.get("guide")
         if guide and Path(guide).is_file():
             guidance["guide"] = file_hash(Path(guide))
-        setup = self.setup
         return {
             "weights": self.weights,
-            "judge": setup.judged_by,
-            "metrics": {m.kind: m.passport for m in setup.judges.metrics},
-            "resize": f"none, {setup.asked.images.shape[-1]} px",
-            "rounding": "nearest",
-            "reference": setup.reference,
-            "prompts": {
-                "split": setup.split,
-                "n": count,
-                "sha256": text_hash(setup.captions[:count]),
-                "of": text_hash(setup.captions),
-            },
-            "seeds": {"first": setup.seeds([0])[0], "n": count},
             "sampler": {k: v for k, v in asdict(self.sampler).items() if k != "nfe"},
             "guidance": {"scale": scale, **guidance, "convention": "uncond + w (cond - uncond)"},
             "ema": {"post_hoc": ema} if ema else {"decay": self.decay},
-            "environment": environment(),
+            **self.setup.passport(count),
             **self.plugins,
         }
+
+
+def drawer(model: LatentDiffusion, setup: EvaluationSetup) -> Generate:
+    """The function that draws the pictures of cases, uint8 [cases, B, 3, H, W], of the B prompts with these numbers."""
+
+    def generate(cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
+        captions, scales = [setup.captions[i] for i in prompts], [case.scale for case in cases]
+        return model.at_scales(captions, setup.seeds(prompts), scales, apart=setup.rows is not None)
+
+    return generate
 
 
 def picture_key(passport: Passport) -> str:
@@ -129,7 +183,7 @@ def picture_key(passport: Passport) -> str:
 
 def make_judges(
     tower: Path,
-    player: Path,
+    player: Path | None,
     attributes: Path | None,
     extractor: FeatureExtractor,
     metrics: Sequence[MetricChoice],
@@ -137,9 +191,9 @@ def make_judges(
     device: str,
     cache: Path,
 ) -> tuple[Judges, dict[str, Any]]:
-    """The judges with the weights in these files, and their passport. `player` is the file of the text encoder that conditions.
-    Raises ConfigError, for example if that file is also the judging tower's."""
-    if file_hash(tower) == file_hash(player):
+    """The judges with the weights in these files, and their passport. `player` is the file of the text encoder that conditions,
+    if it is known. Raises ConfigError, for example if that file is also the judging tower's."""
+    if player is not None and file_hash(tower) == file_hash(player):
         raise ConfigError(f"{tower}: the tower that conditions cannot be its own judge; give another tower")
     judge = load_part(tower).to(device)
     own = f"judge {file_hash(tower)}"

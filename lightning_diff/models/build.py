@@ -30,7 +30,14 @@ def kind_of(net: dict[str, Any]) -> str:
 
 
 def build(passport: dict[str, Any]) -> nn.Module:
-    """The net that a passport describes, with random weights. Raises ConfigError for a choice that is not known here."""
+    """The net that a passport describes, with random weights; its attribute `made_by` is the part of the passport that describes
+    it. Raises ConfigError for a choice that is not known here."""
+    built = _built(passport)
+    built.made_by = {"part": passport["part"], "net": passport["net"]}  # type: ignore[assignment]
+    return built
+
+
+def _built(passport: dict[str, Any]) -> nn.Module:
     part, net = passport["part"], dict(passport["net"])
     if part in ("text", "judge"):
         if towers := net.pop("towers", None):

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import overload
 
 import torch
+from PIL.Image import Image, fromarray
 from torch import Tensor
 
-from ..data.decode import to_pixels
+from ..config.errors import ConfigError
+from ..data.decode import to_pixels, to_unit
 from ..devices import bf16_pays
 from ..diffusion.denoiser import Denoiser, WithoutCaption, WorseNetwork
 from ..diffusion.guiders.base import Branches, Guider
+from ..diffusion.guiders.cfg import CFG
 from ..diffusion.noise import start
 from ..diffusion.path import Path
 from ..diffusion.samplers.base import Sampler
-from ..nets.autoencoder import LatentSpace
+from ..diffusion.samplers.runge_kutta import Euler
+from ..nets.autoencoder import LatentSpace, Posterior
 from ..nets.denoisers.base import Net
 from ..nets.text import TextEncoder
 from ..nets.unet import Condition
+from .build import null_condition
 
 
 def precision_of(s: Sampler, device: str) -> str:
@@ -28,19 +34,26 @@ def precision_of(s: Sampler, device: str) -> str:
 
 
 @dataclass
-class TextToImage:
-    """A latent diffusion model. All components are on one device, in evaluation mode. `null` is the condition that means "no
-    caption", with one row. `worse` is autoguidance's worse net."""
+class LatentDiffusion:
+    """A latent diffusion model: captions to conditions, noise to latents, latents to pictures.
 
-    net: Net
-    path: Path
+    All components are on one device, in evaluation mode. `null` is the condition that means "no caption", with one row; by
+    default that of the empty caption, or the one that the net has learned. `worse` is autoguidance's worse net."""
+
     autoencoder: LatentSpace
-    tower: TextEncoder
-    null: Condition
-    sampler: Sampler
-    guider: Guider
-    image_size: int
+    text_encoder: TextEncoder
+    net: Net
+    path: Path = field(default_factory=Path)
+    null: Condition | None = None
+    sampler: Sampler = field(default_factory=Euler)
+    guider: Guider = field(default_factory=CFG)
+    image_size: int = 64
     worse: Net | None = None
+
+    def __post_init__(self) -> None:
+        if self.null is None:
+            learned = getattr(self.net, "null", None)
+            self.null = learned() if learned is not None else null_condition("empty", self.text_encoder)
 
     @property
     def device(self) -> torch.device:
@@ -70,38 +83,97 @@ class TextToImage:
         with self._bf16():
             return to_pixels(self.autoencoder.decode(z).float()).cpu()
 
-    def denoiser(self, prompts: Sequence[str], *scales: float, apart: bool = False) -> Denoiser:
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Posterior:
+        """Pictures, uint8 [B, 3, H, W] -> Posterior over their latents."""
+        return self.autoencoder.encode(to_unit(images.to(self.device)))
+
+    @torch.no_grad()
+    def condition(self, prompts: Sequence[str]) -> Condition:
+        return self.text_encoder.condition(prompts)
+
+    def _without_caption(self, negative: Sequence[str] | None, count: int) -> Condition:
+        """The condition of the other branch: no caption, or the captions that guidance moves away from."""
+        if negative is None:
+            assert self.null is not None
+            return self.null.expand(count)
+        if len(negative) != count:
+            raise ConfigError(f"negative: {len(negative)} negative prompts for {count} prompts; give one for each")
+        return self.text_encoder.condition(negative)
+
+    def denoiser(
+        self, prompts: Sequence[str], *scales: float, negative: Sequence[str] | None = None, apart: bool = False
+    ) -> Denoiser:
         """The guided denoiser of one generation. With several scales, x_t is as in Guider.guided. With `apart`, each scale and
         each branch is a separate call of the net, so that the bits of a picture do not depend on the other scales."""
-        condition = self.tower.condition(prompts)
+        condition = self.text_encoder.condition(prompts)
         branches: Branches
         if self.worse is not None:
+            if negative is not None:
+                raise ConfigError(
+                    "negative: autoguidance moves away from a worse network, not from a prompt; use guidance=cfg"
+                )
             worse = self.worse
             branches = WorseNetwork(self._network, lambda *a: self._run(worse, *a), self.path, condition, apart)
         else:
-            null = self.null.expand(len(prompts))
-            branches = WithoutCaption(self._network, self.path, condition, null, self._prepare, apart)
+            other = self._without_caption(negative, len(prompts))
+            branches = WithoutCaption(self._network, self.path, condition, other, self._prepare, apart)
         return self.guider.guided(branches, self.path, *scales)
 
+    def generate(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        scale: float | None = None,
+        negative: Sequence[str] | None = None,
+    ) -> Tensor:
+        """Pictures, uint8 [B, 3, H, W] on the CPU. Picture i depends on prompt i, seed i and the scale (by default the guider's),
+        not on the other pictures. `negative` are the captions that guidance moves away from, instead of from no caption."""
+        return self.at_scales(prompts, seeds, [self.guider.scale if scale is None else scale], negative)[0]
+
     @torch.no_grad()
-    def generate(self, prompts: Sequence[str], seeds: Sequence[int], *scales: float, apart: bool = False) -> Tensor:
-        """Pictures, uint8 [scales, B, 3, H, W] on the CPU. Picture i of a scale depends on prompt i, seed i and the scale, not on
-        the other pictures. Work that is the same for several scales is done once."""
-        rows, s = torch.tensor(list(seeds), device=self.device), self.sampler
+    def at_scales(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        scales: Sequence[float],
+        negative: Sequence[str] | None = None,
+        apart: bool = False,
+    ) -> Tensor:
+        """Pictures at several scales, uint8 [scales, B, 3, H, W] on the CPU. Work that is the same for several scales is done
+        once. Raises ConfigError for other numbers of prompts and seeds."""
+        if len(prompts) != len(seeds):
+            raise ConfigError(f"seeds: {len(seeds)} seeds for {len(prompts)} prompts; give one for each")
+        rows, s = torch.tensor(list(seeds), device=self.device), self.sampler.resolve_nfe(self.guider, self.path)
         x, many = start(self.path, rows, self.latent_shape()), len(scales)
-        denoiser = self.denoiser(prompts, *scales, apart=apart)
+        denoiser = self.denoiser(prompts, *scales, negative=negative, apart=apart)
         z = s.sample(denoiser, self.path, x.repeat(many, 1, 1, 1), rows.repeat(many))
         return torch.stack([self._pictures(part) for part in z.chunk(many)])
 
     @torch.no_grad()
     def trajectory(self, prompt: str, seed: int, scale: float) -> Iterator[tuple[Tensor, Tensor]]:
         """After each step: the noisy latent and the predicted x_0, both decoded to pictures, uint8 [3, H, W]."""
-        rows, s = torch.tensor([seed], device=self.device), self.sampler
+        rows, s = torch.tensor([seed], device=self.device), self.sampler.resolve_nfe(self.guider, self.path)
         noise = start(self.path, rows, self.latent_shape())
         for x, p in s.trajectory(self.denoiser([prompt], scale), self.path, noise, rows):
             yield self._pictures(x)[0], self._pictures(p.x_0)[0]
 
-    def batches(self, prompts: Sequence[str], seeds: Sequence[int], scale: float, batch: int) -> Tensor:
-        """Call `generate` for one scale, with `batch` pictures at a time: uint8 [B, 3, H, W]."""
-        firsts = range(0, len(prompts), batch)
-        return torch.cat([self.generate(prompts[i : i + batch], seeds[i : i + batch], scale)[0] for i in firsts])
+    @overload
+    def __call__(
+        self, prompt: str, seed: int = 0, scale: float | None = None, negative: str | None = None
+    ) -> Image: ...
+
+    @overload
+    def __call__(
+        self, prompt: list[str], seed: int = 0, scale: float | None = None, negative: str | None = None
+    ) -> list[Image]: ...
+
+    def __call__(
+        self, prompt: str | list[str], seed: int = 0, scale: float | None = None, negative: str | None = None
+    ) -> Image | list[Image]:
+        """A picture of the prompt; of a list of prompts a list of pictures, with the seeds `seed`, `seed` + 1, ..."""
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        seeds = range(seed, seed + len(prompts))
+        pixels = self.generate(prompts, seeds, scale, None if negative is None else [negative] * len(prompts))
+        pictures = [fromarray(one.permute(1, 2, 0).numpy()) for one in pixels]
+        return pictures[0] if isinstance(prompt, str) else pictures

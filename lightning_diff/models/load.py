@@ -17,7 +17,7 @@ from ..diffusion.samplers.base import Sampler
 from ..nets.weights import load_into, read_passport
 from .averages import last_snapshot, reconstruct
 from .build import NET_PARTS, build, load_part, null_condition
-from .latent_diffusion import TextToImage
+from .latent_diffusion import LatentDiffusion
 
 
 def load_net(folder: Path, source: str, device: str, compiled: bool = False) -> Any:
@@ -46,7 +46,7 @@ def load_model(
     null: str = "empty",
     ema: float = 0.0,
     compiled: bool = False,
-) -> TextToImage:
+) -> LatentDiffusion:
     """The model of a run folder (or the shipped model) with its averaged weights. If `ema` > 0, it has the weights of a post-hoc
     EMA of that length at the run's end. `null` is the kind of null condition, unless the net has learned its own. Raises
     ConfigError.
@@ -60,4 +60,4 @@ def load_model(
     )
     empty = net.null() if hasattr(net, "null") else null_condition(null, tower)
     sampler = sampler.resolve_nfe(guider, path)
-    return TextToImage(net, path, autoencoder, tower, empty, sampler, guider, image_size, worse)
+    return LatentDiffusion(autoencoder, tower, net, path, empty, sampler, guider, image_size, worse)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ from ..config.schema import Config
 from ..devices import device_of
 from ..evaluation.runner import periodic_measure
 from ..models.build import build, denoising_net, null_condition, parameters, start_from
-from ..models.latent_diffusion import TextToImage
+from ..models.latent_diffusion import LatentDiffusion
 from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.unet import Condition
 from ..nets.weights import save_arrays, save_weights
 from ..ranks import console, first_rank, say, wait_for
-from ..training.features import frozen_nets
-from ..training.modules.diffusion import DiffusionModule
-from ..training.periodic import PeriodicEvaluation
+from ..training.features import Frozen, frozen_nets, held_out_features
+from ..training.modules.latent_diffusion import LatentDiffusionModule
+from ..training.periodic import QUICK, VALIDATION, Periodic, held_out_loss
 from ..training.speed import step_flops
 from ..training.trainer import LAST, fit
 from .run import Run
@@ -35,34 +36,44 @@ def train_net(run: Run) -> None:
     their passport."""
     config, folder = run.config, run.folder
     frozen = frozen_nets(config.data, Path(config.cache), folder / PARTS, device_of(config.training.accelerator))
-    autoencoder, tower, features = frozen.autoencoder, frozen.tower, frozen.features
+    autoencoder, tower, train_set = frozen.autoencoder, frozen.tower, frozen.train
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
     net = denoising_net(config.net, autoencoder, null, config.text.null == "learned", config.objective)
-    module = _module(config, folder, net, null)
+    module = _module(config, folder, net, null, frozen)
     side = config.data.image_size // autoencoder.factor
     module.flops = step_flops(net, null, autoencoder.latent_channels, side)
     say(
-        f"net={config.net.kind}: {parameters(module.net):.2f} M parameters, {len(features)} captioned pictures, in {folder}"
+        f"net={config.net.kind}: {parameters(module.net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}"
     )
 
     def periodic() -> list[pl.Callback]:
-        if not config.evaluation.every or not first_rank():
-            return []
+        found: list[pl.Callback] = []
+        if not first_rank():
+            return found
+        if every := config.validation.every:
+            held_out = held_out_features(config.data, Path(config.cache), frozen, config.validation.samples)
+            if held_out:
+                measured_loss = partial(held_out_loss, module, held_out)
+                found.append(Periodic(VALIDATION, every, measured_loss, run.record, run.mirror.train))
+            else:
+                say(f"validation.every={every}: there are no held-out pictures (data.test), so no loss on them")
+        if not config.evaluation.every:
+            return found
         guider, on_device = config.guidance, null.to(autoencoder.shift.device)
         sampler, size = config.sampler.resolve_nfe(guider, module.path), config.data.image_size
-        model = TextToImage(module.net, module.path, autoencoder, tower, on_device, sampler, guider, size)
+        model = LatentDiffusion(autoencoder, tower, module.net, module.path, on_device, sampler, guider, size)
         measured = combination(config, folder, evaluation_setup(config, folder), "the average at this step")
         measure = periodic_measure(measured, model)
-        return [PeriodicEvaluation(config.evaluation.every, measure, run.record, run.mirror.train)]
+        return [*found, Periodic(QUICK, config.evaluation.every, measure, run.record, run.mirror.train)]
 
     title, mirror = folder.name, run.mirror.train
-    fit(module, features, config.training, config.seed, folder, run.record, console, mirror, title, periodic)
+    fit(module, train_set, config.training, config.seed, folder, run.record, console, mirror, title, periodic)
     if not first_rank():
         wait_for(folder / WEIGHTS)
         return
     if config.training.strategy == "fsdp":  # this rank has only shards of the net; the checkpoint has all of it
-        module = _module(config, folder, net, null)
-        fit(module, features, config.training, config.seed, folder, run.record, console, mirror, title)
+        module = _module(config, folder, net, null, frozen)
+        fit(module, train_set, config.training, config.seed, folder, run.record, console, mirror, title)
     passport = {
         "part": "net",
         "net": net,
@@ -79,7 +90,9 @@ def train_net(run: Run) -> None:
     run.record.write("weights", config.training.steps, path=WEIGHTS)
 
 
-def _module(config: Config, folder: Path, described: dict[str, Any], null: Condition) -> DiffusionModule:
+def _module(
+    config: Config, folder: Path, described: dict[str, Any], null: Condition, frozen: Frozen
+) -> LatentDiffusionModule:
     """Build the net with its initial weights, and the LightningModule that trains it."""
     torch.manual_seed(config.seed)
     net: Any = build({"part": "net", "net": described})
@@ -90,4 +103,13 @@ def _module(config: Config, folder: Path, described: dict[str, Any], null: Condi
         start_from(net, Path(config.init_from))
     if config.training.lora:
         add_lora(net, config.training.lora)
-    return DiffusionModule(net, config.training, config.seed, config.objective, null)
+    return LatentDiffusionModule(
+        frozen.autoencoder,
+        frozen.tower,
+        net,
+        config.objective,
+        config.training,
+        config.seed,
+        null,
+        keep_frozen=False,  # they are files of the run
+    )

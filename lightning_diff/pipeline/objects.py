@@ -7,7 +7,7 @@ from pathlib import Path
 from ..config.schema import Config, Objective
 from ..devices import device_of
 from ..diffusion.path import Path as DiffusionPath
-from ..models.latent_diffusion import TextToImage
+from ..models.latent_diffusion import LatentDiffusion
 from ..models.load import load_model
 
 
@@ -16,7 +16,7 @@ def path_of(o: Objective) -> DiffusionPath:
     return DiffusionPath(o.schedule, o.prediction, o.data_std)
 
 
-def model_of(config: Config, folder: Path, ema: float = 0.0) -> TextToImage:
+def model_of(config: Config, folder: Path, ema: float = 0.0) -> LatentDiffusion:
     """Load the model of a run folder, with the sampler and the guider of the config. Raises ConfigError."""
     t = config.training
     return load_model(

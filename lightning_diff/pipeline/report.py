@@ -14,7 +14,7 @@ import torch
 
 from ..config.errors import ConfigError
 from ..data.dataset import pictures
-from ..data.decode import to_pixels, to_unit
+from ..data.decode import to_pixels
 from ..data.shards import digest
 from ..data.summary import data_facts
 from ..evaluation.readiness import cautions
@@ -29,7 +29,7 @@ from ..evaluation.results import (
     write_tables,
 )
 from ..evaluation.sweep import Row, best_row
-from ..models.latent_diffusion import TextToImage
+from ..models.latent_diffusion import LatentDiffusion
 from ..nets.weights import read_arrays, save_arrays
 from ..tracking.record import Record
 from ..tracking.report import data_uri, thinned, write_report
@@ -48,21 +48,24 @@ KEPT = Path("samples") / "kept.safetensors"
 SAID = KEPT.with_suffix(".json")
 SHOWN = 8  # number of pictures beside the slider
 FREE_COLUMNS = ("passport", "behind_low", "behind_high", "guider", "sampler", "ema")
+HELD_OUT = {"loss": "held-out loss", "loss_ema": "held-out loss, averaged weights"}
 SPREAD = ("fid", "clip_score", "accuracy")  # columns whose mean and deviation over several trainings are shown
 
 
-def keep_for_report(run: Any, model: TextToImage, captions: Sequence[str], scale: float, split: str) -> None:
-    """Save what the report shows besides the sweep: one sampling trajectory, reconstructions, and training pictures."""
-    trajectory = list(model.trajectory(captions[0], run.config.evaluation.seed * 2**32, scale))
+def keep_for_report(run: Any, model: LatentDiffusion | None, captions: Sequence[str], scale: float, split: str) -> None:
+    """Save what the report shows besides the sweep: training pictures, and of a latent diffusion model one sampling trajectory
+    and reconstructions."""
     source, cache = run.config.data, Path(run.config.cache)
     compared, train = (pictures(source, cache, s) for s in (split, "train"))
     assert compared is not None and train is not None
     real, seen = compared.range(0, min(SHOWN, len(compared))), train.range(0, min(2 * SHOWN, len(train)))
-    with torch.no_grad():
-        unit = to_unit(real.images).to(model.device)
-        rebuilt = to_pixels(model.autoencoder.decode(model.autoencoder.encode(unit).mean)).cpu()
-    noisy, guess = (torch.stack(frames) for frames in zip(*trajectory, strict=True))
-    kept = {"noisy": noisy, "guess": guess, "real": real.images, "rebuilt": rebuilt, "contact": seen.images}
+    kept = {"contact": seen.images}
+    if model is not None:
+        trajectory = list(model.trajectory(captions[0], run.config.evaluation.seed * 2**32, scale))
+        with torch.no_grad():
+            rebuilt = to_pixels(model.autoencoder.decode(model.encode(real.images).mean)).cpu()
+        noisy, guess = (torch.stack(frames) for frames in zip(*trajectory, strict=True))
+        kept |= {"noisy": noisy, "guess": guess, "real": real.images, "rebuilt": rebuilt}
     save_arrays(run.folder / KEPT, kept)
     said = {"prompts": list(captions[:SHOWN]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
     (run.folder / SAID).write_text(json.dumps(said))
@@ -242,6 +245,9 @@ def _curves(folder: Path, label: str) -> dict[str, Any]:
     losses = [
         {"name": n.replace("_", " "), "points": thinned([(r["step"], r[n]) for r in curve if n in r])} for n in names
     ]
+    held_out = record.curve("validation")
+    for key, name in HELD_OUT.items() if held_out else ():
+        losses.append({"name": name, "points": thinned([(r["step"], r[key]) for r in held_out])})
     last = curve[-1] if curve else {}
     note = f"precision {start[-1]['precision']}, {start[-1]['world_size']} ranks" if start else ""
     note += f", at most {last['peak_memory_mib']:.0f} MiB" if "peak_memory_mib" in last else ""
@@ -265,15 +271,10 @@ def _kept(folders: Sequence[Path], labels: Mapping[Path, str]) -> dict[str, Any]
         kept, said = read_arrays(folder / KEPT), json.loads((folder / SAID).read_text())
         uris = {name: [data_uri(p) for p in pixels.numpy()] for name, pixels in kept.items()}
         run = labels[folder] if len(folders) > 1 else ""
-        trajectory = {
-            "run": run,
-            "caption": said["film"],
-            "scale": said["scale"],
-            "noisy": uris["noisy"],
-            "guess": uris["guess"],
-        }
-        found["films"].append(trajectory)
+        if "noisy" in uris:
+            frames = {"noisy": uris["noisy"], "guess": uris["guess"]}
+            found["films"].append({"run": run, "caption": said["film"], "scale": said["scale"], **frames})
+            found["rebuilt"] = found["rebuilt"] or list(zip(uris["real"], uris["rebuilt"], strict=True))
         found["captions"] = found["captions"] or said["prompts"]
-        found["rebuilt"] = found["rebuilt"] or list(zip(uris["real"], uris["rebuilt"], strict=True))
         found["contact"] = found["contact"] or list(zip(uris["contact"], said["contact"], strict=True))
     return found

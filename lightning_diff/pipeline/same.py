@@ -16,7 +16,7 @@ from .steps import Change, change_of
 # Keys that may change when a run is continued: they say where it runs, and what is done after the training.
 FREE = (
     *("version", "outputs", "cache", "name", "part_steps", "init_from", "pins", "plugins"),
-    *("sampler", "guidance", "evaluation", "tracking"),
+    *("sampler", "guidance", "validation", "evaluation", "tracking"),
 )
 FREE_TRAINING = (
     "accelerator",

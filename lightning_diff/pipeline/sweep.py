@@ -38,7 +38,7 @@ def sweep_stage(run: Run, configs: Sequence[Config], columns: Sequence[str] = ()
     if swept is None:
         return
     setup, best = swept.made_by.setup, swept.best_asked
-    model = swept.made_by.load(best["ema"])
+    model = swept.made_by.load(best["ema"]) if isinstance(swept.made_by, Combination) else None
     keep_for_report(run, model, setup.captions, float(best["scale"]), setup.split)
     report = make_report([folder], folder / "report.html")
     run.mirror.sweep(Sweep(swept.rows, swept.best, setup.seed, swept.pictures, setup.captions, swept.figures, report))
@@ -75,6 +75,7 @@ def evaluation_setup(config: Config, folder: Path) -> EvaluationSetup:
     """The captions and pictures to compare with (of the test set, or of the training set if there is no test set), and the
     judges. They are a random sample that depends on evaluation.seed and the set alone. Raises ConfigError if there are none."""
     e, heads = config.evaluation, tuple(config.data.attributes)
+    player = folder / PARTS / "text.safetensors"
     for split in ("test", "train"):
         found = pictures(config.data, Path(config.cache), split, heads)
         if found is not None:
@@ -85,7 +86,7 @@ def evaluation_setup(config: Config, folder: Path) -> EvaluationSetup:
             asked = found.__getitems__([(int(i), int(i)) for i in order[:MOST]])
             judges, judged_by = make_judges(
                 place_part("judge", config, folder),
-                folder / PARTS / "text.safetensors",
+                player if player.is_file() else None,
                 place_part("attributes", config, folder) if heads else None,
                 e.features,
                 e.metrics,

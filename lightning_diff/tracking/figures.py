@@ -123,7 +123,7 @@ def plot_front(rows: Sequence[Row], quality: str, path: Path, title: str) -> Pat
     evaluations per picture, and filled on the Pareto front of the three. Right: the best `quality` for each number of network
     evaluations."""
     figure, (ax, cost) = plt.subplots(1, 2, figsize=(11, 4.6))
-    most = max(float(r["nfe"]) for r in rows)
+    most = max(1.0, *(float(r["nfe"]) for r in rows))  # 0: the model does not say it
     for n, guider in enumerate(dict.fromkeys(r["guider"] for r in rows)):
         some = [r for r in rows if r["guider"] == guider]
         for on in (False, True):
@@ -150,12 +150,16 @@ def plot_front(rows: Sequence[Row], quality: str, path: Path, title: str) -> Pat
     return _save(figure, path)
 
 
-def plot_loss(rows: Sequence[Row], path: Path) -> Path:
-    """Plot every loss of the record over the steps."""
+def plot_loss(rows: Sequence[Row], path: Path, held_out: Sequence[Row] = ()) -> Path:
+    """Plot every loss of the record over the steps, and that of held-out samples with the averaged weights."""
     figure, ax = plt.subplots(figsize=(6, 4))
     for key in sorted({k for r in rows for k in r if k.startswith("loss")}):
         points = [(r["step"], r[key]) for r in rows if key in r]
         ax.plot(*zip(*points, strict=True), label=key.replace("_", " "), linewidth=1)
+    if held_out:
+        ax.plot(
+            [r["step"] for r in held_out], [r["loss_ema"] for r in held_out], "o-", label="held-out, averaged weights"
+        )
     ax.set(xlabel="step", ylabel="loss", yscale="log")
     _number(ax.yaxis, *ax.get_ylim())
     ax.legend()

@@ -1,11 +1,12 @@
-"""The data loader of a rank. The seed and the step determine the samples of a step (law 1)."""
+"""The data loaders of a rank. The seed and the step determine the samples of a step (law 1)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ..config.schema import Training
 from ..data.dataset import collate
@@ -31,11 +32,33 @@ class Stream(pl.LightningDataModule):
             t.global_rank,
             t.world_size,
         )
-        return DataLoader(
-            self.dataset,
-            batch_sampler=batches,
-            num_workers=c.workers,
-            collate_fn=collate,
-            pin_memory=t.strategy.root_device.type == "cuda",
-            prefetch_factor=4 if c.workers else None,
-        )
+        return loader(self.dataset, batches, c.workers, t.strategy.root_device.type == "cuda")
+
+
+def loader(dataset: Dataset[Any], batches: Sampler[Any], workers: int, pin_memory: bool) -> DataLoader[Any]:
+    """The loader of a dataset that fetches complete batches."""
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+class EpochBatches(Sampler[list[tuple[int, int]]]):
+    """The batches of (position, sample) of one epoch for one rank, for a Trainer that counts epochs itself. The order is that of
+    Batches; it starts at the trainer's step, so a run that continues in the middle of an epoch gets the rest of it."""
+
+    def __init__(self, trainer: pl.Trainer, count: int, batch: int, seed: int) -> None:
+        self.trainer, self.count, self.batch, self.seed = trainer, count, batch, seed
+
+    def __len__(self) -> int:
+        return -(-self.count // self.batch)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        t = self.trainer
+        start = t.fit_loop.epoch_loop.total_batch_idx + 1
+        stop = (start // len(self) + 1) * len(self)
+        yield from Batches(self.count, self.batch, stop, self.seed, start, t.global_rank, t.world_size)

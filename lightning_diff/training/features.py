@@ -49,24 +49,26 @@ def missing_features(train: Pictures, cache: Path, hashes: Mapping[str, str]) ->
 
 @dataclass(frozen=True)
 class Frozen:
-    """The frozen nets, the hashes of their weights, and the features of the training set."""
+    """The frozen nets, the hashes of their weights, and the training set: its cached features, or its pictures."""
 
     autoencoder: LatentSpace
     tower: TextEncoder
     hashes: dict[str, str]
-    features: CachedFeatures
+    train: CachedFeatures | Pictures
 
 
 def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen:
-    """The frozen nets from the weights in the folder `parts`, on a device, with the cached features of the training set. The
-    cache is filled first. It holds mean and std of each picture's posterior, and tokens, mask and pooled output of each
-    caption, as float16 except for the mask. It holds nothing random: training draws the posterior's sample, the noise and the
-    caption dropout."""
+    """The frozen nets from the weights in the folder `parts`, on a device, with the training set: its pictures if the
+    source's features are made online, else their cached features. The cache is filled first. It holds mean and std of each
+    picture's posterior, and tokens, mask and pooled output of each caption, as float16 except for the mask. It holds
+    nothing random: training draws the posterior's sample, the noise and the caption dropout."""
     files = {part: parts / f"{part}.safetensors" for part in ("autoencoder", "text")}
     hashes = {part: file_hash(path) for part, path in files.items()}
     autoencoder, tower = (load_part(path).to(device) for path in files.values())
     train = pictures(source, cache, "train")
     assert train is not None
+    if source.features == "online":
+        return Frozen(autoencoder, tower, hashes, train)
     made_by, keys = manifests(train.image_size, hashes), digests(train)
 
     def cached(kind: str, compute: Compute) -> dict[str, Rows]:
@@ -97,6 +99,18 @@ def _picture(train: Pictures, i: int) -> Tensor:
         return to_tensor(decode(train.reader.read(i)[0], train.image_size).square(train.image_size))
     except BadPicture as e:
         raise ConfigError(f"{train.name(i)}: {e}; it could be read when the set was prepared; mend it") from e
+
+
+@torch.no_grad()
+def held_out_features(source: Source, cache: Path, frozen: Frozen, count: int) -> dict[str, Tensor]:
+    """The features of the first `count` samples of the test split, with their positions; {} if there is no such split."""
+    test = pictures(source, cache, "test")
+    if test is None:
+        return {}
+    rows = np.arange(min(count, len(test)))
+    first = test.index.facts.first_caption[rows]
+    found = {**_latents(test, frozen.autoencoder, rows), **_captions(test, frozen.tower, first)}
+    return {name: torch.from_numpy(values) for name, values in found.items()} | {"positions": torch.from_numpy(rows)}
 
 
 @torch.no_grad()

@@ -148,7 +148,7 @@ def test_a_learned_null_begins_as_the_empty_caption_and_moves(tmp_path: Path) ->
     folder = tmp_path / "run"
     train(compose_config(short("base", tmp_path, *more)), folder)
     model = model_of(load_config(folder / "config.yaml"), folder)
-    empty, state = model.tower.condition([""]), load_file(folder / "weights.safetensors")
+    empty, state = model.text_encoder.condition([""]), load_file(folder / "weights.safetensors")
     assert torch.equal(model.null.tokens, state["null.tokens"]) and bool(model.null.mask.all())
     moved = float((model.null.tokens - empty.tokens).abs().max())
     assert 1e-4 < moved < 1

@@ -66,7 +66,7 @@ def cached(folder: Path, numbers: Sequence[int], cache: Path, bad: Sequence[int]
                     member.size = len(content)
                     shard.addfile(member, io.BytesIO(content))
     source: Any = named("data", "shards")(source=str(folder), image_size=SIDE, test="none")
-    return frozen_nets(source, cache, PARTS, "cpu").features
+    return frozen_nets(source, cache, PARTS, "cpu").train
 
 
 def rows(features: CachedFeatures, numbers: Sequence[int]) -> dict[int, list[bytes]]:
@@ -108,7 +108,7 @@ def test_several_captions_take_turns(tmp_path: Path) -> None:
     source: Any = named("data", "shards")(source=str(tmp_path / "set"), image_size=SIDE)
     frozen = frozen_nets(source, tmp_path / "cache", PARTS, "cpu")
     for epoch in range(4):
-        batch = frozen.features.__getitems__([(3 * epoch + i, i) for i in range(3)])
+        batch = frozen.train.__getitems__([(3 * epoch + i, i) for i in range(3)])
         expected = frozen.tower.condition([captions[epoch % len(captions)] for captions in said])
         torch.testing.assert_close(batch["pooled"].float(), expected.pooled, atol=2e-3, rtol=0)
 

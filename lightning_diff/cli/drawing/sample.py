@@ -17,7 +17,7 @@ from ...config.paths import PARTS, SHIPPED, WEIGHTS
 from ...config.schema import Config
 from ...data.shards import digest
 from ...files import file_hash
-from ...models.latent_diffusion import TextToImage, precision_of
+from ...models.latent_diffusion import LatentDiffusion, precision_of
 from ...pipeline.objects import model_of
 from ...ranks import console, say
 from ...strings import file_stem
@@ -70,14 +70,14 @@ def sample(
     say(f"{len(origins)} pictures at w = {said} in {out}; all on {place}")
 
 
-def draw(model: TextToImage, lines: Sequence[tuple[str, int]], scale: float) -> np.ndarray:
+def draw(model: LatentDiffusion, lines: Sequence[tuple[str, int]], scale: float) -> np.ndarray:
     """The pictures, uint8 [B, 3, H, W], of B prompts with their seeds, in one call."""
     prompts, seeds = [prompt for prompt, _ in lines], [seed for _, seed in lines]
-    pixels: np.ndarray = model.generate(prompts, seeds, scale)[0].numpy()
+    pixels: np.ndarray = model.generate(prompts, seeds, scale).numpy()
     return pixels
 
 
-def origin_of(config: Config, folder: Path, model: TextToImage, words: Sequence[str]) -> Origin:
+def origin_of(config: Config, folder: Path, model: LatentDiffusion, words: Sequence[str]) -> Origin:
     """The origin that all pictures of a command share."""
     sampler = asdict(model.sampler) | {"precision": precision_of(model.sampler, model.device.type)}
     guidance = {key: value for key, value in asdict(config.guidance).items() if f"guidance.{key}" not in SCALES}
@@ -133,10 +133,10 @@ def _once(place: Path, first: Path) -> Path:
     return place
 
 
-def _say_what_is_not_read(model: TextToImage, prompts: Sequence[str]) -> None:
+def _say_what_is_not_read(model: LatentDiffusion, prompts: Sequence[str]) -> None:
     for prompt in dict.fromkeys(prompts):
         shown = repr(prompt if len(prompt) <= 80 else f"{prompt[:80]}...")
-        if (read := model.tower.read(prompt)).cut:
+        if (read := model.text_encoder.read(prompt)).cut:
             say(f"{shown}: {read.kept} of its {read.tokens} tokens are read; cut: {read.cut}")
-        if unknown := model.tower.unknown(prompt):
+        if unknown := model.text_encoder.unknown(prompt):
             say(f"{shown}: never seen in training: {', '.join(dict.fromkeys(unknown))}")

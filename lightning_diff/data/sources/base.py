@@ -49,9 +49,12 @@ class Glimpse:
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Choice):
-    """Captioned pictures. Each is cropped to its centre square and resized to `image_size` x `image_size` pixels."""
+    """Captioned pictures. Each is cropped to its centre square and resized to `image_size` x `image_size` pixels. `features`
+    cached: the frozen nets encode all of them once, before the training. online: they encode each batch in its step, which
+    takes no disk and more time."""
 
     image_size: int = one_of(64, 16, 32, 64, 128, 256, 512)
+    features: str = one_of("cached", "cached", "online")
 
     # The heads of the attribute classifier and their values; empty if a picture has no labels besides its caption.
     attributes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -98,6 +101,8 @@ class Source(Choice):
         return self
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:
+        if task != "diffusion" and self.features != "cached":
+            yield f"data.features={self.features}: would be ignored; it belongs to task=diffusion"
         if task == "attributes" and not self.attributes:
             known = sorted(name for name, cls in choices("data").items() if cls.attributes)  # type: ignore[attr-defined]
             yield f"task=attributes with {self.words}: only data={' or '.join(known)} knows its pictures' attributes"
@@ -120,7 +125,7 @@ class SampleSource(Source):
     def fingerprint(self) -> str:
         """A hash of the keys that say which pictures these are. If the pictures depend on more (the content of a file that a
         key names), a source overrides this."""
-        keys = {k: v for k, v in asdict(self).items() if k not in ("image_size", "shard_size")}
+        keys = {k: v for k, v in asdict(self).items() if k not in ("image_size", "shard_size", "features")}
         return digest({**keys, "plugin": self.plugin})
 
     def recipe(self) -> dict[str, Any]:

@@ -56,11 +56,11 @@ class BaseModule(pl.LightningModule):
                     if moment.shape == parameter.shape and moment.stride() != parameter.stride():
                         state[name] = torch.empty_like(parameter).copy_(moment)
 
-    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+    def configure_gradient_clipping(self, optimizer: Any, gradient_clip_val: Any = None, *_: Any, **__: Any) -> None:
         """Clip the gradient here, because Lightning refuses to clip with a fused optimizer (bf16 needs no unscaling). If the
         gradient is not finite, the optimizer's kernel skips the step, so the CPU does not wait for the device."""
         norm = torch.nn.utils.clip_grad_norm_(
-            self.net.parameters(), self.training_config.clip or float("inf"), foreach=True
+            self.net.parameters(), gradient_clip_val or self.training_config.clip or float("inf"), foreach=True
         )
         norm = full_tensor(norm.detach())
         not_finite = (~torch.isfinite(norm)).float()

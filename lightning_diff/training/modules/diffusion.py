@@ -15,6 +15,9 @@ from ...nets.layers import sinusoid, zero_
 from ...nets.unet import Condition
 from .base import BaseModule
 
+TIMES = 8  # of the loss on held-out samples
+HELD_OUT_SEED = 2**31 - 1  # of its noise
+
 
 class Uncertainty(nn.Module):
     """A learned function u(t). The loss becomes loss / exp(u) + u, so every time has the same weight, whatever the size
@@ -51,7 +54,11 @@ class DiffusionModule(BaseModule):
         learned = getattr(self.net, "null", None)
         return learned() if learned is not None else self.null.to(self.device)
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.loss_of(batch)
+
+    def loss_of(self, batch: dict[str, Tensor]) -> Tensor:
+        """The loss of a batch of features. The meters get its parts."""
         rows, o = batch["positions"], self.objective
         shape = tuple(batch["mean"].shape[1:])
         x_0 = batch["mean"].float() + batch["std"].float() * noise.normal(rows, shape, self.seed, noise.POSTERIOR)
@@ -77,3 +84,19 @@ class DiffusionModule(BaseModule):
             log_variance = self.uncertainty(m.t)
             each = each * (-log_variance).exp() + log_variance
         return each.mean()
+
+    @torch.no_grad()
+    def held_out_losses(self, batch: dict[str, Tensor], net: Any) -> Tensor:
+        """The weighted losses [B] of held-out samples: the mean over TIMES equidistant times. Times and noise are the same at
+        every call, and no caption is dropped, so that only the net changes the number."""
+        rows, o = batch["positions"], self.objective
+        x_0 = batch["mean"].float()
+        condition = Condition(batch["tokens"].float(), batch["mask"], batch["pooled"].float())
+        total = torch.zeros(len(rows), device=rows.device)
+        for k in range(TIMES):
+            eps = noise.normal(rows, tuple(x_0.shape[1:]), HELD_OUT_SEED, noise.START + k)
+            m = self.path.at(torch.full((len(rows),), (k + 0.5) / TIMES, device=rows.device))
+            x_t = self.path.noised(x_0, eps, m)
+            square = (net(self.path.scaled(x_t, m), m.t, condition) - self.path.target(x_0, eps, m)).square()
+            total += (square * loss_weight(self.path, m, o.weight, o.weight_value)).mean(dim=(1, 2, 3))
+        return total / TIMES

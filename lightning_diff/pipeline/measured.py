@@ -1,0 +1,59 @@
+"""Measuring of models that are objects: the judges for their data, and the model as something that a sweep measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..config.errors import ConfigError
+from ..config.schema import Config
+from ..evaluation.any_model import AnyModel
+from ..evaluation.provenance import modules_hash
+from ..evaluation.setup import Combination, EvaluationSetup, Measured
+from ..models.latent_diffusion import LatentDiffusion, precision_of
+from .data import prepare_data
+from .stages import place_components
+
+
+def place_judges(config: Config, folder: Path) -> None:
+    """Prepare the data, and put the judges for it into the folder. A judge that is missing is trained first."""
+    prepare_data(config)
+    place_components(("judge", "attributes") if config.data.attributes else ("judge",), config, folder)
+
+
+def measured(
+    model: Any,
+    config: Config,
+    setup: EvaluationSetup,
+    scales: Sequence[float],
+    name: str = "",
+    weights: str = "",
+    about: Mapping[str, Any] | None = None,
+) -> Measured:
+    """The model at these guidance scales. `weights` identifies it; by default its class, or for a LatentDiffusion a hash of all
+    weights. Raises ConfigError for an object that cannot draw."""
+    if isinstance(model, LatentDiffusion):
+        sampler = model.sampler.resolve_nfe(model.guider, model.path)
+        if model.image_size != config.data.image_size:
+            raise ConfigError(
+                f"data.image_size={config.data.image_size}: the model draws {model.image_size} px; give that size"
+            )
+        return Combination(
+            guider=replace(model.guider, scales=list(scales)),
+            sampler=replace(sampler, precision=precision_of(sampler, model.device.type)),
+            path=model.path,
+            load=lambda ema: model,
+            weights=weights or modules_hash(model.net, model.autoencoder, model.text_encoder),  # type: ignore[arg-type]
+            decay=0.0,
+            plugins={"trained_on": "unknown", **(about or {})},
+            settings=config.evaluation,
+            setup=setup,
+        )
+    if not callable(getattr(model, "generate", None)):
+        raise ConfigError(
+            f"{type(model).__name__}: it has no generate(prompts, seeds, scale) -> uint8 [B, 3, H, W], so it cannot be measured"
+        )
+    named = name or type(model).__name__
+    return AnyModel(model, named, weights or named, list(scales), config.evaluation, setup, about or {})
