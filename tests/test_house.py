@@ -11,7 +11,7 @@ from lightning_diff.config.paths import PACKAGE_FOLDER
 
 PACKAGE = PACKAGE_FOLDER / "lightning_diff"
 FILES = {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in sorted(PACKAGE.rglob("*.py"))}
-ABOVE = ("cli", "doctor", "pipeline", "config")  # rooms that may know the whole config
+ABOVE = ("cli", "doctor", "library", "pipeline", "config")  # rooms that may know the whole config
 MOST = 1500  # lines of a room; a subfolder counts for itself
 
 

@@ -84,8 +84,10 @@ def evaluate_command() -> None:
     """evaluate.py: measure runs with the guidance sweep."""
 
     def work(found: Arguments) -> None:
+        if found.words["model"]:
+            return _measure(found)
         if not found.words["run"]:
-            raise ConfigError("run=: say which run to measure, for example run=outputs/base")
+            raise ConfigError("run=: say which run to measure, for example run=outputs/base; or model=, which model")
         combinations = product_of(found.overrides) if found.many else [found.overrides]
         runs = [finished(run) for run in folders_of(found.words["run"])]
         columns = read_columns(found.words["columns"])
@@ -107,13 +109,31 @@ def evaluate_command() -> None:
         "python evaluate.py run=outputs/base ['guidance.scales=[1,2,3]' sampler=heun evaluation.samples=512 ...]\n"
         "python evaluate.py run='base-*' [columns=scale,fid,kid]\n"
         "python evaluate.py -m run=outputs/a,outputs/b guidance=cfg,interval sampler=euler,heun sampler.nfe=20,40\n"
+        "python evaluate.py model=FOLDER|FILE.py:NAME data=shards data.source=... 'guidance.scales=[1,3]' [sampler.steps=30]\n"
         "FID, CLIP score (and attribute accuracy) at every guidance scale, to RUN/sweep.csv, sweep.json, figures/ and\n"
         "report.html; with -m of every combination. run= takes names, paths and patterns; several runs end side by side.",
-        {"run": "", "columns": ""},
+        {"run": "", "model": "", "columns": ""},
         work,
         (*STORED, "--multirun"),
-        paths=("run",),
+        paths=("run", "model"),
     )
+
+
+def _measure(found: Arguments) -> None:
+    """Measure a model that is not one of this project's runs: a pipeline of diffusers, or what a user's file makes."""
+    from ..pipeline.others.opened import check_words, name_of
+
+    model = found.words["model"]
+    if found.words["run"]:
+        raise ConfigError("run= and model=: give one of them")
+    check_words(model, found.overrides)
+    config = compose_config(found.overrides)
+    if shows(found):
+        return show_composed(found, [found.overrides])
+    check_installed(config)
+    from ..pipeline.others.measured import measure
+
+    measure(model, config, Path(config.outputs) / (config.name or name_of(model)), read_columns(found.words["columns"]))
 
 
 def sample_command() -> None:

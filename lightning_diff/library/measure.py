@@ -23,7 +23,7 @@ from ..data.sources.base import Source
 from ..evaluation.metrics.base import MetricChoice
 from ..evaluation.runner import run_sweep
 from ..evaluation.setup import EvaluationSetup
-from ..pipeline.measured import measured, place_judges
+from ..pipeline.others.measured import measured, place_judges
 from ..pipeline.sweep import evaluation_setup
 from ..tracking.record import Record
 

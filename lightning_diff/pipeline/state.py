@@ -36,4 +36,6 @@ def state_of(folder: Path, config: Config, step: int, measured: bool) -> str:
     if (folder / WEIGHTS).is_file():
         asked = config.task == "diffusion" and config.evaluation.enabled
         return "done" if measured or not asked else "trained, not measured"
+    if measured:
+        return "measured"  # somebody else's model
     return f"stopped at {step:,} of {config.training.steps:,}" if step else "not begun"

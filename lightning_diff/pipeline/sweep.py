@@ -17,7 +17,7 @@ from ..config.schema import Config, Tracking
 from ..data.dataset import pictures
 from ..data.order import sampled
 from ..devices import device_of, take_own_gpu
-from ..evaluation.runner import run_sweep
+from ..evaluation.runner import Swept, run_sweep
 from ..evaluation.setup import MOST, Combination, EvaluationSetup, make_judges
 from ..files import file_hash
 from ..models.latent_diffusion import precision_of
@@ -35,8 +35,13 @@ def sweep_stage(run: Run, configs: Sequence[Config], columns: Sequence[str] = ()
     take_own_gpu()
     folder = run.folder
     swept = run_sweep(_combinations(configs, folder), folder, run.record, all_values(folder), columns)
-    if swept is None:
-        return
+    if swept is not None:
+        finish_sweep(run, swept)
+
+
+def finish_sweep(run: Run, swept: Swept) -> None:
+    """Make the report of a measured run, and tell the trackers."""
+    folder = run.folder
     setup, best = swept.made_by.setup, swept.best_asked
     model = swept.made_by.load(best["ema"]) if isinstance(swept.made_by, Combination) else None
     keep_for_report(run, model, setup.captions, float(best["scale"]), setup.split)

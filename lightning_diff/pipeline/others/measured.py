@@ -7,20 +7,39 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..config.errors import ConfigError
-from ..config.schema import Config
-from ..evaluation.any_model import AnyModel
-from ..evaluation.provenance import modules_hash
-from ..evaluation.setup import Combination, EvaluationSetup, Measured
-from ..models.latent_diffusion import LatentDiffusion, precision_of
-from .data import prepare_data
-from .stages import place_components
+from ...config.errors import ConfigError
+from ...config.schema import Config
+from ...data.sources.own import read_once
+from ...evaluation.any_model import AnyModel
+from ...evaluation.provenance import modules_hash
+from ...evaluation.runner import run_sweep
+from ...evaluation.setup import Combination, EvaluationSetup, Measured
+from ...models.latent_diffusion import LatentDiffusion, precision_of
+from ..data import prepare_data
+from ..many.differences import all_values
+from ..run import Run
+from ..stages import place_components
+from ..sweep import evaluation_setup, finish_sweep
+from .opened import open_model
 
 
 def place_judges(config: Config, folder: Path) -> None:
     """Prepare the data, and put the judges for it into the folder. A judge that is missing is trained first."""
     prepare_data(config)
     place_components(("judge", "attributes") if config.data.attributes else ("judge",), config, folder)
+
+
+def measure(model: str, config: Config, folder: Path, columns: Sequence[str] = ()) -> None:
+    """Measure the model that evaluate.py's model= names, in this folder, with the report and the trackers of a run."""
+    with read_once(), Run(config, folder, "evaluate") as run:
+        opened = open_model(model, config)
+        place_judges(config, folder)
+        setup = evaluation_setup(config, folder)
+        scales = config.guidance.scales
+        subject = measured(opened.model, config, setup, scales, opened.name, opened.weights, opened.about)
+        swept = run_sweep([subject], folder, run.record, all_values(folder), columns)
+        if swept is not None:
+            finish_sweep(run, swept)
 
 
 def measured(

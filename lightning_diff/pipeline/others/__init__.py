@@ -1,0 +1,1 @@
+"""Measuring of models that are not runs of this project."""
