@@ -17,6 +17,7 @@ from ..pipeline.naming import run_folder
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
 from .errors import exit_on_error
 from .help import answer, experiments_text, help_text
+from .measuring.folders import folders_asked, measure_folders
 from .multirun import finish_many, say_which, with_hydra
 from .prompts import finished, prompts_of, shipped_run
 from .show import show_composed, show_stored, shows
@@ -84,6 +85,8 @@ def evaluate_command() -> None:
     """evaluate.py: measure runs with the guidance sweep."""
 
     def work(found: Arguments) -> None:
+        if folders_asked(found.words):
+            return measure_folders(found)
         if not found.words["run"]:
             raise ConfigError("run=: say which run to measure, for example run=outputs/base")
         combinations = product_of(found.overrides) if found.many else [found.overrides]
@@ -107,9 +110,11 @@ def evaluate_command() -> None:
         "python evaluate.py run=outputs/base ['guidance.scales=[1,2,3]' sampler=heun evaluation.samples=512 ...]\n"
         "python evaluate.py run='base-*' [columns=scale,fid,kid]\n"
         "python evaluate.py -m run=outputs/a,outputs/b guidance=cfg,interval sampler=euler,heun sampler.nfe=20,40\n"
+        "python evaluate.py pictures=DIR reference=DIR [run=NAME] [evaluation/features=inception ...] [out=FILE.json]\n"
         "FID, CLIP score (and attribute accuracy) at every guidance scale, to RUN/sweep.csv, sweep.json, figures/ and\n"
-        "report.html; with -m of every combination. run= takes names, paths and patterns; several runs end side by side.",
-        {"run": "", "columns": ""},
+        "report.html; with -m of every combination. run= takes names, paths and patterns; several runs end side by side.\n"
+        "pictures= measures a folder against another folder, or against a run's held-out pictures, and writes only to out=.",
+        {"run": "", "columns": "", "pictures": "", "reference": "", "out": ""},
         work,
         (*STORED, "--multirun"),
         paths=("run",),
