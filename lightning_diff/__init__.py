@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _FACE = {
     "load": "library.load",
     "evaluate": "library.measure",
+    "evaluate_pictures": "pipeline.folders.measured",
     "metrics": "library.metrics",
     "LatentDiffusion": "models.latent_diffusion",
     "LatentDiffusionModule": "training.modules.latent_diffusion",

@@ -17,6 +17,8 @@ from ..pipeline.naming import run_folder
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
 from .errors import exit_on_error
 from .help import answer, experiments_text, help_text
+from .measuring.folders import folders_asked, measure_folders
+from .measuring.models import measure_model
 from .multirun import finish_many, say_which, with_hydra
 from .prompts import finished, prompts_of, shipped_run
 from .show import show_composed, show_stored, shows
@@ -84,8 +86,10 @@ def evaluate_command() -> None:
     """evaluate.py: measure runs with the guidance sweep."""
 
     def work(found: Arguments) -> None:
+        if folders_asked(found.words):
+            return measure_folders(found)
         if found.words["model"]:
-            return _measure(found)
+            return measure_model(found)
         if not found.words["run"]:
             raise ConfigError("run=: say which run to measure, for example run=outputs/base; or model=, which model")
         combinations = product_of(found.overrides) if found.many else [found.overrides]
@@ -110,30 +114,15 @@ def evaluate_command() -> None:
         "python evaluate.py run='base-*' [columns=scale,fid,kid]\n"
         "python evaluate.py -m run=outputs/a,outputs/b guidance=cfg,interval sampler=euler,heun sampler.nfe=20,40\n"
         "python evaluate.py model=FOLDER|FILE.py:NAME data=shards data.source=... 'guidance.scales=[1,3]' [sampler.steps=30]\n"
+        "python evaluate.py pictures=DIR reference=DIR [run=NAME] [evaluation/features=inception ...] [out=FILE.json]\n"
         "FID, CLIP score (and attribute accuracy) at every guidance scale, to RUN/sweep.csv, sweep.json, figures/ and\n"
-        "report.html; with -m of every combination. run= takes names, paths and patterns; several runs end side by side.",
-        {"run": "", "model": "", "columns": ""},
+        "report.html; with -m of every combination. run= takes names, paths and patterns; several runs end side by side.\n"
+        "pictures= measures a folder against another folder, or against a run's held-out pictures, and writes only to out=.",
+        {"run": "", "model": "", "columns": "", "pictures": "", "reference": "", "out": ""},
         work,
         (*STORED, "--multirun"),
         paths=("run", "model"),
     )
-
-
-def _measure(found: Arguments) -> None:
-    """Measure a model that is not one of this project's runs: a pipeline of diffusers, or what a user's file makes."""
-    from ..pipeline.others.opened import check_words, name_of
-
-    model = found.words["model"]
-    if found.words["run"]:
-        raise ConfigError("run= and model=: give one of them")
-    check_words(model, found.overrides)
-    config = compose_config(found.overrides)
-    if shows(found):
-        return show_composed(found, [found.overrides])
-    check_installed(config)
-    from ..pipeline.others.measured import measure
-
-    measure(model, config, Path(config.outputs) / (config.name or name_of(model)), read_columns(found.words["columns"]))
 
 
 def sample_command() -> None:
@@ -265,7 +254,7 @@ def runs_command() -> None:
             return list_runs(outputs, columns)
         if columns:
             raise ConfigError("columns=: chooses the columns of the list of runs; leave open= and report= out")
-        from ..pipeline.report import report_runs
+        from ..pipeline.reports.page import report_runs
 
         place = report_runs(folders)
         if words["open"]:

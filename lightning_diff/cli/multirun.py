@@ -106,7 +106,7 @@ def report_all(folders: Sequence[Path]) -> None:
     """Make the report of several runs. If their numbers cannot stand side by side, say why; the runs are finished."""
     if len(folders) < 2:
         return
-    from ..pipeline.report import make_report, report_place
+    from ..pipeline.reports.page import make_report, report_place
 
     try:
         say(f"report of these runs: {make_report(folders, report_place(folders))}")

@@ -7,26 +7,23 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from ..config.checks import all_choices
-from ..config.errors import ConfigError
 from ..config.paths import PARTS, WEIGHTS
 from ..config.registry import plugins_entry
 from ..config.schema import Config, Tracking
-from ..data.dataset import pictures
-from ..data.order import sampled
 from ..devices import device_of, take_own_gpu
 from ..evaluation.runner import Swept, run_sweep
-from ..evaluation.setup import MOST, Combination, EvaluationSetup, make_judges
+from ..evaluation.setup import Combination, EvaluationSetup, make_judges
 from ..files import file_hash
 from ..models.latent_diffusion import precision_of
 from ..ranks import say
 from ..tracking.base import Sweep
 from .components import place_part
+from .folders.reference import reference_pictures
 from .many.differences import all_values
 from .objects import model_of, path_of
-from .report import keep_for_report, make_report
+from .reports.kept import keep_for_report
+from .reports.page import make_report
 from .run import Run
 
 
@@ -77,27 +74,17 @@ def combination(config: Config, folder: Path, setup: EvaluationSetup, weights: s
 
 
 def evaluation_setup(config: Config, folder: Path) -> EvaluationSetup:
-    """The captions and pictures to compare with (of the test set, or of the training set if there is no test set), and the
-    judges. They are a random sample that depends on evaluation.seed and the set alone. Raises ConfigError if there are none."""
-    e, heads = config.evaluation, tuple(config.data.attributes)
-    player = folder / PARTS / "text.safetensors"
-    for split in ("test", "train"):
-        found = pictures(config.data, Path(config.cache), split, heads)
-        if found is not None:
-            facts = found.index.facts
-            contents = np.column_stack([facts.pictures, facts.captions[facts.first_caption[:-1]]])
-            # A drawn set is in a random order already. Files are in the order of their names, so the first ones are alike.
-            order = np.arange(len(found)) if config.data.drawn else sampled(contents, e.seed)
-            asked = found.__getitems__([(int(i), int(i)) for i in order[:MOST]])
-            judges, judged_by = make_judges(
-                place_part("judge", config, folder),
-                player if player.is_file() else None,
-                place_part("attributes", config, folder) if heads else None,
-                e.features,
-                e.metrics,
-                asked.images,
-                device_of(config.training.accelerator),
-                Path(config.cache),
-            )
-            return EvaluationSetup(split, asked, judges, judged_by, e.seed)
-    raise ConfigError("no pictures to compare with")
+    """The captions and pictures to compare with, and the judges. Raises ConfigError if there are no pictures."""
+    e, player = config.evaluation, folder / PARTS / "text.safetensors"
+    split, asked = reference_pictures(config)
+    judges, judged_by = make_judges(
+        place_part("judge", config, folder),
+        player if player.is_file() else None,
+        place_part("attributes", config, folder) if config.data.attributes else None,
+        e.features,
+        e.metrics,
+        asked.images,
+        device_of(config.training.accelerator),
+        Path(config.cache),
+    )
+    return EvaluationSetup(split, asked, judges, judged_by, e.seed)

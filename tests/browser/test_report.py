@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from lightning_diff.config.compose import compose_config
-from lightning_diff.pipeline.report import make_report
+from lightning_diff.pipeline.reports.page import make_report
 from lightning_diff.pipeline.stages import train
 from tests.conftest import SHORT
 

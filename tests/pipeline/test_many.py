@@ -26,7 +26,7 @@ from lightning_diff.pipeline.many.listing import runs_table
 from lightning_diff.pipeline.many.named import folders_of, one_folder
 from lightning_diff.pipeline.naming import run_folder, run_name, swept_keys
 from lightning_diff.pipeline.origin import origin
-from lightning_diff.pipeline.report import report_place, title_of
+from lightning_diff.pipeline.reports.page import report_place, title_of
 from lightning_diff.pipeline.run import Run
 from lightning_diff.pipeline.same import keep_config
 from lightning_diff.tracking.record import Record

@@ -105,7 +105,8 @@ WORDS = (
     ("n num num_images n_samples num_samples num_images_per_prompt batch_count n_iter samples images_per_prompt", "count", ""),
     # measuring, results, trackers
     ("num_samples n_samples num_fid_samples fid_samples num_validation_images num_images", "evaluation.samples", ""),
-    ("eval evaluate do_eval validate", "evaluation.enabled", ""),
+    ("eval evaluate do_eval", "evaluation.enabled", ""),
+    ("validate val_loss validation_loss", "validation.every", ""),
     ("eval_every eval_steps eval_interval validation_steps validation_epochs val_every val_check_interval sample_every "
      "sample_every_n_steps", "evaluation.every", ""),
     ("validation_prompt validation_prompts sample_prompts", "",

@@ -21,7 +21,7 @@ from ..sample import MARK, MARKED, LeftOut, left_out
 from ..shards import write_shard
 from ..survey import CUT, NOT_UTF8
 from .captions import NoCaption, captions_of
-from .names import clean, group
+from .names import clean, group, split_ending
 from .tables import described_by, is_table
 from .tars import shortened
 from .walk import walk
@@ -46,9 +46,9 @@ class Listing:
     left: list[LeftOut] = field(default_factory=list)
 
 
-def list_folder(root: Path, lines: bool = False) -> Listing:
+def list_folder(root: Path, lines: bool = False, bare: bool = False) -> Listing:
     """Find the pictures of a folder and their captions: KEY.txt, KEY.caption, KEY.jpg.txt, KEY.json beside KEY.jpg, or a row of
-    metadata.csv or metadata.jsonl in its folder or above it."""
+    metadata.csv or metadata.jsonl in its folder or above it. With `bare`, pictures without a caption are found too."""
     listing = Listing()
     files, listing.left = walk(root)
     names = [clean(name) for name, _ in files]
@@ -70,7 +70,11 @@ def list_folder(root: Path, lines: bool = False) -> Listing:
     others = [i for i in range(len(files)) if i not in tables]
     grouped = group([names[i] for i in others], described, twins=True)
     for i, reason in grouped.left:
-        pass_over(names[others[i]], reason)
+        path, name = files[others[i]][1], names[others[i]]
+        if bare and reason == "no caption":
+            listing.found.append(Found(path, clean_text(split_ending(name)[0]), clean_text(name), ()))
+        else:
+            pass_over(name, reason)
     for key, *members in grouped.samples:
         picture, *texts = (others[i] if i >= 0 else -1 for i in members)
         name = names[picture]
@@ -79,13 +83,18 @@ def list_folder(root: Path, lines: bool = False) -> Listing:
             text, record = (files[i][1].read_bytes() if i >= 0 else None for i in texts)
             captions, valid = captions_of(text, record, lines, rows)
         except NoCaption as e:
-            pass_over(name, str(e))
+            if bare:
+                listing.found.append(Found(files[picture][1], clean_text(key), clean_text(name), ()))
+            else:
+                pass_over(name, str(e))
         except OSError:
             pass_over(name, "not readable")
         else:
             remarks = 0 if valid and all_valid else NOT_UTF8
             listing.found.append(Found(files[picture][1], clean_text(key), clean_text(name), tuple(captions), remarks))
     listing.left = shortened(listing.left)
+    if bare:
+        listing.found.sort(key=lambda one: one.place)
     return listing
 
 

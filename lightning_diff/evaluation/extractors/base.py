@@ -22,6 +22,8 @@ class FeatureExtractor(Choice):
     """A feature extractor: it maps pictures to features."""
 
     safetensors: ClassVar[bool] = True  # whether its weights file is safetensors
+    # What it sees of a picture in a folder: the centre square of so many pixels, 0 that of the judging tower, None all of it.
+    side: ClassVar[int | None] = 0
 
     def build(self, device: torch.device) -> Extractor | None:
         """The function from pictures to features on the CPU. None means the judging tower's embedding, which is computed for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config.errors import ConfigError
 from ...config.registry import choice
@@ -22,6 +22,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class DINOv2(FromFile):
     """A DINOv2 model of timm for FD-DINOv2 (Stein et al. 2023). Pictures are resized to 224 pixels (bicubic). `weights` is its
     safetensors file, `model` its name in timm."""
+
+    side: ClassVar[int | None] = 224
 
     model: str = "vit_large_patch14_dinov2"
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 3  # of precision and recall (Kynkaanniemi et al. 2019)
 WIDE = 5  # of density and coverage (Naeem et al. 2020)
+ROWS = 2048  # of a matrix of distances that are computed at once: large sets must fit into the memory
 
 
 @choice("metric", "precision_recall")
@@ -25,17 +26,29 @@ class PrecisionRecall(SetMetric):
         import torch
 
         x, y = real.double(), made.double()
-        across = torch.cdist(x, y)
 
         def radii(a: Tensor, k: int) -> Tensor:
-            return torch.cdist(a, a).kthvalue(min(k + 1, len(a)), dim=1).values  # the nearest one is the picture itself
+            near = min(k + 1, len(a))  # the nearest one is the picture itself
+            return torch.cat([torch.cdist(some, a).kthvalue(near, dim=1).values for some in a.split(ROWS)])
 
         narrow, wide = radii(x, NEIGHBOURS)[:, None], radii(x, WIDE)[:, None]
+        precise, dense, recalled, nearest = (
+            [],
+            [],
+            torch.zeros(len(x), dtype=torch.bool),
+            torch.full((len(x),), torch.inf),
+        )
+        for some, radius in zip(y.split(ROWS), radii(y, NEIGHBOURS).split(ROWS), strict=True):
+            across = torch.cdist(x, some)
+            precise.append((across <= narrow).any(dim=0))
+            dense.append((across <= wide).double().sum(dim=0))
+            recalled |= (across <= radius[None]).any(dim=1)
+            nearest = torch.minimum(nearest, across.min(dim=1).values)
         return {
-            "precision": float((across <= narrow).any(dim=0).double().mean()),
-            "recall": float((across <= radii(y, NEIGHBOURS)[None]).any(dim=1).double().mean()),
-            "density": float((across <= wide).double().sum(dim=0).mean() / WIDE),
-            "coverage": float((across.min(dim=1).values <= wide[:, 0]).double().mean()),
+            "precision": float(torch.cat(precise).double().mean()),
+            "recall": float(recalled.double().mean()),
+            "density": float(torch.cat(dense).mean() / WIDE),
+            "coverage": float((nearest <= wide[:, 0]).double().mean()),
         }
 
 

@@ -57,13 +57,13 @@ class Gaussian:
         return max(0.0, float((self.mean - mean).square().sum() + self.spread + x.square().sum() - 2 * shared))
 
 
-def fid_std(real: Gaussian, made: Tensor) -> float:
+def fid_std(real: Gaussian, made: Tensor, draws: int = DRAWS) -> float:
     """The standard deviation of FID over bootstrap resamples of these pictures."""
     import numpy as np
     import torch
 
-    draws = np.random.default_rng(20202).integers(0, len(made), (DRAWS, len(made)))
-    return float(np.std([real.distance(made[torch.from_numpy(d)]) for d in draws]))
+    drawn = np.random.default_rng(20202).integers(0, len(made), (draws, len(made)))
+    return float(np.std([real.distance(made[torch.from_numpy(d)]) for d in drawn]))
 
 
 def fid_floor(real: Tensor, n: int, draws: int = 8) -> float:

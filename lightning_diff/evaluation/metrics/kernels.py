@@ -10,6 +10,8 @@ from .base import SetMetric
 if TYPE_CHECKING:
     from torch import Tensor
 
+ROWS = 2048  # of a kernel's matrix that are computed at once: large sets must fit into the memory
+
 
 @choice("metric", "kid")
 class KID(SetMetric):
@@ -19,15 +21,20 @@ class KID(SetMetric):
     columns: ClassVar = {"kid": False}
 
     def compare(self, real: Tensor, made: Tensor) -> dict[str, float]:
+        import torch
+
         x, y = real.double(), made.double()
 
         def kernel(a: Tensor, b: Tensor) -> Tensor:
             return (a @ b.T / a.shape[1] + 1) ** 3
 
-        def of_pairs(k: Tensor) -> Tensor:
-            return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
+        def of_pairs(a: Tensor) -> Tensor:
+            total = sum(kernel(some, a).sum() for some in a.split(ROWS))
+            own = ((a.square().sum(dim=1) / a.shape[1] + 1) ** 3).sum()  # of pairs of a picture with itself
+            return torch.as_tensor((total - own) / (len(a) * (len(a) - 1)))
 
-        return {"kid": float(of_pairs(kernel(x, x)) + of_pairs(kernel(y, y)) - 2 * kernel(x, y).mean())}
+        across = sum(kernel(some, y).sum() for some in x.split(ROWS)) / (len(x) * len(y))
+        return {"kid": float(of_pairs(x) + of_pairs(y) - 2 * across)}
 
 
 @choice("metric", "cmmd")
@@ -44,6 +51,7 @@ class CMMD(SetMetric):
         x, y = (torch.nn.functional.normalize(a.double(), dim=1) for a in (real, made))
 
         def mean(a: Tensor, b: Tensor) -> Tensor:
-            return torch.exp(-torch.cdist(a, b).square() / 200).mean()
+            total = sum(torch.exp(-torch.cdist(some, b).square() / 200).sum() for some in a.split(ROWS))
+            return torch.as_tensor(total / (len(a) * len(b)))
 
         return {"cmmd": 1000 * float(mean(x, x) + mean(y, y) - 2 * mean(x, y))}

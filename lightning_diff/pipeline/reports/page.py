@@ -10,15 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ..config.errors import ConfigError
-from ..data.dataset import pictures
-from ..data.decode import to_pixels
-from ..data.shards import digest
-from ..data.summary import data_facts
-from ..evaluation.readiness import cautions
-from ..evaluation.results import (
+from ...config.errors import ConfigError
+from ...data.shards import digest
+from ...data.summary import data_facts
+from ...evaluation.readiness import cautions
+from ...evaluation.results import (
     held_out,
     reading_order,
     refuse_unlike,
@@ -28,12 +24,10 @@ from ..evaluation.results import (
     verdict,
     write_tables,
 )
-from ..evaluation.sweep import Row, best_row
-from ..models.latent_diffusion import LatentDiffusion
-from ..nets.weights import read_arrays, save_arrays
-from ..tracking.record import Record
-from ..tracking.report import data_uri, thinned, write_report
-from .many.differences import (
+from ...evaluation.sweep import Row, best_row
+from ...tracking.record import Record
+from ...tracking.report import data_uri, thinned, write_report
+from ..many.differences import (
     all_values,
     config_of,
     differing,
@@ -42,33 +36,12 @@ from .many.differences import (
     names_of,
     seeds_of,
 )
-from .origin import origin
+from ..origin import origin
+from .kept import SHOWN, kept
 
-KEPT = Path("samples") / "kept.safetensors"
-SAID = KEPT.with_suffix(".json")
-SHOWN = 8  # number of pictures beside the slider
 FREE_COLUMNS = ("passport", "behind_low", "behind_high", "guider", "sampler", "ema")
 HELD_OUT = {"loss": "held-out loss", "loss_ema": "held-out loss, averaged weights"}
 SPREAD = ("fid", "clip_score", "accuracy")  # columns whose mean and deviation over several trainings are shown
-
-
-def keep_for_report(run: Any, model: LatentDiffusion | None, captions: Sequence[str], scale: float, split: str) -> None:
-    """Save what the report shows besides the sweep: training pictures, and of a latent diffusion model one sampling trajectory
-    and reconstructions."""
-    source, cache = run.config.data, Path(run.config.cache)
-    compared, train = (pictures(source, cache, s) for s in (split, "train"))
-    assert compared is not None and train is not None
-    real, seen = compared.range(0, min(SHOWN, len(compared))), train.range(0, min(2 * SHOWN, len(train)))
-    kept = {"contact": seen.images}
-    if model is not None:
-        trajectory = list(model.trajectory(captions[0], run.config.evaluation.seed * 2**32, scale))
-        with torch.no_grad():
-            rebuilt = to_pixels(model.autoencoder.decode(model.encode(real.images).mean)).cpu()
-        noisy, guess = (torch.stack(frames) for frames in zip(*trajectory, strict=True))
-        kept |= {"noisy": noisy, "guess": guess, "real": real.images, "rebuilt": rebuilt}
-    save_arrays(run.folder / KEPT, kept)
-    said = {"prompts": list(captions[:SHOWN]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
-    (run.folder / SAID).write_text(json.dumps(said))
 
 
 def make_report(folders: Sequence[Path], out: Path) -> Path:
@@ -106,7 +79,7 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         "curves": [_curves(folder, labels[folder]) for folder in folders],
         "papers": [(f"Config of {names[f]}", (f / "config.yaml").read_text()) for f in folders]
         + ([("Passport of the best row", json.dumps(best["passport"], indent=1))] if best else []),
-        **_kept(folders, labels),
+        **kept(folders, labels),
     }
     return write_report(out, data)
 
@@ -261,20 +234,3 @@ def _curves(folder: Path, label: str) -> dict[str, Any]:
         note += f"; FID of {quick[-1]['n']} pictures at w = {w:g} now and then, {sum(r['seconds'] for r in quick):.0f} s in all"
     fid = [(r["step"], r["fid"]) for r in quick]
     return {"name": label, "losses": losses, "speed": speed, "fid": fid, "note": note}
-
-
-def _kept(folders: Sequence[Path], labels: Mapping[Path, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"captions": [], "films": [], "rebuilt": [], "contact": []}
-    for folder in folders:
-        if not (folder / KEPT).is_file():
-            continue
-        kept, said = read_arrays(folder / KEPT), json.loads((folder / SAID).read_text())
-        uris = {name: [data_uri(p) for p in pixels.numpy()] for name, pixels in kept.items()}
-        run = labels[folder] if len(folders) > 1 else ""
-        if "noisy" in uris:
-            frames = {"noisy": uris["noisy"], "guess": uris["guess"]}
-            found["films"].append({"run": run, "caption": said["film"], "scale": said["scale"], **frames})
-            found["rebuilt"] = found["rebuilt"] or list(zip(uris["real"], uris["rebuilt"], strict=True))
-        found["captions"] = found["captions"] or said["prompts"]
-        found["contact"] = found["contact"] or list(zip(uris["contact"], said["contact"], strict=True))
-    return found

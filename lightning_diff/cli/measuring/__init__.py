@@ -1,0 +1,1 @@
+"""Commands that measure pictures which this project need not have drawn."""

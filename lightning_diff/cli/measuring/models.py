@@ -1,0 +1,30 @@
+"""evaluate.py model=: measure a model that is not one of this project's runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...config.compose import compose_config
+from ...config.errors import ConfigError
+from ...config.installed import check_installed
+from ..arguments import Arguments, read_columns
+from ..show import show_composed, shows
+
+
+def measure_model(found: Arguments) -> None:
+    """Measure a pipeline of diffusers, or what a function of a user's file makes. Raises ConfigError."""
+    from ...pipeline.others.opened import check_words, name_of
+
+    model = found.words["model"]
+    if found.words["run"]:
+        raise ConfigError("run= and model=: give one of them")
+    if found.many:
+        raise ConfigError("-m: does nothing with model=; leave it out")
+    check_words(model, found.overrides)
+    config = compose_config(found.overrides)
+    if shows(found):
+        return show_composed(found, [found.overrides])
+    check_installed(config)
+    from ...pipeline.others.measured import measure
+
+    measure(model, config, Path(config.outputs) / (config.name or name_of(model)), read_columns(found.words["columns"]))

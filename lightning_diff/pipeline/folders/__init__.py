@@ -1,0 +1,1 @@
+"""Measuring folders of pictures: the config is turned into judges and sets."""

@@ -1,0 +1,56 @@
+"""What the report shows besides the sweep: it is drawn when the run ends, kept in its folder, and read for each report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...data.dataset import pictures
+from ...data.decode import to_pixels
+from ...models.latent_diffusion import LatentDiffusion
+from ...nets.weights import read_arrays, save_arrays
+from ...tracking.report import data_uri
+
+KEPT = Path("samples") / "kept.safetensors"
+SAID = KEPT.with_suffix(".json")
+SHOWN = 8  # number of pictures beside the slider
+
+
+def keep_for_report(run: Any, model: LatentDiffusion | None, captions: Sequence[str], scale: float, split: str) -> None:
+    """Save what the report shows besides the sweep: training pictures, and of a latent diffusion model one sampling trajectory
+    and reconstructions."""
+    source, cache = run.config.data, Path(run.config.cache)
+    compared, train = (pictures(source, cache, s) for s in (split, "train"))
+    assert compared is not None and train is not None
+    real, seen = compared.range(0, min(SHOWN, len(compared))), train.range(0, min(2 * SHOWN, len(train)))
+    kept = {"contact": seen.images}
+    if model is not None:
+        trajectory = list(model.trajectory(captions[0], run.config.evaluation.seed * 2**32, scale))
+        with torch.no_grad():
+            rebuilt = to_pixels(model.autoencoder.decode(model.encode(real.images).mean)).cpu()
+        noisy, guess = (torch.stack(frames) for frames in zip(*trajectory, strict=True))
+        kept |= {"noisy": noisy, "guess": guess, "real": real.images, "rebuilt": rebuilt}
+    save_arrays(run.folder / KEPT, kept)
+    said = {"prompts": list(captions[:SHOWN]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
+    (run.folder / SAID).write_text(json.dumps(said))
+
+
+def kept(folders: Sequence[Path], labels: Mapping[Path, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"captions": [], "films": [], "rebuilt": [], "contact": []}
+    for folder in folders:
+        if not (folder / KEPT).is_file():
+            continue
+        arrays, said = read_arrays(folder / KEPT), json.loads((folder / SAID).read_text())
+        uris = {name: [data_uri(p) for p in pixels.numpy()] for name, pixels in arrays.items()}
+        run = labels[folder] if len(folders) > 1 else ""
+        if "noisy" in uris:
+            frames = {"noisy": uris["noisy"], "guess": uris["guess"]}
+            found["films"].append({"run": run, "caption": said["film"], "scale": said["scale"], **frames})
+            found["rebuilt"] = found["rebuilt"] or list(zip(uris["real"], uris["rebuilt"], strict=True))
+        found["captions"] = found["captions"] or said["prompts"]
+        found["contact"] = found["contact"] or list(zip(uris["contact"], said["contact"], strict=True))
+    return found
