@@ -14,6 +14,7 @@ from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
 from ..pipeline.many.named import folders_of, one_folder
 from ..pipeline.naming import run_folder
+from ..strings import clean_text
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
 from .errors import exit_on_error
 from .help import answer, experiments_text, help_text
@@ -131,7 +132,9 @@ def sample_command() -> None:
     def work(found: Arguments) -> None:
         words = found.words
         if words["again"]:
-            return _again(found)
+            from .drawing.again import again_asked
+
+            return again_asked(found)
         run = finished(one_folder(words["run"])) if words["run"] else shipped_run()
         config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
@@ -143,33 +146,30 @@ def sample_command() -> None:
         from .drawing.sample import sample
 
         scales = config.guidance.scales if several else ()
-        sample(config, run, prompts, int(words["count"]), Path(words["out"]), scales, found.overrides)
+        sample(
+            config,
+            run,
+            prompts,
+            int(words["count"]),
+            Path(words["out"]),
+            scales,
+            found.overrides,
+            clean_text(words["negative"]),
+        )
 
     _plain_command(
         'python sample.py prompt="a large green avocado on a table" [run=outputs/base] [prompts=FILE] [count=4]\n'
-        "                 [out=outputs/samples] [guidance.scale=3] ['guidance.scales=[1,2,4,8]'] [sampler=ddpm] [seed=0]\n"
+        "                 [negative=\"at night\"] [guidance.scale=3] ['guidance.scales=[1,2,4,8]'] [sampler=ddpm]\n"
+        "                 [seed=0] [out=outputs/samples]\n"
         "python sample.py again=PICTURE.png [run=FOLDER]\n"
         "Pictures of one prompt, or of each line of a file; without run= by the shipped model. The prompt is taken as typed.\n"
         "Each PNG says how it was made; again= draws it a second time, bit for bit. With several scales the grid has a row for\n"
         "each prompt and seed, and a column for each scale.",
-        {"prompt": "", "prompts": "", "run": "", "count": "4", "out": "outputs/samples", "again": ""},
+        {"prompt": "", "prompts": "", "negative": "", "run": "", "count": "4", "out": "outputs/samples", "again": ""},
         work,
         STORED,
         paths=("run", "prompts", "out", "again"),
     )
-
-
-def _again(found: Arguments) -> None:
-    words = found.words
-    plugins = [word for word in found.overrides if word.startswith("plugins=")]
-    others = [word for word in found.overrides if word not in plugins]
-    if others or words["prompt"] or words["prompts"] or shows(found):
-        what = (others or [name for name in ("prompt=", "prompts=") if words[name[:-1]]] or ["--cfg"])[0]
-        raise ConfigError(f"{what}: would be ignored: again= repeats the picture as it is; leave it out")
-    from .drawing.again import again
-
-    run = finished(one_folder(words["run"])) if words["run"] else None
-    again(Path(words["again"]), run, plugins, Path(words["out"]))
 
 
 def export_command() -> None:

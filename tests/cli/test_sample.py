@@ -91,6 +91,18 @@ def test_pictures_at_several_scales_are_drawn_again(say: Say, tmp_path: Path, ru
     assert code == 2 and "are others (autoencoder " in error and error.count("\n") == 1
 
 
+def test_a_negative_prompt_is_drawn_and_kept(say: Say, tmp_path: Path, run: Path) -> None:
+    for name, words in (("plain", ()), ("without", ("negative=at night",))):
+        code, _, error = say(f"run={run}", "prompt=a red mug", f"out={tmp_path / name}", "count=1", *words, *SHORT)
+        assert code == 0, error
+    plain, without = (next((tmp_path / name).glob("*-0.png")) for name in ("plain", "without"))
+    assert not np.array_equal(pixels(plain), pixels(without))
+    text = Image.open(without).text  # type: ignore[attr-defined]
+    assert text["parameters"].startswith("a red mug\nNegative prompt: at night\n")
+    assert "bit for bit" in say(f"again={without}", f"out={tmp_path}")[1]
+    assert "leave it out" in say(f"again={without}", "negative=x")[2]
+
+
 @pytest.mark.parametrize(
     ("changed", "error"),
     [

@@ -15,14 +15,29 @@ from ...config.compose import load_config
 from ...config.errors import ConfigError
 from ...config.paths import WEIGHTS
 from ...config.schema import Config
+from ...pipeline.many.named import one_folder
 from ...pipeline.objects import model_of
 from ...ranks import say
 from ...tracking.made_picture import Origin, read_picture, save_picture
-from ..arguments import read_arguments
-from ..prompts import shipped_run
+from ..arguments import Arguments, read_arguments
+from ..prompts import finished, shipped_run
+from ..show import shows
 from .sample import DRAWING, DRAWING_KEYS, draw, origin_of, place_of, weights_of
 
 ALLOWED = re.compile(rf"\+?({'|'.join(DRAWING)})[=./][^$]*|({'|'.join(map(re.escape, DRAWING_KEYS))})=[^$]*")
+
+
+def again_asked(found: Arguments) -> None:
+    """sample.py again=: draw the picture that the command names. Raises ConfigError for words that would be ignored."""
+    words = found.words
+    plugins = [word for word in found.overrides if word.startswith("plugins=")]
+    others = [word for word in found.overrides if word not in plugins]
+    given = [f"{name}=" for name in ("prompt", "prompts", "negative") if words[name]]
+    if others or given or shows(found):
+        what = (others or given or ["--cfg"])[0]
+        raise ConfigError(f"{what}: would be ignored: again= repeats the picture as it is; leave it out")
+    run = finished(one_folder(words["run"])) if words["run"] else None
+    again(Path(words["again"]), run, plugins, Path(words["out"]))
 
 
 def again(picture: Path, run: Path | None, plugins: Sequence[str], out: Path) -> None:
@@ -39,7 +54,7 @@ def again(picture: Path, run: Path | None, plugins: Sequence[str], out: Path) ->
             raise ConfigError(
                 f"again={picture}: {name} was {_first(getattr(origin, name), getattr(now, name))} here; it cannot be the same"
             )
-    pixels = draw(model, [(origin.prompt, origin.seed)] * origin.rows, origin.scale)[origin.row]
+    pixels = draw(model, [(origin.prompt, origin.seed)] * origin.rows, origin.scale, origin.negative)[origin.row]
     out.mkdir(parents=True, exist_ok=True)
     place = place_of(out, origin, again="-again")
     save_picture(pixels, place, origin)

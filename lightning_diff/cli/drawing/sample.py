@@ -38,21 +38,23 @@ def sample(
     out: Path,
     scales: Sequence[float] = (),
     words: Sequence[str] = (),
+    negative: str = "",
 ) -> None:
-    """Draw `count` pictures of each prompt, with seeds config.seed, config.seed + 1, ..., at each of the scales (if there are
-    none, at guidance.scale). `words` are the command's overrides. Writes PNG files and a grid to `out`; of several scales it has
-    a row for each prompt and seed, and a column for each scale."""
+    """Draw `count` pictures of each prompt, with seeds config.seed, config.seed + 1, ..., at each of the scales (if there
+    are none, at guidance.scale). Guidance moves away from the prompt `negative`, or from no caption if it is empty. `words`
+    are the command's overrides. Writes PNG files and a grid to `out`; of several scales it has a row for each prompt and
+    seed, and a column for each scale."""
     model = model_of(config, folder)
     _say_what_is_not_read(model, prompts)
     wanted = list(dict.fromkeys(scales)) or [config.guidance.scale]
     lines = [(p, config.seed + i) for p in prompts for i in range(count)]
-    made_by = origin_of(config, folder, model, words)
+    made_by = replace(origin_of(config, folder, model, words), negative=negative)
     cases = [(scale, lines[i : i + ROWS]) for scale in wanted for i in range(0, len(lines), ROWS)]
     shown = track(cases, "pictures", console=console, transient=True) if len(cases) > 1 else cases
     drawn: dict[float, list[np.ndarray]] = {scale: [] for scale in wanted}
     origins = []
     for scale, some in shown:
-        for row, ((prompt, seed), pixels) in enumerate(zip(some, draw(model, some, scale), strict=True)):
+        for row, ((prompt, seed), pixels) in enumerate(zip(some, draw(model, some, scale, negative), strict=True)):
             origin = replace(made_by, prompt=prompt, seed=seed, scale=scale, row=row, rows=len(some))
             save_picture(pixels, place_of(out, origin, len(wanted) > 1), origin)
             origins.append(origin)
@@ -70,10 +72,10 @@ def sample(
     say(f"{len(origins)} pictures at w = {said} in {out}; all on {place}")
 
 
-def draw(model: LatentDiffusion, lines: Sequence[tuple[str, int]], scale: float) -> np.ndarray:
-    """The pictures, uint8 [B, 3, H, W], of B prompts with their seeds, in one call."""
+def draw(model: LatentDiffusion, lines: Sequence[tuple[str, int]], scale: float, negative: str = "") -> np.ndarray:
+    """The pictures, uint8 [B, 3, H, W], of B prompts with their seeds, in one call. Guidance moves away from `negative`."""
     prompts, seeds = [prompt for prompt, _ in lines], [seed for _, seed in lines]
-    pixels: np.ndarray = model.generate(prompts, seeds, scale).numpy()
+    pixels: np.ndarray = model.generate(prompts, seeds, scale, [negative] * len(lines) if negative else None).numpy()
     return pixels
 
 

@@ -87,7 +87,7 @@ WORDS = (
     ("scale cfg cfg_scale w guidance_scale unconditional_guidance_scale guidance_weight cfg_weight guidance_strength omega",
      "guidance.scale guidance.scales", "scales are those of the sweep"),
     ("negative negative_prompt neg_prompt uncond_prompt n_prompt negprompt", "",
-     "there is no negative prompt; the unconditional branch reads text.null"),
+     "sample.py negative=TEXT takes the place of the empty caption; training reads text.null"),
     ("pag pag_scale perturbed_attention sag sag_scale slg", "guidance", "pag, sag and slg are not here; guidance=auto is near"),
     ("cfg_rescale guidance_rescale", "guidance.rescale", ""),
     ("cfg_interval guidance_interval cfg_start cfg_end guidance_start guidance_end",
