@@ -19,7 +19,7 @@ class DiffusersNet(nn.Module):
     def __init__(self, net: nn.Module, time_offset: float = -1.0, masked: bool = False) -> None:
         super().__init__()
         self.net, self.time_offset, self.masked = net, time_offset, masked
-        self.takes = inspect.signature(net.forward).parameters
+        self.pooled = "pooled_projections" in inspect.signature(net.forward).parameters
 
     @property
     def checkpointing(self) -> bool:
@@ -40,7 +40,7 @@ class DiffusersNet(nn.Module):
         more: dict[str, Any] = {}
         if self.masked:
             more["encoder_attention_mask"] = condition.mask
-        if "pooled_projections" in self.takes:
+        if self.pooled:
             more["pooled_projections"] = condition.pooled
         time = 1000 * t + self.time_offset
         return self.net(x, time, encoder_hidden_states=condition.tokens, return_dict=False, **more)[0]

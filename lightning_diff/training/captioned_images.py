@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,15 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, Sampler
 
 from ..config.errors import ConfigError
 from ..config.registry import choices, named
-from ..data.dataset import Pictures, pictures
+from ..data.dataset import PictureBatch, Pictures, collate, pictures
 from ..data.decode import SUFFIXES, decode, fit_square, to_tensor
 from ..data.order import Batches
 from ..data.sources.base import Source
-from .datamodule import EpochBatches, loader
+from .datamodule import EpochBatches
 
 CAPTIONS = ("txt", "caption", "text")
 
@@ -81,9 +81,43 @@ class CaptionedImages(pl.LightningDataModule):
             raise ConfigError(f"batch={self.batch}: must be a multiple of the {ranks} ranks")
         return ranks
 
-    def _loader(self, dataset: Pictures, batches: Any) -> DataLoader[Any]:
+    def _loader(self, dataset: Pictures, batches: Sampler[Any]) -> DataLoader[Any]:
         assert self.trainer is not None
-        return loader(dataset, batches, self.workers, self.trainer.strategy.root_device.type == "cuda")
+        pinned = self.trainer.strategy.root_device.type == "cuda"
+        return DataLoader(
+            WholeBatches(dataset),
+            None,
+            sampler=Shared(batches),
+            num_workers=self.workers,
+            pin_memory=pinned,
+            collate_fn=collate,
+        )
+
+
+class WholeBatches(Dataset[Any]):
+    """A dataset whose items are whole batches."""
+
+    def __init__(self, dataset: Pictures) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, places: list[tuple[int, int]]) -> PictureBatch:
+        return self.dataset.__getitems__(places)
+
+
+class Shared(DistributedSampler[Any]):
+    """Batches that are shared between the ranks already. Being a DistributedSampler, it is left as it is by every Trainer."""
+
+    def __init__(self, batches: Sampler[Any]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.batches)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The order follows from the step."""
 
 
 def source_of(source: str | Path | Source, image_size: int) -> Source:

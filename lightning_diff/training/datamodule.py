@@ -32,19 +32,14 @@ class Stream(pl.LightningDataModule):
             t.global_rank,
             t.world_size,
         )
-        return loader(self.dataset, batches, c.workers, t.strategy.root_device.type == "cuda")
-
-
-def loader(dataset: Dataset[Any], batches: Sampler[Any], workers: int, pin_memory: bool) -> DataLoader[Any]:
-    """The loader of a dataset that fetches complete batches."""
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=collate,
-        pin_memory=pin_memory,
-        prefetch_factor=4 if workers else None,
-    )
+        return DataLoader(
+            self.dataset,
+            batch_sampler=batches,
+            num_workers=c.workers,
+            collate_fn=collate,
+            pin_memory=t.strategy.root_device.type == "cuda",
+            prefetch_factor=4 if c.workers else None,
+        )
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):
