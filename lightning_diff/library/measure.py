@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -54,7 +55,8 @@ def evaluate(
     config = _config(data, image_size, [m for m in metrics if isinstance(m, MetricChoice)], samples, seed, batch)
     if given:
         config.evaluation.grid = samples  # metrics of others need all pictures
-    with _place(folder) as place, _place(cache or config.cache if folder else cache) as kept:
+    with _place(folder) as place:
+        kept = cache or (config.cache if folder else _scratch().name)
         config = replace(config, cache=str(kept))
         place_judges(config, place)
         setup = evaluation_setup(config, place)
@@ -75,6 +77,12 @@ def _place(folder: str | Path | None) -> Iterator[Path]:
         return
     with TemporaryDirectory() as scratch:
         yield Path(scratch)
+
+
+@cache
+def _scratch() -> TemporaryDirectory[str]:
+    """A cache that lasts as long as this process: made pictures are made once."""
+    return TemporaryDirectory()
 
 
 def _config(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,26 @@ def test_the_script_of_the_documentation(model: LatentDiffusion, cache: Path, tm
     again = ld.LatentDiffusionModule.load_from_checkpoint(tmp_path / "x.ckpt")
     assert again.objective == module.objective
     assert all(torch.equal(v, module.state_dict()[n]) for n, v in again.state_dict().items())
+
+
+def test_the_documentation_runs_as_it_stands(tmp_path: Path) -> None:
+    page = (PACKAGE_FOLDER / "docs" / "library.md").read_text()
+    script = page.split("```python\n")[1].split("```")[0]
+    *first, last = script.strip().splitlines()
+    shards = "from lightning_diff.data.sources.still_life import StillLife; from pathlib import Path; import shutil"
+    folder = "next(p for p in Path('made/data').iterdir() if p.is_dir())"
+    made = f"StillLife(train=64, test=32).prepare(Path('made')); shutil.copytree({folder}, 'shards')"
+    kept = (
+        "Path('checkpoints').mkdir(); shutil.copy(next(Path('lightning_logs').rglob('*.ckpt')), 'checkpoints/x.ckpt')"
+    )
+    check = "assert images.shape == (1, 3, 64, 64) and len(rows) == 2 and picture.size == (64, 64)"
+    program = "\n".join([shards, made, *first, kept, last, check])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PACKAGE_FOLDER)}
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoints", "lightning_logs", "made", "outputs", "shards"]
 
 
 def trained(module: Any, data: Any, place: Path, **more: Any) -> pl.Trainer:

@@ -104,13 +104,15 @@ class LatentDiffusionModule(DiffusionModule):
 
     @torch.no_grad()
     def features(self, batch: Any) -> dict[str, Tensor]:
-        """The features of a batch: mean and std of the latents, tokens, mask and pooled output of the captions, positions."""
+        """The features of a batch: mean and std of the latents, tokens, mask and pooled output of the captions, positions. On a
+        CPU the frozen nets compute in float32, as for cached features; on a GPU in the precision of the training."""
         if isinstance(batch, Mapping) and "mean" in batch:
             return dict(batch)
         images, captions, positions = _read(batch)
         unit = to_unit(images) if images.dtype == torch.uint8 else images
-        posterior = self.autoencoder.encode(unit.to(self.device).contiguous(memory_format=torch.channels_last))
-        said = self.text_encoder.condition(captions)
+        with torch.autocast("cpu", enabled=False):
+            posterior = self.autoencoder.encode(unit.to(self.device).contiguous(memory_format=torch.channels_last))
+            said = self.text_encoder.condition(captions)
         if positions is None:
             first = (self.batches * self.trainer.world_size + self.global_rank) * len(images)
             positions = torch.arange(first, first + len(images))
