@@ -7,6 +7,7 @@ import shutil
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -436,3 +437,29 @@ def test_what_is_cropped_and_scaled_is_told(tmp_path: Path) -> None:
     seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
     told = [(r["width"], r["height"], r["scaled"], r["cropped"]) for r in seen.rows]
     assert told == [("8", "8", "up", "0.000"), ("90", "30", "down", "0.667")]
+
+
+def test_padded_pictures_are_shown_whole_and_the_remedy_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Blue with a red quarter at each end: the crop takes the red away. 40 x 30 loses exactly a quarter, which is not more."""
+    wide = Image.new("RGB", (80, 20), (0, 0, 200))
+    wide.paste((200, 0, 0), (0, 5, 20, 15))
+    wide.save(tmp_path / "wide.png")
+    files = [
+        *(("a.png", (tmp_path / "wide.png").read_bytes()), ("a.txt", "wide")),
+        *(("b.png", encoded(form="PNG", size=(40, 30))), ("b.txt", "nearly square")),
+    ]
+    root = folder(tmp_path / "set", files)
+    remedy = (
+        "1 pictures lose more than a quarter of their pixels to the crop to a square; data.fit=pad keeps them whole"
+    )
+    for fit, cropped, corner, end in (
+        ("crop", ["0.750", "0.250"], (0, 0, 200), (0, 0, 200)),
+        ("pad", ["0.000", "0.000"], (0, 0, 200), (200, 0, 0)),
+    ):
+        seen = look(tmp_path / fit, "folder", root, f"data.fit={fit}")
+        assert [r["cropped"] for r in seen.rows] == cropped
+        picture = Image.open(seen.folder / "train" / "a.png")
+        assert picture.getpixel((0, 0)) == corner and np.allclose(picture.getpixel((1, 8)), end, atol=20)
+        assert (remedy in capsys.readouterr().out) == (fit == "crop")

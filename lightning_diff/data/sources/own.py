@@ -15,6 +15,7 @@ from ...config.errors import ConfigError
 from ...config.fields import between, one_of, path
 from ..sample import LeftOut, lost, told
 from ..shards import Progress
+from ..square import FITS
 from .base import Prepared, Source
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ class OwnPictures(Source):
     pictures are kept for testing: auto is a tenth, at most 2,048 (none of fewer than 40); none measures a model with the
     pictures that it was trained on; otherwise a number. `captions` says whether a text is one caption (whole) or has one on
     each line (lines). `max_bad` is the share of samples that may be left out. `truncated` says whether a picture without its
-    last bytes is used (use) or left out (skip)."""
+    last bytes is used (use) or left out (skip). `fit` crop keeps the centre square of each picture. pad keeps the whole picture:
+    its longer side becomes `image_size`, and what is free beside it gets the colour of its border (white if that has several)."""
 
     source: str = path()
     test: str = "auto"
     captions: str = one_of("whole", "whole", "lines")
     max_bad: float = between(1.0, 0, 1)
     truncated: str = one_of("use", "use", "skip")
+    fit: str = one_of("crop", *FITS)
 
     @property
     def drawn(self) -> bool:
@@ -71,7 +74,8 @@ class OwnPictures(Source):
 
     def identity(self, cache: Path) -> str:
         """It follows from the contents of the training pictures and their captions, whatever their places and names."""
-        return f"{self.kind}-{self.prepare(cache).splits['train'].facts.contents()}-{self.image_size}px"
+        contents = self.prepare(cache).splits["train"].facts.contents()
+        return f"{self.kind}-{contents}-{self.image_size}px{'-pad' if self.fit == 'pad' else ''}"
 
     def prepare(self, cache: Path, progress: Progress | None = None) -> Prepared:
         found = _read.get()
