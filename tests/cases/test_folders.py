@@ -13,7 +13,7 @@ from PIL import Image
 
 from lightning_diff.config.errors import ConfigError
 
-from .eye import Members, encoded, folder, look
+from .eye import Members, encoded, folder, look, tar
 
 J, P = encoded(), encoded(form="PNG")
 B: Members = [("b.jpg", J), ("b.txt", "ok")]
@@ -163,54 +163,33 @@ CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
 }
 
 
+BOTH = {"img/a": "a", "img/c": "c"}
+RED = BOTH | {"img/a": "a dog, red"}
 # metadata.csv for img/a.jpg and img/c.jpg -> {key: caption}, {member: reason}
 TABLES: dict[str, tuple[bytes | str, dict[str, str], dict[str, str]]] = {
-    "semicolons": ("Image;Caption\nimg/a.jpg;a dog, red\nimg/c.jpg;c\n", {"img/a": "a dog, red", "img/c": "c"}, {}),
-    "a mac's lines, UTF-16": (
-        "image_path\tid\tprompt\rimg/a.jpg\t1\ta\rimg/c\t2\tc".encode("utf-16"),
-        {"img/a": "a", "img/c": "c"},
-        {},
-    ),
-    "commas without quotes": (
-        'file_name,text\nimg/a.jpg,a dog, red\nimg/c.jpg,"c"\n',
-        {"img/a": "a dog, red", "img/c": "c"},
-        {},
-    ),
-    "paths of another machine": (
-        "file_name,text\nC:\\x\\img\\a.jpg,a\nC:\\x\\img\\c.jpg,c\n",
-        {"img/a": "a", "img/c": "c"},
-        {},
-    ),
-    "captions in rows": (
-        "file,text\nimg/a.jpg,one\nimg/a.jpg,two\n/gone.jpg,x\nimg/c.jpg,c\n",
-        {"img/a": "one", "img/c": "c"},
-        {"/gone.jpg": "no picture"},
-    ),
-    "quotes within quotes": (
-        'file,text\nimg/a.jpg,"the "big" one"\nimg/c.jpg,c\n',
-        {"img/c": "c"},
-        {"img/a.jpg": "no caption", "metadata.csv": "damaged row"},
-    ),
-    "lines above the columns": (
-        'sep=;\n"my" set\n\nfile;text\nimg/a.jpg;a\nimg/c.jpg;c\n',
-        {"img/a": "a", "img/c": "c"},
-        {},
-    ),
-    "unknown columns": (
-        "x,y\nimg/a.jpg,a\n",
-        {},
-        {"img/a.jpg": "no caption", "img/c.jpg": "no caption", "metadata.csv": "damaged row"},
-    ),
-    "a long field": ("file,text,x\nimg/a.jpg,a," + "x" * 200_000 + "\nimg/c.jpg,c,", {"img/a": "a", "img/c": "c"}, {}),
-}
+    name: (table, captions, left)
+    for name, table, captions, left in (
+        ("semicolons", "Image;Caption\nimg/a.jpg;a dog, red\nimg/c.jpg;c\n", RED, {}),
+        ("a mac's lines, UTF-16", "image_path\tid\tprompt\rimg/a.jpg\t1\ta\rimg/c\t2\tc".encode("utf-16"), BOTH, {}),
+        ("commas without quotes", 'file_name,text\nimg/a.jpg,a dog, red\nimg/c.jpg,"c"\n', RED, {}),
+        ("paths of another machine", "file_name,text\nC:\\x\\img\\a.jpg,a\nC:\\x\\img\\c.jpg,c\n", BOTH, {}),
+        ("captions in rows", "file,text\nimg/a.jpg,one\nimg/a.jpg,two\n/gone.jpg,x\nimg/c.jpg,c\n",
+         BOTH | {"img/a": "one"}, {"/gone.jpg": "no picture"}),
+        ("quotes within quotes", 'file,text\nimg/a.jpg,"the "big" one"\nimg/c.jpg,c\n',
+         {"img/c": "c"}, {"img/a.jpg": "no caption", "metadata.csv": "damaged row"}),
+        ("lines above the columns", 'sep=;\n"my" set\n\nfile;text\nimg/a.jpg;a\nimg/c.jpg;c\n', BOTH, {}),
+        ("unknown columns", "x,y\nimg/a.jpg,a\n",
+         {}, {"img/a.jpg": "no caption", "img/c.jpg": "no caption", "metadata.csv": "damaged row"}),
+        ("a long field", "file,text,x\nimg/a.jpg,a," + "x" * 200_000 + "\nimg/c.jpg,c,", BOTH, {}),
+    )
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", TABLES)
 def test_one_table(case: str, tmp_path: Path) -> None:
     table, captions, left = TABLES[case]
-    seen = look(
-        tmp_path, "folder", folder(tmp_path / "set", [("img/a.jpg", J), ("img/c.jpg", J), ("metadata.csv", table), *B])
-    )
+    files = [("img/a.jpg", J), ("img/c.jpg", J), ("metadata.csv", table), *B]
+    seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
     assert (seen.error, seen.train, seen.left) == ("", {"b": "ok", **captions}, left)
     assert [r["captions"] for r in seen.rows][1:2] != ["2"] or case == "captions in rows"
 
@@ -310,6 +289,33 @@ def test_what_folders_are_called(folders: str, test: str, tmp_path: Path) -> Non
     ]
     seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
     assert (" ".join(seen.test.values()), len(seen.rows)) == (test, len(folders.split()))
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards", "one shard"])
+@pytest.mark.parametrize("bad", [b"<html>", None])
+def test_a_model_is_not_trained_on_its_test_pictures(kind: str, bad: bytes | None, tmp_path: Path) -> None:
+    """All pictures of train/ are bad, or have no caption; those of test/ are good."""
+    members = [
+        f for s in ("train", "test") for i in range(2)
+        for f in ((f"{s}/{i}.jpg", bad if bad and s == "train" else encoded((90 * i, 0, 0))), (f"{s}/{i}.txt", f"{s} {i}"))
+        if bad or f[0][:5] != "train" or f[0].endswith("jpg")
+    ]  # fmt: skip
+    place = tmp_path / "set"
+    if kind == "folder":
+        folder(place, members)
+    elif kind == "one shard":
+        tar(place / "all.tar", members)
+    else:
+        for split in ("train", "test"):
+            tar(place / f"{split}-000.tar", [(n.partition("/")[2], c) for n, c in members if n.startswith(split)])
+    seen = look(tmp_path, kind.split()[-1].rstrip("s").replace("shard", "shards"), place)
+    reason = "web page" if bad else "no caption"
+    assert f"none of its training pictures can be used: 2 {reason} (" in seen.error and "\n" not in seen.error
+    assert "the 2 that can be used lie in paths for testing" in seen.error
+    good = folder(
+        tmp_path / "good", [("other/0.jpg", b"<html>"), ("other/0.txt", "x"), ("test/b.jpg", J), ("test/b.txt", "b")]
+    )
+    assert look(tmp_path / "again", "folder", good).train == {"test/b": "b"}
 
 
 def test_near_equal_pictures_on_both_sides_are_counted(tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ class Folder(OwnPictures):
 
     shard_size: int = at_least(512, 1)
 
+    @property
+    def root(self) -> str:
+        return str(Path(self.source))
+
     def _ledger(self, cache: Path) -> Path:
         return cache / "ledgers" / f"{digest(os.fsencode(Path(self.source).resolve()).hex())}.json"
 

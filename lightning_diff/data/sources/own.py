@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.errors import ConfigError
 from ...config.fields import between, one_of, path
+from ...strings import clean_text
 from ..sample import LeftOut, lost, told
 from ..shards import Progress
 from ..square import FITS
@@ -68,6 +69,11 @@ class OwnPictures(Source):
     def command(self) -> list[str]:
         return [f"data={self.kind}", f"source={shlex.quote(self.source)}"]
 
+    @property
+    def root(self) -> str:
+        """The folder that the places of the samples are below, empty if they are whole paths."""
+        return ""
+
     def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
         """All samples, and what is left out. Raises ConfigError."""
         raise NotImplementedError
@@ -86,7 +92,7 @@ class OwnPictures(Source):
         return found[self, cache]
 
     def _prepare(self, cache: Path, progress: Progress | None) -> Prepared:
-        from ..incoming.splits import stored_split
+        from ..incoming.splits import refuse_tests_alone, stored_split
 
         index, left = self.gathered(cache, progress)
         bad, every = lost(left), lost(left) + len(index)
@@ -95,6 +101,8 @@ class OwnPictures(Source):
                 f"{self.words}: {bad:,} of {every:,} samples cannot be used, more than data.max_bad={self.max_bad:g} "
                 f"allows: {told(left)}"
             )
+        gone = [one for one in left if lost([one])]
+        refuse_tests_alone(index.facts.places.tolist(), gone, self.words, clean_text(self.root))
         sure = self.test not in ("auto", "none")
         made = stored_split(index.facts, self.asked(len(index)), self.words, cache, sure)
         found = {name: index.select(rows) for name, rows in (("train", made.train), ("test", made.test)) if len(rows)}
