@@ -12,6 +12,7 @@ from ..config.errors import ConfigError, nearest
 from ..config.input.search import SEARCH
 from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
+from ..config.texts.areas import check_used
 from ..pipeline.many.named import folders_of, one_folder
 from ..pipeline.naming import run_folder
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
@@ -134,6 +135,7 @@ def sample_command() -> None:
             return _again(found)
         run = finished(one_folder(words["run"])) if words["run"] else shipped_run()
         config = load_config(run / "config.yaml", found.overrides)
+        check_used("sample.py", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])
         prompts = prompts_of(words["prompt"], words["prompts"])
@@ -186,6 +188,7 @@ def export_command() -> None:
                 raise ConfigError(f"{name}=: say {what}")
         run = finished(one_folder(words["run"]))
         config = load_config(run / "config.yaml", found.overrides)
+        check_used("export.py", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])
         from .export import export

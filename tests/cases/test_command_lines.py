@@ -19,7 +19,7 @@ from lightning_diff.cli.arguments import read_arguments
 from lightning_diff.config.compose import compose_config, stored_config
 from lightning_diff.config.convert import plain, yaml_text
 from lightning_diff.config.input.search import SEARCH
-from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
+from lightning_diff.config.paths import PACKAGE_FOLDER, SHIPPED, WEIGHTS
 from lightning_diff.pipeline.many.named import folders_of
 from lightning_diff.pipeline.naming import run_folder
 from lightning_diff.ranks import Fitting
@@ -158,6 +158,17 @@ def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def overrides(*words: str, many: bool = False) -> list[str]:
     return read_arguments([*(["-m"] if many else []), *words], flags=("--multirun",)).overrides
+
+
+@pytest.mark.parametrize(
+    "word", ["training.steps=5", "data.image_size=32", "objective=v", "text.null=learned", "tracking=online"]
+)
+def test_a_word_that_changes_nothing_of_what_a_command_does_is_refused(word: str, say: Any, tmp_path: Path) -> None:
+    for command, more in (("sample", ("prompt=x",)), ("export", (f"run={SHIPPED}/still_life",))):
+        code, out, err = say(command, *more, word, f"out={tmp_path / 'made'}")
+        assert (code, out) == (2, "") and err.count("\n") == 1 and f"{word}: {command}.py has no use for it" in err
+    assert not (tmp_path / "made").exists()
+    assert say("sample", "prompt=x", "--cfg", "job", "seed=3", "sampler.steps=2", "sampler=heun")[0] == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
