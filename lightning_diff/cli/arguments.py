@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from ..config.errors import ConfigError, nearest
 from ..config.input.messages import wrong_file
 from ..config.input.search import SEARCH
-from ..config.input.typed import as_path, fields_at, for_hydra, kind_of, quoted
+from ..config.input.typed import as_path, fields_at, for_hydra, kind_of, listed_group, quoted
 from ..config.plugins import load_plugins
 from ..config.texts.suggest import AT_HAND, exactly, suggest
 
@@ -190,6 +190,8 @@ def _retyped(word: str) -> str:
     """An argument as it must be typed in a shell: a list in brackets, any other value in quotes."""
     head, _, value = word.partition("=")
     kind, many = kind_of(head.lstrip("+"))
+    if listed_group(head.lstrip("+")):
+        return f"""type its values in quotes, as in '{head}=[{{kind: NAME, key: "VALUE"}}]'"""
     if many:
         parts = [part for part in re.split(r"[\s,;\[\](){}\"']+", value) if part]
         return "type " + shlex.quote(f"{head}=[{','.join(parts)}]")
