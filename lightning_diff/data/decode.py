@@ -177,7 +177,8 @@ def _scale_of(kind: str, data: bytes, width: int, height: int, size: int, fit: s
     most = int(MOST_PIXELS * KINDS[kind][2])
     if kind == "JPEG":
         side = max(width, height) if fit == "pad" else min(width, height)  # it becomes `size` pixels long
-        scale = next((s for s in (8, 4, 2) if size and side // s >= ENOUGH * size), 1)
+        enough = size and side // ENOUGH // size
+        scale = next((s for s in (8, 4, 2) if s <= min(enough, width, height)), 1)
         most = 2 * MOST_PIXELS
         kept = 0.0  # bytes a pixel of the coefficients, which a progressive JPEG keeps until its end
         if pixels > MOST_PIXELS // 4:

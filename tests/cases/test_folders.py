@@ -59,9 +59,17 @@ def test_each_line_a_caption_if_that_is_asked_for(tmp_path: Path) -> None:
 # name -> files, {key: caption}, {file: reason}
 CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
     "empty captions": (
-        [("a.png", P), ("a.txt", ""), ("c.png", P), ("c.txt", "\n \n"), *B],
+        [
+            ("a.png", P),
+            ("a.txt", ""),
+            ("c.png", P),
+            ("c.txt", "\n \n"),
+            ("d.png", P),
+            ("d.txt", "\u200b\ufeff \u200e"),
+            *B,
+        ],
         {"b": "ok"},
-        {"a.png": "empty caption", "c.png": "empty caption"},
+        {f"{name}.png": "empty caption" for name in "acd"},
     ),
     "caption.TXT": ([("A.JPG", J), ("A.TXT", "upper"), *B], {"A": "upper", "b": "ok"}, {}),
     "picture.jpg.txt": ([("a.jpg", J), ("a.jpg.txt", "whole name"), *B], {"a": "whole name", "b": "ok"}, {}),

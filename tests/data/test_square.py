@@ -104,3 +104,12 @@ def test_the_way_is_part_of_what_names_the_pictures(kind: type[OwnPictures], tmp
         assert pixels[:, 8, 8].tolist() == [9, 9, 200] == pixels[:, 0, 0].tolist()
     assert made["crop"]["latents"] != made["pad"]["latents"] and made["crop"]["captions"] == made["pad"]["captions"]
     assert "fit" not in made["crop"]["latents"]  # what is cached already stays right
+
+
+@pytest.mark.parametrize("across", [1, 3, 7, 8, 12, 20])
+def test_a_thin_jpeg_is_padded_too(across: int) -> None:
+    """It cannot be decoded at a scale at which it has no width."""
+    for size in ((across, 4001), (4001, across)):
+        found = decode.decode(stored(Image.new("RGB", size, (12, 200, 90)), "JPEG", quality=95), 16, fit="pad")
+        assert found.frame[2] <= found.picture.width and found.frame[3] <= found.picture.height
+        assert np.abs(np.asarray(found.square(16, "pad"), int) - (12, 200, 90)).max() < 5

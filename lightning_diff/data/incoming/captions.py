@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from unicodedata import category
 
 from ...strings import SURROGATE, clean_text, decode_text, json_of
 
@@ -21,6 +22,11 @@ class NoCaption(Exception):
 def one_line(text: str) -> str:
     """A text as a caption: in one line, without blanks at its ends, in characters alone."""
     return BREAKS.sub(" ", text.strip("\0\ufeff").strip()).replace("\0", "\ufffd") if text else ""
+
+
+def unseen(text: str) -> bool:
+    """Whether a text has nothing that can be seen: it is empty, or of blanks and zero-width characters alone."""
+    return all(category(letter) in ("Cf", "Zs", "Zl", "Zp") for letter in text)
 
 
 def captions_of(
@@ -89,7 +95,7 @@ def _several(value: Any, lines: bool) -> tuple[list[str], bool]:
             raise NoCaption("caption is not text" if value else "empty caption")
     else:
         raise NoCaption("caption is not text")
-    found = [caption for part in parts if (caption := one_line(part))]
+    found = [caption for part in parts if not unseen(caption := one_line(part))]
     said = [clean_text(caption) for caption in found if caption.casefold() not in NOT_SAID]
     if not said:
         raise NoCaption("caption is not text" if found else "empty caption")
