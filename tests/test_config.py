@@ -307,6 +307,8 @@ def test_a_stored_config_is_read_back(tmp_path: Path) -> None:
     nested = ["evaluation.samples=9", "evaluation/features=judge", "evaluation=none"]
     assert load_config(path, nested).evaluation == load_config(path, nested[::-1]).evaluation
     assert (load_config(path, nested).evaluation.samples, load_config(path, nested).evaluation.enabled) == (9, False)
+    with pytest.raises(ConfigError, match=r"^~seed: a run's config has a value"):
+        load_config(path, ["~seed"])
     for wrong, says in (("sampler=hein", "sampler=hein: "), ("smapler=heun", "smapler: "), ("seed=x", "seed: ")):
         with pytest.raises(ConfigError, match="^" + re.escape(says)) as e:
             load_config(path, [wrong])

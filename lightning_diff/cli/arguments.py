@@ -181,7 +181,12 @@ def _override(word: str, many: bool) -> str:
         what = "one value, or -m for one run each" if "," in value else "it belongs to -m"
         raise ConfigError(f"{word}: several values; give {what}" if "," in value else f"{word}: would not work; {what}")
     one = not isinstance(parsed.value(), list) and not parsed.is_sweep_override()
-    if kind_of(key)[1] and one and "${" not in value and value != "null":
+    if (
+        (kind_of(key)[1] or (listed_group(key) and isinstance(parsed.value(), dict)))
+        and one
+        and "${" not in value
+        and value != "null"
+    ):
         raise ConfigError(f"{word}: must be a list; {_retyped(word)}")
     return given
 

@@ -134,8 +134,8 @@ def sample_command() -> None:
         if words["again"]:
             return _again(found)
         run = finished(one_folder(words["run"])) if words["run"] else shipped_run()
-        config = load_config(run / "config.yaml", found.overrides)
         check_used("sample.py", found.overrides)
+        config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])
         prompts = prompts_of(words["prompt"], words["prompts"])
@@ -187,8 +187,8 @@ def export_command() -> None:
             if not words[name]:
                 raise ConfigError(f"{name}=: say {what}")
         run = finished(one_folder(words["run"]))
-        config = load_config(run / "config.yaml", found.overrides)
         check_used("export.py", found.overrides)
+        config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])
         from .export import export

@@ -93,6 +93,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         for override in sorted(parsed, key=lambda one: _rank(one.key_or_group)):
             key, value = override.key_or_group, override.value()
             where = key.replace("/", ".")
+            if override.is_delete():
+                raise ConfigError(f"{override.input_line}: a run's config has a value for each key; give another one")
             if _is_choice(key):
                 if not isinstance(value, str):
                     raise ConfigError(f"{key}={value}: {key} is a group; name one of its choices")

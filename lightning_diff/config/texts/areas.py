@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import ConfigError
-from ..input.typed import as_typed
+from ..input.typed import as_typed, fields_at
 
 EVERY = ("train.py", "lightning_diff.doctor")  # commands that know all keys of the config
 AREAS = {  # the keys that another command has a use for, and all keys inside them
@@ -28,10 +28,10 @@ def within(key: str, areas: Sequence[str]) -> bool:
 
 def check_used(command: str, words: Sequence[str]) -> None:
     """Raises ConfigError for an override of a run's config that the command has no use for: it would change nothing, or
-    contradict what the run was trained with."""
+    contradict what the run was trained with. A key that does not exist is refused where the config is read."""
     for word in words:
         key = word.partition("=")[0].lstrip("+~").replace("/", ".")
-        if not within(key, AREAS[command]):
+        if fields_at(key) and not within(key, AREAS[command]):
             raise ConfigError(
                 f"{as_typed(word)}: {command} has no use for it, the run keeps what it was trained with; of the config it takes "
                 f"{', '.join(AREAS[command])}"
