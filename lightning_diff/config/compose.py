@@ -90,7 +90,10 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         node: Any = OmegaConf.create(_stored(path))
         known = set(keys(Config()))
         parsed = OverridesParser.create().parse_overrides(list(overrides))
-        for override in sorted(parsed, key=lambda one: _rank(one.key_or_group)):
+        groups = sorted(
+            (one for one in parsed if _is_choice(one.key_or_group)), key=lambda one: one.key_or_group.count("/")
+        )
+        for override in [*groups, *(one for one in parsed if not _is_choice(one.key_or_group))]:
             key, value = override.key_or_group, override.value()
             where = key.replace("/", ".")
             if override.is_delete():
@@ -114,11 +117,6 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 def _is_choice(key: str) -> bool:
     """Whether an override with this key names a choice or a file of conf/."""
     return "/" in key or is_dataclass(getattr(Config(), key, None))
-
-
-def _rank(key: str) -> int:
-    """The place of an override among others, as Hydra has it: groups, then the groups inside them, then values."""
-    return key.count("/") if _is_choice(key) else 99
 
 
 def stored_config(path: Path) -> Config:
