@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import json
 import re
 import sys
 from contextlib import suppress
+from typing import Any
 
 LONGEST_STEM = 120  # bytes; a file system takes names of 255 bytes
+MARKS = (  # UTF-32's begins like UTF-16's
+    *((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be")),
+    *((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")),
+)
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -23,10 +30,25 @@ def clean_text(text: str) -> str:
 
 
 def decode_text(data: bytes) -> tuple[str, bool]:
-    """(text of UTF-8 bytes without a byte order mark, whether all of them were UTF-8). Others become U+FFFD."""
-    with suppress(UnicodeDecodeError):
-        return data.decode("utf-8-sig"), True
-    return data.decode("utf-8-sig", "replace"), False
+    """(text without a byte order mark, whether all of it was UTF-8, or UTF-16 or UTF-32 with its mark). What is not becomes
+    U+FFFD."""
+    mark, encoding = next(((m, e) for m, e in MARKS if data.startswith(m)), (b"", "utf-8"))
+    if (
+        not mark and 0 in data and len(data) % 2 == 0
+    ):  # UTF-16 without its mark: every other byte of western text is zero
+        zeros = [data[first::2].count(0) * 4 > len(data) for first in (0, 1)]
+        encoding = {(True, False): "utf-16-be", (False, True): "utf-16-le"}.get((zeros[0], zeros[1]), "utf-8")
+    data = data[len(mark) :]
+    text = data.decode(encoding, "replace")
+    return text, "\ufffd" not in text or "\ufffd".encode(encoding) in data
+
+
+def json_of(text: str) -> Any:
+    """The value of a JSON text; None if it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def file_stem(text: str) -> str:

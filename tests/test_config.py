@@ -299,6 +299,16 @@ def test_a_stored_config_is_read_back(tmp_path: Path) -> None:
     other = load_config(path, ["sampler=heun", "seed=3"])
     assert (other.sampler.kind, other.sampler.steps, other.seed) == ("heun", 10, 3)
     assert {k for k, v in asdict(other).items() if v != asdict(config)[k]} == {"sampler", "seed"}
+    for words in (["sampler.steps=2", "sampler=heun"], ["sampler=heun", "sampler.steps=2"]):
+        assert (
+            load_config(path, words).sampler == compose_config(words).sampler
+            and compose_config(words).sampler.steps == 2
+        )
+    nested = ["evaluation.samples=9", "evaluation/features=judge", "evaluation=none"]
+    assert load_config(path, nested).evaluation == load_config(path, nested[::-1]).evaluation
+    assert (load_config(path, nested).evaluation.samples, load_config(path, nested).evaluation.enabled) == (9, False)
+    with pytest.raises(ConfigError, match=r"^~seed: a run's config has a value"):
+        load_config(path, ["~seed"])
     for wrong, says in (("sampler=hein", "sampler=hein: "), ("smapler=heun", "smapler: "), ("seed=x", "seed: ")):
         with pytest.raises(ConfigError, match="^" + re.escape(says)) as e:
             load_config(path, [wrong])

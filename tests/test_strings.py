@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
-from lightning_diff.strings import clean_text, decode_text, file_stem
+from lightning_diff.cli.prompts import prompts_of
+from lightning_diff.strings import clean_text, decode_text, file_stem, json_of
 
 SAID = ["a mug", "", "a\0b", "🥑", "cafe\u0301", "a\u2028b", "\ufffd", "a\r\nb"]
 TEXTS = [
@@ -59,7 +61,17 @@ def test_any_text_becomes_valid() -> None:
 
 def test_bytes_that_are_not_utf_8_are_told() -> None:
     assert decode_text("caf\xe9".encode("latin-1")) == ("caf\ufffd", False)
-    assert decode_text(b"\xef\xbb\xbfa mug") == ("a mug", True)
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        assert decode_text("a red mug\n".encode(encoding)) == ("a red mug\n", True)
+
+
+def test_a_prompts_file_is_decoded_as_a_caption_is(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_bytes("a mug\r\na \u2028cat\n\n".encode("utf-16-le"))
+    assert prompts_of("", str(tmp_path / "p.txt")) == ["a mug", "a \u2028cat"]
+
+
+def test_what_is_no_json_is_none() -> None:
+    assert [json_of(text) for text in ('{"a": [1]}', "{", "", "[" * 100_000)] == [{"a": [1]}, None, None, None]
 
 
 def test_unlike_texts_have_unlike_names_that_every_file_system_takes() -> None:

@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from ..config.errors import ConfigError, nearest
 from ..config.input.messages import wrong_file
 from ..config.input.search import SEARCH
-from ..config.input.typed import as_path, fields_at, for_hydra, kind_of, quoted
+from ..config.input.typed import as_path, fields_at, for_hydra, kind_of, listed_group, quoted
 from ..config.plugins import load_plugins
 from ..config.texts.suggest import AT_HAND, exactly, suggest
 
@@ -181,7 +181,12 @@ def _override(word: str, many: bool) -> str:
         what = "one value, or -m for one run each" if "," in value else "it belongs to -m"
         raise ConfigError(f"{word}: several values; give {what}" if "," in value else f"{word}: would not work; {what}")
     one = not isinstance(parsed.value(), list) and not parsed.is_sweep_override()
-    if kind_of(key)[1] and one and "${" not in value and value != "null":
+    if (
+        (kind_of(key)[1] or (listed_group(key) and isinstance(parsed.value(), dict)))
+        and one
+        and "${" not in value
+        and value != "null"
+    ):
         raise ConfigError(f"{word}: must be a list; {_retyped(word)}")
     return given
 
@@ -190,6 +195,8 @@ def _retyped(word: str) -> str:
     """An argument as it must be typed in a shell: a list in brackets, any other value in quotes."""
     head, _, value = word.partition("=")
     kind, many = kind_of(head.lstrip("+"))
+    if listed_group(head.lstrip("+")):
+        return f"""type its values in quotes, as in '{head}=[{{kind: NAME, key: "VALUE"}}]'"""
     if many:
         parts = [part for part in re.split(r"[\s,;\[\](){}\"']+", value) if part]
         return "type " + shlex.quote(f"{head}=[{','.join(parts)}]")

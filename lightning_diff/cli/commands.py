@@ -12,6 +12,7 @@ from ..config.errors import ConfigError, nearest
 from ..config.input.search import SEARCH
 from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
+from ..config.texts.areas import check_used
 from ..pipeline.many.named import folders_of, one_folder
 from ..pipeline.naming import run_folder
 from ..strings import clean_text
@@ -136,6 +137,7 @@ def sample_command() -> None:
 
             return again_asked(found)
         run = finished(one_folder(words["run"])) if words["run"] else shipped_run()
+        check_used("sample.py", found.overrides)
         config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])
@@ -185,6 +187,7 @@ def export_command() -> None:
             if not words[name]:
                 raise ConfigError(f"{name}=: say {what}")
         run = finished(one_folder(words["run"]))
+        check_used("export.py", found.overrides)
         config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])

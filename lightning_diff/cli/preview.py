@@ -70,7 +70,9 @@ def free_place(config: Config, where: str, count: int) -> Path:
 def preview(config: Config, found: Prepared, folder: Path, where: str, count: int) -> None:
     """Write to `folder`: SPLIT/KEY.png, the very tensors; samples.csv; left-out.csv; a contact sheet. Of the whole set, or, for
     `where` step:N, of that step's batch. `count` limits the samples, 0 shows all. Raises ConfigError."""
-    pictures = {split: Pictures(index, config.data.image_size) for split, index in found.splits.items()}
+    pictures = {
+        split: Pictures(index, config.data.image_size, fit=config.data.fit) for split, index in found.splits.items()
+    }
     step = where.startswith("step:")
     every = list(_of_step(config, pictures["train"], int(where[5:])) if step else _of_set(pictures))
     some = every if not count else [every[i] for i in sorted(set(np.linspace(0, len(every) - 1, count).astype(int)))]
@@ -105,7 +107,8 @@ def _written(
     """(rows of samples.csv, pictures and captions of the contact sheet). The pictures are written."""
     tokenizer, size = config.text.tokenizer(), config.data.image_size
     facts = {
-        split: (p.index.facts, scaled(p.index.facts, size), cropped(p.index.facts)) for split, p in pictures.items()
+        split: (p.index.facts, scaled(p.index.facts, config.data), cropped(p.index.facts, config.data))
+        for split, p in pictures.items()
     }
     on_sheet = set(np.linspace(0, len(some) - 1, min(ON_SHEET, len(some))).astype(int).tolist())
     rows, images, captions = [], [], []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 
 from ..config.errors import ConfigError
@@ -43,12 +42,9 @@ def prompts_of(prompt: str, file: str) -> list[str]:
 def _lines(path: Path) -> list[str]:
     """The prompts of a file. A line ends at \\n or \\r\\n and at nothing else; empty lines are skipped. Bytes that are not UTF-8
     become U+FFFD, and their lines are named."""
-    found, data = [], path.read_bytes()
-    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # as Windows writes it
-        data = data.decode("utf-16", "replace").encode()
-    for number, text in enumerate(data.split(b"\n"), 1):
-        line, whole = decode_text(text)
-        if not whole:
-            say(f"prompts={path}: line {number} is not UTF-8; what cannot be read became \ufffd: {line.strip()!r}")
-        found.append(line.strip())
+    text, whole = decode_text(path.read_bytes())
+    found = [line.strip() for line in text.split("\n")]
+    for number, line in enumerate(found, 1):
+        if not whole and "\ufffd" in line:
+            say(f"prompts={path}: line {number} is not UTF-8; what cannot be read became \ufffd: {line!r}")
     return [line for line in found if line]

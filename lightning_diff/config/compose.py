@@ -79,7 +79,8 @@ def compose_node(overrides: Sequence[str], name: str = "config") -> DictConfig:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """A run's stored config, changed by overrides: `key=value`, or `group=name` for a choice or a file of conf/.
+    """A run's stored config, changed by overrides: `key=value`, or `group=name` for a choice or a file of conf/. Their order does
+    not matter: groups come first.
 
     Raises ConfigError."""
     if not path.is_file():
@@ -88,10 +89,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         load_plugins(overrides)
         node: Any = OmegaConf.create(_stored(path))
         known = set(keys(Config()))
-        for override in OverridesParser.create().parse_overrides(list(overrides)):
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        groups = sorted(
+            (one for one in parsed if _is_choice(one.key_or_group)), key=lambda one: one.key_or_group.count("/")
+        )
+        for override in [*groups, *(one for one in parsed if not _is_choice(one.key_or_group))]:
             key, value = override.key_or_group, override.value()
             where = key.replace("/", ".")
-            if "/" in key or is_dataclass(getattr(Config(), key, None)):
+            if override.is_delete():
+                raise ConfigError(f"{override.input_line}: a run's config has a value for each key; give another one")
+            if _is_choice(key):
                 if not isinstance(value, str):
                     raise ConfigError(f"{key}={value}: {key} is a group; name one of its choices")
                 said = _group(key, value)
@@ -105,6 +112,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         return to_config(node)
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
+
+
+def _is_choice(key: str) -> bool:
+    """Whether an override with this key names a choice or a file of conf/."""
+    return "/" in key or is_dataclass(getattr(Config(), key, None))
 
 
 def stored_config(path: Path) -> Config:

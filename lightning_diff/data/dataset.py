@@ -41,8 +41,8 @@ class Pictures(Dataset[PictureBatch]):
     A picture that could be decoded when the set was read through, but cannot any more, is named in the log. Another one, drawn
     from the whole set by a hash of its number, takes its place, so the order stays a pure function."""
 
-    def __init__(self, index: Index, image_size: int, heads: Sequence[str] = ()) -> None:
-        self.index, self.image_size, self.heads = index, image_size, tuple(heads)
+    def __init__(self, index: Index, image_size: int, heads: Sequence[str] = (), fit: str = "crop") -> None:
+        self.index, self.image_size, self.heads, self.fit = index, image_size, tuple(heads), fit
         self.reader = ShardReader(index)
 
     def __len__(self) -> int:
@@ -50,6 +50,10 @@ class Pictures(Dataset[PictureBatch]):
 
     def name(self, i: int) -> str:
         return str(self.index.keys[i])
+
+    def square(self, data: bytes) -> Tensor:
+        """A picture's bytes as uint8 [3, H, W]. Raises BadPicture."""
+        return to_tensor(decode(data, self.image_size, fit=self.fit).square(self.image_size, self.fit))
 
     def read(self, i: int, position: int = 0) -> tuple[Tensor, str, dict[str, int], str]:
         """(picture, caption, labels, hard negative). A sample's several captions take turns from epoch to epoch."""
@@ -60,14 +64,14 @@ class Pictures(Dataset[PictureBatch]):
             )
             data, caption, record = self.reader.read(place, turn)
             try:
-                picture = decode(data, self.image_size).square(self.image_size)
+                picture = self.square(data)
             except BadPicture as e:
                 log.warning("%s cannot be read any more (%s); another one takes its place", self.name(place), e)
                 continue
             labels = record.get("labels")
             negative = record.get("contrast")
             known = labels if isinstance(labels, dict) else {}
-            return to_tensor(picture), caption, known, negative if isinstance(negative, str) else ""
+            return picture, caption, known, negative if isinstance(negative, str) else ""
         raise BadPicture(
             f"{MOST_BAD} pictures in a row cannot be decoded; the set has changed since it was read through"
         )
@@ -119,4 +123,4 @@ def collate(batch: Any) -> Any:
 def pictures(source: Source, cache: Path, split: str, heads: Sequence[str] = ()) -> Pictures | None:
     """The pictures of a split with the labels of these heads; None if the split is empty. Missing shards are made first."""
     index = source.prepare(cache).splits.get(split)
-    return None if index is None else Pictures(index, source.image_size, heads)
+    return None if index is None else Pictures(index, source.image_size, heads, source.fit)

@@ -24,6 +24,7 @@ from .formats.colour import to_rgb, white_where
 from .formats.jpeg import ends_in_grey, filled_up, frame_of, missing_share, scans_are_there, strip_jpeg
 from .formats.kinds import KINDS, OTHER_PICTURES, REASONS, SUFFIXES, BadPicture, Stripped, kind_of, plugin
 from .formats.tiff import number_of, orientation_of, strip_tiff, tags_of
+from .square import cropped_square, padded_square
 
 __all__ = [
     "DECODING",
@@ -35,7 +36,6 @@ __all__ = [
     "BadPicture",
     "Decoded",
     "decode",
-    "fit_square",
     "open_picture",
     "to_pixels",
     "to_tensor",
@@ -45,9 +45,9 @@ __all__ = [
 DECODING = 2  # of this code; another version may decode to other pixels, so what is cached of them is computed anew
 MOST_PIXELS = 1 << 27  # Pillow keeps 4 bytes for each: 512 MiB
 MOST_MISSING = 0.05  # share of the pixels that a file may lack at its end; a viewer shows grey there
-# A JPEG may be decoded at a scale whose shorter side is so many times the size that is wanted. Against the whole picture,
-# resized by Lanczos, the peak signal-to-noise ratio is then at least 45 dB at 64 px and 43 dB at 256 px (48 dB on average),
-# less than what the JPEG itself lost; with 1, it is 40 and 34 dB.
+# A JPEG may be decoded at a scale whose shorter side (to be padded: the longer one) is so many times the size that is wanted.
+# Against the whole picture, resized by Lanczos, the peak signal-to-noise ratio is then at least 45 dB at 64 px and 43 dB at
+# 256 px (48 dB on average), less than what the JPEG itself lost; with 1, it is 40 and 34 dB.
 ENOUGH = 2
 
 _TURNS = {
@@ -71,22 +71,17 @@ class Decoded:
     truncated: bool  # the file lacks its last bytes
     frame: tuple[float, float, float, float]  # left, top, right, bottom; a reduced picture may end within a pixel
 
-    def square(self, size: int) -> Image.Image:
-        """The centre square, size x size: `fit_square` of the whole picture. Of a reduced one, that is up to half a pixel off."""
-        left, top, right, _ = self.frame
-        scale, side = (right - left) / self.width, min(self.width, self.height)
-        if scale == 1:
-            return fit_square(self.picture, size)
-        left += (self.width - side) // 2 * scale
-        top += (self.height - side) // 2 * scale
-        box = (left, top, min(left + side * scale, self.picture.width), min(top + side * scale, self.picture.height))
-        return self.picture.resize((size, size), Image.Resampling.LANCZOS, box=box)
+    def square(self, size: int, fit: str = "crop") -> Image.Image:
+        """The picture as a square, size x size: cropped to its centre, or padded."""
+        make = padded_square if fit == "pad" and self.width != self.height else cropped_square
+        return make(self.picture, size, self.frame, self.width, self.height)
 
 
-def decode(data: bytes, size: int = 0, truncated: bool = True) -> Decoded:
+def decode(data: bytes, size: int = 0, truncated: bool = True, fit: str = "crop") -> Decoded:
     """Decode a picture. Raises BadPicture, and nothing else.
 
-    With `size`, a JPEG is decoded at the smallest scale (1, 1/2, 1/4, 1/8) whose shorter side is still at least twice as long.
+    With `size`, a JPEG is decoded at the smallest scale (1, 1/2, 1/4, 1/8) whose shorter side is still at least twice as long;
+    to be padded (`fit`), whose longer side is.
     Without `truncated`, a file that lacks its last bytes is refused even if nearly all of its pixels are there."""
     kind = ""
     try:
@@ -94,8 +89,8 @@ def decode(data: bytes, size: int = 0, truncated: bool = True) -> Decoded:
         if kind == "TIFF":  # Pillow warns of odd tags
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return _decode(kind, data, size, truncated)
-        return _decode(kind, data, size, truncated)
+                return _decode(kind, data, size, truncated, fit)
+        return _decode(kind, data, size, truncated, fit)
     except BadPicture:
         raise
     except MemoryError as e:
@@ -109,11 +104,11 @@ def open_picture(data: bytes) -> Image.Image:
     return decode(data).picture
 
 
-def _decode(kind: str, data: bytes, size: int, truncated: bool) -> Decoded:
+def _decode(kind: str, data: bytes, size: int, truncated: bool, fit: str) -> Decoded:
     file = _STRIPPERS[kind](data) if kind in _STRIPPERS else Stripped(data)
     picture = _opened(kind, file.data)
     width, height = picture.size
-    scale = _scale_of(kind, file.data, width, height, size)
+    scale = _scale_of(kind, file.data, width, height, size, fit)
     if kind == "JPEG":
         whole = _load_jpeg(picture, file, scale)
     elif kind == "PNG":
@@ -176,12 +171,14 @@ def _opened(kind: str, data: bytes) -> ImageFile.ImageFile:
         return plugin(kind)(io.BytesIO(without + data[4096:]))
 
 
-def _scale_of(kind: str, data: bytes, width: int, height: int, size: int) -> int:
+def _scale_of(kind: str, data: bytes, width: int, height: int, size: int, fit: str) -> int:
     """The scale to decode at: 1, 2, 4 or 8, of which only a JPEG has all. Raises BadPicture for a picture that is too large."""
     pixels, scale = width * height, 1
     most = int(MOST_PIXELS * KINDS[kind][2])
     if kind == "JPEG":
-        scale = next((s for s in (8, 4, 2) if size and min(width, height) // s >= ENOUGH * size), 1)
+        side = max(width, height) if fit == "pad" else min(width, height)  # it becomes `size` pixels long
+        enough = size and side // ENOUGH // size
+        scale = next((s for s in (8, 4, 2) if s <= min(enough, width, height)), 1)
         most = 2 * MOST_PIXELS
         kept = 0.0  # bytes a pixel of the coefficients, which a progressive JPEG keeps until its end
         if pixels > MOST_PIXELS // 4:
@@ -273,15 +270,6 @@ def _bad(kind: str, error: Exception) -> BadPicture:
         reason, line = "unknown format", "Pillow cannot read this variant"
     words = f" ({said})" if said and said.isascii() and said.isprintable() and not re.search("<| at 0x", said) else ""
     return BadPicture(f"{kind or 'the file'}: {line}{words}", reason)
-
-
-def fit_square(picture: Image.Image, size: int) -> Image.Image:
-    """Crop a picture to its centre square and resize it to size x size (Lanczos, antialiased)."""
-    side = min(picture.size)
-    if picture.size == (size, size):
-        return picture
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.resize((size, size), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
 
 
 def to_tensor(picture: Image.Image) -> Tensor:

@@ -8,23 +8,24 @@ from typing import Any
 import numpy as np
 
 from .sample import lost, told
-from .sources.base import Prepared
+from .sources.base import Prepared, Source
 from .survey import CUT, NOT_UTF8, Survey
 
-CROPPED = 0.5  # a picture that loses more than this share to the crop is counted
+CROPPED = 0.25  # a picture that loses more than this share to the crop is counted
 
 
-def scaled(facts: Survey, image_size: int) -> np.ndarray:
-    """float [N]: the training's size, over that of the picture's centre square; above 1 the picture is blown up. 1 if its
-    size is not known."""
-    side = facts.sizes.min(axis=1) if len(facts.sizes) else np.zeros(0)
-    return np.where(side > 0, image_size / np.maximum(side, 1), 1.0)
+def scaled(facts: Survey, source: Source) -> np.ndarray:
+    """float [N]: the training's size, over that of the picture's centre square, or of the whole picture if it is padded; above 1
+    the picture is blown up. 1 if its size is not known."""
+    kept = np.max if source.fit == "pad" else np.min
+    side = kept(facts.sizes, axis=1) if len(facts.sizes) else np.zeros(0)
+    return np.where(side > 0, source.image_size / np.maximum(side, 1), 1.0)
 
 
-def cropped(facts: Survey) -> np.ndarray:
-    """float [N]: the share of the picture outside of its centre square."""
-    if not len(facts.sizes):
-        return np.zeros(0)
+def cropped(facts: Survey, source: Source) -> np.ndarray:
+    """float [N]: the share of the picture outside of its centre square; 0 if it is padded."""
+    if not len(facts.sizes) or source.fit == "pad":
+        return np.zeros(len(facts.sizes))
     return np.where(facts.sizes[:, 1] > 0, 1 - facts.sizes.min(axis=1) / np.maximum(facts.sizes.max(axis=1), 1), 0.0)
 
 
@@ -33,8 +34,8 @@ def remarks_of(facts: Survey, i: int) -> str:
     return ", ".join([*["last bytes missing"] * bool(bits & CUT), *["caption not UTF-8"] * bool(bits & NOT_UTF8)])
 
 
-def summary(found: Prepared, image_size: int) -> dict[str, Any]:
-    """The counts, by name. `left_out` counts by reason, all others are numbers of samples."""
+def summary(found: Prepared, source: Source) -> dict[str, Any]:
+    """The counts, by name. `left_out` counts by reason, `fit` and `split` are words, all others are numbers of samples."""
     facts = Survey.joined([index.facts for index in found.splits.values()])
     reasons: dict[str, int] = {}
     for one in found.left:
@@ -45,8 +46,9 @@ def summary(found: Prepared, image_size: int) -> dict[str, Any]:
         "left_out": reasons,
         "split": found.said,
         "several_captions": int((facts.counts > 1).sum()),
-        "blown_up": int((scaled(facts, image_size) > 1).sum()),
-        "cropped_by_half": int((cropped(facts) > CROPPED).sum()),
+        "blown_up": int((scaled(facts, source) > 1).sum()),
+        "fit": source.fit,
+        "cropped": int((cropped(facts, source) > CROPPED).sum()),
         "truncated": int((facts.remarks & CUT > 0).sum()),
         "not_utf8": int((facts.remarks & NOT_UTF8 > 0).sum()),
     }
@@ -55,15 +57,18 @@ def summary(found: Prepared, image_size: int) -> dict[str, Any]:
 COUNTED = (
     ("several_captions", "samples have several captions, which take turns"),
     ("blown_up", "pictures are smaller than the training's and are blown up"),
-    ("cropped_by_half", "pictures lose more than half to the crop to a square"),
+    (
+        "cropped",
+        "pictures lose more than a quarter of their pixels to the crop to a square; data.fit=pad keeps them whole",
+    ),
     ("truncated", "pictures lack their last bytes"),
     ("not_utf8", "captions are not all UTF-8; what is not became \ufffd"),
 )
 
 
-def lines_of(found: Prepared, image_size: int) -> list[str]:
+def lines_of(found: Prepared, source: Source) -> list[str]:
     """The counts as lines to print; what is 0 is not said."""
-    counts = summary(found, image_size)
+    counts = summary(found, source)
     said = [", ".join(f"{len(index):,} captioned pictures for {split}ing" for split, index in found.splits.items())]
     said += [found.said] if found.said else []
     if found.left:
@@ -75,7 +80,8 @@ def data_facts(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The counts of a record as (name, value) for the report."""
     facts = [("training pictures", f"{counts['train']:,}"), ("held-out pictures", f"{counts.get('test', 0):,}")]
     left = ", ".join(f"{count:,} {reason}" for reason, count in counts["left_out"].items())
-    more = [f"{counts[name]:,} {words}" for name, words in COUNTED if counts[name]]
+    more = [f"{counts[name]:,} {words}" for name, words in COUNTED if counts.get(name)]  # an older record may lack some
+    more += ["pictures are padded to squares"] * (counts.get("fit") == "pad")
     facts += [("left out", left)] if left else []
     return facts + [("to know", "; ".join(filter(None, [*more, counts["split"], counts["captions_cut"]])))] * bool(
         more or counts["split"] or counts["captions_cut"]

@@ -61,7 +61,7 @@ def data(p: Patient) -> Finding:
     source = p.config.data
     found = source.prepared(Path(p.config.cache))
     if found is not None:
-        told = lines_of(found, p.config.data.image_size)
+        told = lines_of(found, source)
         some, remedy = found.left, f"python prepare.py {' '.join(source.command)} show=FOLDER lists them"
     else:
         glimpse = source.glimpse(p.scratch, LOOKED_AT)
@@ -177,7 +177,7 @@ def _cache_to_come(p: Patient) -> int:
     files = {part: placed[part] if placed[part].is_file() else file for part, file in files.items()}
     if all(f.is_file() for f in files.values()):
         hashes = {part: file_hash(f) for part, f in files.items()}
-        missing = missing_features(Pictures(index, c.data.image_size), Path(c.cache), hashes)
+        missing = missing_features(Pictures(index, c.data.image_size, fit=c.data.fit), Path(c.cache), hashes)
         return p.costs.sample * max(missing.values())
     return p.costs.sample * len(index)
 

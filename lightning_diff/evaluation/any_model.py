@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..config.errors import ConfigError
 from ..config.schema import Evaluation
-from ..data.decode import fit_square, to_tensor
+from ..data.decode import to_tensor
+from ..data.square import fit_square
 from .setup import EvaluationSetup, Passport
 from .sweep import Case, Generate
 
@@ -22,7 +23,7 @@ class AnyModel:
     """Anything with `generate(prompts, seeds, scale) -> uint8 [B, 3, H, W]`. How it draws, and what it was trained on, is not
     known; its passport says so. `weights` identifies it, `about` are further entries of its passport.
 
-    Pictures of another size than the reference's are cropped to their centre square and resized (Lanczos), as the data is."""
+    Pictures of another size than the reference's are cropped to their centre square and resized (Lanczos)."""
 
     model: Any
     name: str

@@ -35,13 +35,14 @@ Passport = dict[str, Any]
 @dataclass
 class EvaluationSetup:
     """What every evaluation of a run uses. `asked` holds the split's captions, labels and reference pictures. `judged_by` is the
-    judges' passport. `seed` is the seed of the pictures' noise."""
+    judges' passport. `seed` is the seed of the pictures' noise. `fit` says how the reference's pictures became squares."""
 
     split: str
     asked: PictureBatch
     judges: Judges
     judged_by: dict[str, Any]
     seed: int
+    fit: str = "crop"
 
     @property
     def captions(self) -> list[str]:
@@ -50,7 +51,8 @@ class EvaluationSetup:
     @cached_property
     def reference(self) -> dict[str, Any]:
         images = self.asked.images
-        return {"split": self.split, "n": len(images), "sha256": tensor_hash(images)}
+        padded = {"fit": self.fit} if self.fit == "pad" else {}
+        return {"split": self.split, "n": len(images), "sha256": tensor_hash(images), **padded}
 
     def labels(self, count: int) -> dict[str, Tensor]:
         """The labels of the first `count` captions."""

@@ -35,7 +35,7 @@ def prepare_data(config: Config) -> Prepared:
 
 def say_data(found: Prepared, config: Config, event: Mapping[str, Any]) -> None:
     """Say what a set holds; `event` is what the record says of it."""
-    for line in [*lines_of(found, config.data.image_size), *filter(None, [event["captions_cut"]])]:
+    for line in [*lines_of(found, config.data), *filter(None, [event["captions_cut"]])]:
         say(line)
 
 
@@ -50,7 +50,7 @@ def captions_cut(found: Prepared, config: Config) -> str:
 
 def data_event(found: Prepared, config: Config) -> dict[str, Any]:
     """What the record says of the data."""
-    return {**summary(found, config.data.image_size), "captions_cut": captions_cut(found, config)}
+    return {**summary(found, config.data), "captions_cut": captions_cut(found, config)}
 
 
 def check_enough(found: Prepared, config: Config) -> None:

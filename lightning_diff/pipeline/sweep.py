@@ -87,4 +87,4 @@ def evaluation_setup(config: Config, folder: Path) -> EvaluationSetup:
         device_of(config.training.accelerator),
         Path(config.cache),
     )
-    return EvaluationSetup(split, asked, judges, judged_by, e.seed)
+    return EvaluationSetup(split, asked, judges, judged_by, e.seed, config.data.fit)

@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 from ..config.errors import ConfigError
 from ..config.registry import choices, named
 from ..data.dataset import PictureBatch, Pictures, collate, pictures
-from ..data.decode import SUFFIXES, decode, fit_square, to_tensor
+from ..data.decode import SUFFIXES, decode, to_tensor
 from ..data.order import Batches
 from ..data.sources.base import Source
+from ..data.square import fit_square
 from .datamodule import EpochBatches
 
 CAPTIONS = ("txt", "caption", "text")

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..config.errors import ConfigError
 from ..data.cache import Compute, Watch, cached_arrays, missing_rows
 from ..data.dataset import CachedFeatures, Pictures, pictures
-from ..data.decode import DECODING, BadPicture, decode, to_tensor, to_unit
+from ..data.decode import DECODING, BadPicture, to_unit
 from ..data.rows import Rows
 from ..data.sources.base import Source
 from ..files import file_hash
@@ -28,10 +28,11 @@ ROWS = 32  # samples in each call of a net
 KINDS = ("latents", "captions")  # the two caches, by the names of their folders
 
 
-def manifests(image_size: int, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """For each cache: all that its content depends on, besides the pictures and captions themselves."""
+    square = {"image_size": train.image_size, **({"fit": "pad"} if train.fit == "pad" else {})}
     return {
-        "latents": {"autoencoder": hashes["autoencoder"], "image_size": image_size, "decoding": DECODING, "rows": ROWS},
+        "latents": {"autoencoder": hashes["autoencoder"], **square, "decoding": DECODING, "rows": ROWS},
         "captions": {"text": hashes["text"], "rows": ROWS},
     }
 
@@ -43,7 +44,7 @@ def digests(train: Pictures) -> dict[str, np.ndarray]:
 
 def missing_features(train: Pictures, cache: Path, hashes: Mapping[str, str]) -> dict[str, int]:
     """For each cache: the number of features that would have to be computed."""
-    made_by, keys = manifests(train.image_size, hashes), digests(train)
+    made_by, keys = manifests(train, hashes), digests(train)
     return {kind: missing_rows(cache / kind, made_by[kind], keys[kind]) for kind in KINDS}
 
 
@@ -69,7 +70,7 @@ def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen
     assert train is not None
     if source.features == "online":
         return Frozen(autoencoder, tower, hashes, train)
-    made_by, keys = manifests(train.image_size, hashes), digests(train)
+    made_by, keys = manifests(train, hashes), digests(train)
 
     def cached(kind: str, compute: Compute) -> dict[str, Rows]:
         return cached_arrays(cache / kind, made_by[kind], keys[kind], compute, _shown(kind), share_of())
@@ -96,7 +97,7 @@ def calls(count: int) -> Iterator[tuple[list[int], int]]:
 def _picture(train: Pictures, i: int) -> Tensor:
     """Picture i, uint8 [3, H, W]. Raises ConfigError if it cannot be decoded any more."""
     try:
-        return to_tensor(decode(train.reader.read(i)[0], train.image_size).square(train.image_size))
+        return train.square(train.reader.picture(i))
     except BadPicture as e:
         raise ConfigError(f"{train.name(i)}: {e}; it could be read when the set was prepared; mend it") from e
 

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 
+import numpy as np
 from PIL import Image
 
 WHITE, RED, GREY = (255, 255, 255), (200, 30, 40), (128, 128, 128)
@@ -23,6 +24,20 @@ def enc(picture: Image.Image, form: str, **more: object) -> bytes:
     out = io.BytesIO()
     picture.save(out, form, **more)
     return out.getvalue()
+
+
+def photo(width: int, height: int) -> Image.Image:
+    """Smooth, with edges: as a photograph is."""
+    noise = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
+    picture = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+    picture.paste((250, 240, 10), (width // 5, height // 3, width // 2, height // 2))
+    return picture
+
+
+def noise_ratio(one: Image.Image, other: Image.Image) -> float:
+    """Peak signal-to-noise ratio, in dB."""
+    error = np.square(np.asarray(one, float) - np.asarray(other, float)).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
 
 
 def one(mode: str, colour: object, side: int = 16) -> Image.Image:

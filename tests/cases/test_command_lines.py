@@ -16,10 +16,11 @@ from rich.table import Table
 
 from lightning_diff.cli import commands
 from lightning_diff.cli.arguments import read_arguments
-from lightning_diff.config.compose import compose_config, stored_config
-from lightning_diff.config.convert import plain, yaml_text
+from lightning_diff.config.compose import compose_config, compose_node, stored_config
+from lightning_diff.config.convert import plain, unchecked, yaml_text
+from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.input.search import SEARCH
-from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
+from lightning_diff.config.paths import PACKAGE_FOLDER, SHIPPED, WEIGHTS
 from lightning_diff.pipeline.many.named import folders_of
 from lightning_diff.pipeline.naming import run_folder
 from lightning_diff.ranks import Fitting
@@ -158,6 +159,42 @@ def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def overrides(*words: str, many: bool = False) -> list[str]:
     return read_arguments([*(["-m"] if many else []), *words], flags=("--multirun",)).overrides
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["training.steps=5", "data.image_size=32", "objective=v", "text.null=learned", "tracking=online", "data=folder"],
+)
+def test_a_word_that_changes_nothing_of_what_a_command_does_is_refused(word: str, say: Any, tmp_path: Path) -> None:
+    for command, more in (("sample", ("prompt=x",)), ("export", (f"run={SHIPPED}/still_life",))):
+        code, out, err = say(command, *more, word, f"out={tmp_path / 'made'}")
+        assert (code, out) == (2, "") and err.count("\n") == 1 and f"{word}: {command}.py has no use for it" in err
+    assert not (tmp_path / "made").exists()
+    assert say("sample", "prompt=x", "--cfg", "job", "seed=3", "sampler.steps=2", "sampler=heun")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["~/a b", "/sets/$x/it's [1] 100%", "null.safetensors", "'in quotes'", "~", "/a=b;c", "caf\u00e9 {1}"],
+)
+def test_a_path_in_a_table_is_taken_as_typed(name: str) -> None:
+    typed = f"[{{kind: open_clip, model: ViT-B-32, weights: {name}}},{{kind: small,weights:{name}, layer: 2}}]"
+    more = unchecked(compose_node(overrides(f"text.more={typed}"))).text.more
+    path = os.path.expanduser(name.strip("'"))
+    assert [(m.kind, m.weights, m.layer) for m in more] == [("open_clip", path, 1), ("small", path, 2)]
+    also = unchecked(
+        compose_node(overrides("tracking.also=[csv,{kind:mlflow,uri:sqlite:///~/my runs.db}]"))
+    ).tracking.also
+    assert (also[0].kind, also[1].uri) == ("csv", "sqlite:///~/my runs.db")
+
+
+@pytest.mark.parametrize("value", ["[{kind: small, weights: ~/a, b}]", "{kind: ~/small}", "{kind: small}"])
+def test_a_table_that_cannot_be_read_is_told_by_name(value: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"""^text\.more=.*: .*; type its values in quotes, as in 'text\.more=\[\{kind: NAME"""
+    ) as e:
+        overrides(f"text.more={value}")
+    assert "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize("name", NAMES)

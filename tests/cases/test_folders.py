@@ -7,12 +7,13 @@ import shutil
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lightning_diff.config.errors import ConfigError
 
-from .eye import Members, encoded, folder, look
+from .eye import Members, encoded, folder, look, tar
 
 J, P = encoded(), encoded(form="PNG")
 B: Members = [("b.jpg", J), ("b.txt", "ok")]
@@ -58,9 +59,17 @@ def test_each_line_a_caption_if_that_is_asked_for(tmp_path: Path) -> None:
 # name -> files, {key: caption}, {file: reason}
 CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
     "empty captions": (
-        [("a.png", P), ("a.txt", ""), ("c.png", P), ("c.txt", "\n \n"), *B],
+        [
+            ("a.png", P),
+            ("a.txt", ""),
+            ("c.png", P),
+            ("c.txt", "\n \n"),
+            ("d.png", P),
+            ("d.txt", "\u200b\ufeff \u200e"),
+            *B,
+        ],
         {"b": "ok"},
-        {"a.png": "empty caption", "c.png": "empty caption"},
+        {f"{name}.png": "empty caption" for name in "acd"},
     ),
     "caption.TXT": ([("A.JPG", J), ("A.TXT", "upper"), *B], {"A": "upper", "b": "ok"}, {}),
     "picture.jpg.txt": ([("a.jpg", J), ("a.jpg.txt", "whole name"), *B], {"a": "whole name", "b": "ok"}, {}),
@@ -162,54 +171,33 @@ CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
 }
 
 
+BOTH = {"img/a": "a", "img/c": "c"}
+RED = BOTH | {"img/a": "a dog, red"}
 # metadata.csv for img/a.jpg and img/c.jpg -> {key: caption}, {member: reason}
 TABLES: dict[str, tuple[bytes | str, dict[str, str], dict[str, str]]] = {
-    "semicolons": ("Image;Caption\nimg/a.jpg;a dog, red\nimg/c.jpg;c\n", {"img/a": "a dog, red", "img/c": "c"}, {}),
-    "a mac's lines, UTF-16": (
-        "image_path\tid\tprompt\rimg/a.jpg\t1\ta\rimg/c\t2\tc".encode("utf-16"),
-        {"img/a": "a", "img/c": "c"},
-        {},
-    ),
-    "commas without quotes": (
-        'file_name,text\nimg/a.jpg,a dog, red\nimg/c.jpg,"c"\n',
-        {"img/a": "a dog, red", "img/c": "c"},
-        {},
-    ),
-    "paths of another machine": (
-        "file_name,text\nC:\\x\\img\\a.jpg,a\nC:\\x\\img\\c.jpg,c\n",
-        {"img/a": "a", "img/c": "c"},
-        {},
-    ),
-    "captions in rows": (
-        "file,text\nimg/a.jpg,one\nimg/a.jpg,two\n/gone.jpg,x\nimg/c.jpg,c\n",
-        {"img/a": "one", "img/c": "c"},
-        {"/gone.jpg": "no picture"},
-    ),
-    "quotes within quotes": (
-        'file,text\nimg/a.jpg,"the "big" one"\nimg/c.jpg,c\n',
-        {"img/c": "c"},
-        {"img/a.jpg": "no caption", "metadata.csv": "damaged row"},
-    ),
-    "lines above the columns": (
-        'sep=;\n"my" set\n\nfile;text\nimg/a.jpg;a\nimg/c.jpg;c\n',
-        {"img/a": "a", "img/c": "c"},
-        {},
-    ),
-    "unknown columns": (
-        "x,y\nimg/a.jpg,a\n",
-        {},
-        {"img/a.jpg": "no caption", "img/c.jpg": "no caption", "metadata.csv": "damaged row"},
-    ),
-    "a long field": ("file,text,x\nimg/a.jpg,a," + "x" * 200_000 + "\nimg/c.jpg,c,", {"img/a": "a", "img/c": "c"}, {}),
-}
+    name: (table, captions, left)
+    for name, table, captions, left in (
+        ("semicolons", "Image;Caption\nimg/a.jpg;a dog, red\nimg/c.jpg;c\n", RED, {}),
+        ("a mac's lines, UTF-16", "image_path\tid\tprompt\rimg/a.jpg\t1\ta\rimg/c\t2\tc".encode("utf-16"), BOTH, {}),
+        ("commas without quotes", 'file_name,text\nimg/a.jpg,a dog, red\nimg/c.jpg,"c"\n', RED, {}),
+        ("paths of another machine", "file_name,text\nC:\\x\\img\\a.jpg,a\nC:\\x\\img\\c.jpg,c\n", BOTH, {}),
+        ("captions in rows", "file,text\nimg/a.jpg,one\nimg/a.jpg,two\n/gone.jpg,x\nimg/c.jpg,c\n",
+         BOTH | {"img/a": "one"}, {"/gone.jpg": "no picture"}),
+        ("quotes within quotes", 'file,text\nimg/a.jpg,"the "big" one"\nimg/c.jpg,c\n',
+         {"img/c": "c"}, {"img/a.jpg": "no caption", "metadata.csv": "damaged row"}),
+        ("lines above the columns", 'sep=;\n"my" set\n\nfile;text\nimg/a.jpg;a\nimg/c.jpg;c\n', BOTH, {}),
+        ("unknown columns", "x,y\nimg/a.jpg,a\n",
+         {}, {"img/a.jpg": "no caption", "img/c.jpg": "no caption", "metadata.csv": "damaged row"}),
+        ("a long field", "file,text,x\nimg/a.jpg,a," + "x" * 200_000 + "\nimg/c.jpg,c,", BOTH, {}),
+    )
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", TABLES)
 def test_one_table(case: str, tmp_path: Path) -> None:
     table, captions, left = TABLES[case]
-    seen = look(
-        tmp_path, "folder", folder(tmp_path / "set", [("img/a.jpg", J), ("img/c.jpg", J), ("metadata.csv", table), *B])
-    )
+    files = [("img/a.jpg", J), ("img/c.jpg", J), ("metadata.csv", table), *B]
+    seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
     assert (seen.error, seen.train, seen.left) == ("", {"b": "ok", **captions}, left)
     assert [r["captions"] for r in seen.rows][1:2] != ["2"] or case == "captions in rows"
 
@@ -309,6 +297,33 @@ def test_what_folders_are_called(folders: str, test: str, tmp_path: Path) -> Non
     ]
     seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
     assert (" ".join(seen.test.values()), len(seen.rows)) == (test, len(folders.split()))
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards", "one shard"])
+@pytest.mark.parametrize("bad", [b"<html>", None])
+def test_a_model_is_not_trained_on_its_test_pictures(kind: str, bad: bytes | None, tmp_path: Path) -> None:
+    """All pictures of train/ are bad, or have no caption; those of test/ are good."""
+    members = [
+        f for s in ("train", "test") for i in range(2)
+        for f in ((f"{s}/{i}.jpg", bad if bad and s == "train" else encoded((90 * i, 0, 0))), (f"{s}/{i}.txt", f"{s} {i}"))
+        if bad or f[0][:5] != "train" or f[0].endswith("jpg")
+    ]  # fmt: skip
+    place = tmp_path / "set"
+    if kind == "folder":
+        folder(place, members)
+    elif kind == "one shard":
+        tar(place / "all.tar", members)
+    else:
+        for split in ("train", "test"):
+            tar(place / f"{split}-000.tar", [(n.partition("/")[2], c) for n, c in members if n.startswith(split)])
+    seen = look(tmp_path, kind.split()[-1].rstrip("s").replace("shard", "shards"), place)
+    reason = "web page" if bad else "no caption"
+    assert f"none of its training pictures can be used: 2 {reason} (" in seen.error and "\n" not in seen.error
+    assert "the 2 that can be used lie in paths for testing" in seen.error
+    good = folder(
+        tmp_path / "good", [("other/0.jpg", b"<html>"), ("other/0.txt", "x"), ("test/b.jpg", J), ("test/b.txt", "b")]
+    )
+    assert look(tmp_path / "again", "folder", good).train == {"test/b": "b"}
 
 
 def test_near_equal_pictures_on_both_sides_are_counted(tmp_path: Path) -> None:
@@ -436,3 +451,29 @@ def test_what_is_cropped_and_scaled_is_told(tmp_path: Path) -> None:
     seen = look(tmp_path, "folder", folder(tmp_path / "set", files))
     told = [(r["width"], r["height"], r["scaled"], r["cropped"]) for r in seen.rows]
     assert told == [("8", "8", "up", "0.000"), ("90", "30", "down", "0.667")]
+
+
+def test_padded_pictures_are_shown_whole_and_the_remedy_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Blue with a red quarter at each end: the crop takes the red away. 40 x 30 loses exactly a quarter, which is not more."""
+    wide = Image.new("RGB", (80, 20), (0, 0, 200))
+    wide.paste((200, 0, 0), (0, 5, 20, 15))
+    wide.save(tmp_path / "wide.png")
+    files = [
+        *(("a.png", (tmp_path / "wide.png").read_bytes()), ("a.txt", "wide")),
+        *(("b.png", encoded(form="PNG", size=(40, 30))), ("b.txt", "nearly square")),
+    ]
+    root = folder(tmp_path / "set", files)
+    remedy = (
+        "1 pictures lose more than a quarter of their pixels to the crop to a square; data.fit=pad keeps them whole"
+    )
+    for fit, cropped, corner, end in (
+        ("crop", ["0.750", "0.250"], (0, 0, 200), (0, 0, 200)),
+        ("pad", ["0.000", "0.000"], (0, 0, 200), (200, 0, 0)),
+    ):
+        seen = look(tmp_path / fit, "folder", root, f"data.fit={fit}")
+        assert [r["cropped"] for r in seen.rows] == cropped
+        picture = Image.open(seen.folder / "train" / "a.png")
+        assert picture.getpixel((0, 0)) == corner and np.allclose(picture.getpixel((1, 8)), end, atol=20)
+        assert (remedy in capsys.readouterr().out) == (fit == "crop")

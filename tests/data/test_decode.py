@@ -1,6 +1,5 @@
 """What a viewer would show is what is decoded; what is no picture, or unpacks to a bomb, is a BadPicture."""
 
-import io
 import subprocess
 import sys
 
@@ -10,13 +9,10 @@ import torch
 from PIL import Image
 
 from lightning_diff.data import decode
-from lightning_diff.data.decode import BadPicture, fit_square, open_picture, to_pixels, to_tensor, to_unit
-
-
-def stored(picture: Image.Image, form: str, **more: object) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, form, **more)
-    return out.getvalue()
+from lightning_diff.data.decode import BadPicture, open_picture, to_pixels, to_tensor, to_unit
+from lightning_diff.data.square import fit_square
+from tests.cases.picture_files import enc as stored
+from tests.cases.picture_files import noise_ratio, photo
 
 
 def lying() -> Image.Image:
@@ -110,20 +106,6 @@ def test_other_modes_keep_their_brightness() -> None:
         assert open_picture(data).getpixel((1, 1)) == (128, 128, 128)
     red = open_picture(stored(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")).getpixel((1, 1))
     assert isinstance(red, tuple) and red[0] > 200 > 60 > red[1]
-
-
-def photo(width: int, height: int) -> Image.Image:
-    """Smooth, with edges: as a photograph is."""
-    noise = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
-    picture = Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
-    picture.paste((250, 240, 10), (width // 5, height // 3, width // 2, height // 2))
-    return picture
-
-
-def noise_ratio(one: Image.Image, other: Image.Image) -> float:
-    """Peak signal-to-noise ratio, in dB."""
-    error = np.square(np.asarray(one, float) - np.asarray(other, float)).mean()
-    return float(10 * np.log10(255**2 / max(error, 1e-9)))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

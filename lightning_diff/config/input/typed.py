@@ -49,17 +49,25 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 def kind_of(key: str) -> tuple[str, bool]:
     """(kind, whether it is a list) of a key's values. The kind is path, text, int, float, bool or empty for all others."""
-    for cls, f in fields_at(key):
-        hint = _hints(cls)[f.name]
-        many = get_origin(hint) is list
-        some = {kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)}
-        if f.metadata.get("path"):
-            return "path", many
-        if some == {str} and "allowed" not in f.metadata:
-            return "text", many
-        if len(some) == 1 and some <= {int, float, bool}:
-            return some.pop().__name__, many
+    return next((kind for cls, f in fields_at(key) if (kind := _kind(cls, f))[0]), ("", False))
+
+
+def _kind(cls: Any, f: Field[Any]) -> tuple[str, bool]:
+    hint = _hints(cls)[f.name]
+    many = get_origin(hint) is list
+    some = {kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)}
+    if f.metadata.get("path"):
+        return "path", many
+    if some == {str} and "allowed" not in f.metadata:
+        return "text", many
+    if len(some) == 1 and some <= {int, float, bool}:
+        return some.pop().__name__, many
     return "", False
+
+
+def listed_group(key: str) -> str:
+    """The group of the choices that a key lists, as text.more and tracking.also do; empty for other keys."""
+    return next((str(f.metadata["group"]) for _, f in fields_at(key) if f.metadata.get("many")), "")
 
 
 def is_group(key: str) -> str:
@@ -73,6 +81,8 @@ def for_hydra(word: str, multirun: bool = False) -> str:
     """An override as Hydra must be given it, so that a path or a text stays what the user typed."""
     head, equals, value = word.partition("=")
     key = head.lstrip("+")
+    if equals and (group := listed_group(key)):
+        return f"{head}={_listed(value, group)}"
     kind, many = kind_of(key) if equals else ("", False)
     if kind not in ("path", "text") or value in NULL:
         return word
@@ -86,6 +96,25 @@ def for_hydra(word: str, multirun: bool = False) -> str:
         return word
     parts = _parts(key, value, kind) if sweeps else [value]
     return f"{head}={','.join(_quoted_if_needed(part, kind) for part in parts)}"
+
+
+def _listed(value: str, group: str) -> str:
+    """A list of choices, [NAME, {kind: NAME, key: VALUE}], in which each path and each text stays what the user typed."""
+    if value[:1] != "[" or value[-1:] != "]":
+        return value
+    return f"[{','.join(_table(part.strip(), group) for part in split(value[1:-1]))}]"
+
+
+def _table(part: str, group: str) -> str:
+    if part[:1] != "{" or part[-1:] != "}":
+        return part
+    entries = []
+    for entry in split(part[1:-1]):
+        name, colon, value = (some.strip() for some in entry.partition(":"))
+        known = [_kind(cls, f) for cls in choices(group).values() for f in fields(cls) if f.name == name]
+        kind = next((kind for kind, many in known if kind in ("path", "text") and not many), "")
+        entries.append(f"{name}: {_quoted_if_needed(value, kind)}" if colon and kind and value else entry)
+    return f"{{{','.join(entries)}}}"
 
 
 def as_typed(word: str) -> str:

@@ -10,17 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import MOST, meant, nearest
+from .areas import AREAS, within
 from .described import all_keys
 from .table import WORDS
 
-EVERY = ("train.py", "lightning_diff.doctor")  # commands that know all keys of the config
-AREAS = {  # the keys that another command has a use for, and all keys inside them
-    "evaluate.py": ("evaluation", "guidance", "sampler", "tracking", "plugins", "cache", "training.accelerator"),
-    "sample.py": ("guidance", "sampler", "seed", "evaluation.batch", "plugins", "training.accelerator"),
-    "export.py": ("sampler", "plugins"),
-    "prepare.py": ("data", "text", "autoencoder", "experiment", "outputs", "cache", "plugins", "training.accelerator"),
-    "lightning_diff": (),
-}
 PRESETS = ("experiment", "debug")
 
 
@@ -38,8 +31,7 @@ class AtHand:
         """The words and keys that this command knows."""
         keys = [*PRESETS, *dict.fromkeys(key.name for key in all_keys() if key.settable)]
         areas = AREAS.get(self.name, ("",))
-        some = [k for k in keys if "" in areas or any(k == area or k.startswith(f"{area}.") for area in areas)]
-        return list(dict.fromkeys([*self.words, *some]))
+        return list(dict.fromkeys([*self.words, *(key for key in keys if within(key, areas))]))
 
 
 AT_HAND = AtHand()

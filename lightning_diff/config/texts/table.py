@@ -78,8 +78,9 @@ WORDS = (
     ("size resolution image_size img_size imgsize res width height image_width pixels", "data.image_size", ""),
     ("size resolution image_size img_size width height", "", "a run draws pictures of the size that it was trained with"),
     ("caption_column image_column caption_extension caption_ext caption_key text_column caption_type", "data.captions", CAPTIONS),
-    ("center_crop random_crop crop hflip random_flip flip_aug color_aug resize augment", "data",
-     "by default each picture is cropped to its centre square, and none is flipped"),
+    ("center_crop random_crop crop resize pad padding letterbox keep_aspect_ratio resize_mode", "data.fit",
+     "crop keeps the centre square, pad the whole picture"),
+    ("hflip random_flip flip_aug color_aug augment", "data", "pictures are neither flipped nor changed in colour"),
     ("val validation val_split validation_split test_split test_size holdout eval_dataset val_size valid", "data.test", ""),
     ("cache_latents cache_dir cache_latents_to_disk cache_path vae_cache", "cache", "latents are always cached, in this folder"),
     # guidance and sampling

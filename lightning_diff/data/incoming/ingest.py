@@ -123,18 +123,20 @@ class Square:
 @dataclass(frozen=True)
 class Making:
     """How pictures are made into samples: the folder that they are from, the size in pixels, whether a picture without its last
-    bytes is used, and squares that an earlier set has, by the hashes of the files that they were made from."""
+    bytes is used, how a picture becomes a square, and squares that an earlier set has, by the hashes of the files that they were
+    made from."""
 
     root: Path
     size: int
     truncated: bool = True
+    fit: str = "crop"
     known: Mapping[str, Square] = field(default_factory=dict)
 
 
 def write_pictures(
     found: Sequence[Found], hashes: Sequence[str], how: Making, folder: Path, per: int, told: Callable[[int], None]
 ) -> list[LeftOut]:
-    """Write the pictures into shards of `per` samples in `folder`, each cropped to its centre square and resized. `hashes` are of
+    """Write the pictures into shards of `per` samples in `folder`, each as a square of its size. `hashes` are of
     their files. Processes share the work by shards, and a killed process loses one shard. Returns what could not be decoded."""
     starts = list(range(0, len(found), per))
     notes = [folder / f"pictures-{n:06d}.json" for n in range(len(starts))]
@@ -179,9 +181,9 @@ def _made(one: Found, content: str, number: int, how: Making) -> dict[str, Any] 
 
 
 def _square(data: bytes, how: Making) -> Square:
-    seen = decode(data, how.size, how.truncated)
+    seen = decode(data, how.size, how.truncated, how.fit)
     png = io.BytesIO()
-    seen.square(how.size).save(png, "PNG", compress_level=1)
+    seen.square(how.size, how.fit).save(png, "PNG", compress_level=1)
     return Square(png.getvalue(), seen.width, seen.height, CUT * seen.truncated)
 
 

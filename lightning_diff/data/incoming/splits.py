@@ -18,6 +18,7 @@ import numpy as np
 
 from ...config.errors import ConfigError
 from ...files import DAMAGED, whole_file
+from ..sample import LeftOut, told
 from ..survey import Survey
 from .names import split_of
 
@@ -80,6 +81,21 @@ def split(facts: Survey, test: int, words: str, sure: bool = True) -> Splits:
     if leaks:
         said += f"; {leaks} of them are in training too, with the same or nearly the same picture, or the same caption"
     return Splits(np.flatnonzero(~held_out), np.flatnonzero(held_out), said, leaks)
+
+
+def refuse_tests_alone(places: Sequence[str], lost: Sequence[LeftOut], words: str, root: str) -> None:
+    """Raises ConfigError if all usable samples lie in paths for testing and those for training are lost: a model would learn
+    its test pictures. `root` is the folder that `places` are below, if they do not name it."""
+    if not lost:
+        return
+    gone = [one.member if one.source == root else f"{one.source}/{one.member}" for one in lost]
+    named = [split_of(place) for place in relative([*places, *gone])]
+    bad = [one for one, split in zip(lost, named[len(places) :], strict=True) if split == "train"]
+    if bad and all(split == "test" for split in named[: len(places)]):
+        raise ConfigError(
+            f"{words}: none of its training pictures can be used: {told(bad)}; the {len(places):,} that can be used lie in "
+            "paths for testing; mend the others, or name the part to train on alone"
+        )
 
 
 def relative(places: Sequence[str]) -> list[str]:

@@ -11,7 +11,8 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from .captions import KEYS, decoded, values_of
+from ...strings import decode_text, json_of
+from .captions import KEYS, values_of
 from .names import clean, split_ending
 
 TABLES = ("metadata.csv", "metadata.jsonl")
@@ -42,7 +43,7 @@ def is_table(name: str) -> bool:
 def described_by(table: str, path: Path, names: Iterable[str]) -> tuple[dict[str, Any], bool, list[Rest]]:
     """({file: its caption, or a list of them}, whether all is UTF-8, what is left out) of the table with this name and path.
     `names` are the files of the set. Raises OSError."""
-    text, valid = decoded(path.read_bytes())
+    text, valid = decode_text(path.read_bytes())
     rows, damaged = _rows(text, table.lower().endswith(".csv"))
     found: dict[str, list[Any]] = {}
     left: list[Rest] = [(table, "damaged row", damaged)] if damaged else []
@@ -98,15 +99,8 @@ def _rows(text: str, is_csv: bool) -> tuple[list[Row], int]:
 def _records(text: str) -> Iterator[Any]:
     """The values of JSON lines, or of one list; None for a line that is not JSON."""
     if text.lstrip().startswith("["):
-        text = "\n".join(map(json.dumps, _json(text) or [None]))
-    yield from (_json(line) for line in text.split("\n") if line.strip())
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+        text = "\n".join(map(json.dumps, json_of(text) or [None]))
+    yield from (json_of(line) for line in text.split("\n") if line.strip())
 
 
 def _table(text: str) -> Iterator[dict[str, str] | None]:

@@ -49,9 +49,9 @@ class Glimpse:
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Choice):
-    """Captioned pictures. Each is cropped to its centre square and resized to `image_size` x `image_size` pixels. `features`
-    cached: the frozen nets encode all of them once, before the training. online: they encode each batch in its step, which
-    takes no disk and more time."""
+    """Captioned pictures. Each becomes a square, by default its centre, and is resized to `image_size` x `image_size` pixels.
+    `features` cached: the frozen nets encode all of them once, before the training. online: they encode each batch in its step,
+    which takes no disk and more time."""
 
     image_size: int = one_of(64, 16, 32, 64, 128, 256, 512)
     features: str = one_of("cached", "cached", "online")
@@ -59,6 +59,11 @@ class Source(Choice):
     # The heads of the attribute classifier and their values; empty if a picture has no labels besides its caption.
     attributes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     unsaid: ClassVar[tuple[str, ...]] = ()  # heads that the picture has but the caption may not state
+
+    @property
+    def fit(self) -> str:
+        """How a picture becomes a square: crop or pad."""
+        return "crop"
 
     def fingerprint(self) -> str:
         """A text that identifies these pictures: other pictures have another fingerprint."""
@@ -175,7 +180,7 @@ class SampleSource(Source):
 
     def _square(self, sample: Sample) -> Sample:
         """The sample as it is stored: its picture is converted to RGB and to this size."""
-        from ..decode import fit_square
+        from ..square import fit_square
 
         picture = sample.picture if sample.picture.mode == "RGB" else sample.picture.convert("RGB")
         return replace(sample, picture=fit_square(picture, self.image_size))

@@ -36,6 +36,10 @@ class Folder(OwnPictures):
 
     shard_size: int = at_least(512, 1)
 
+    @property
+    def root(self) -> str:
+        return str(Path(self.source))
+
     def _ledger(self, cache: Path) -> Path:
         return cache / "ledgers" / f"{digest(os.fsencode(Path(self.source).resolve()).hex())}.json"
 
@@ -57,7 +61,7 @@ class Folder(OwnPictures):
             )
         files = [one.path for one in listing.found]
         hashes = content_hashes(files, self._ledger(cache), _shown(progress, "files", total))
-        made_by = digest([FORMAT, DECODING, self.image_size, self.truncated])
+        made_by = digest([FORMAT, DECODING, self.image_size, self.truncated, *(["pad"] if self.fit == "pad" else [])])
         name = f"{self.kind}-{made_by}-{digest([self.shard_size, contents_digest(listing.found, hashes)])}"
         return listing, hashes, cache / "data" / name
 
@@ -74,7 +78,7 @@ class Folder(OwnPictures):
             for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*/{DONE}"):
                 with suppress(ConfigError, OSError):  # it has no picture, or another process removes it
                     known |= known_squares(build_index(_shards(other.parent), cache, how))
-            making = Making(Path(self.source), self.image_size, self.truncated == "use", known)
+            making = Making(Path(self.source), self.image_size, self.truncated == "use", self.fit, known)
             told_so_far = _shown(progress, "pictures", total)
             bad = write_pictures(listing.found, hashes, making, folder, self.shard_size, told_so_far)
             write_text(folder / DONE, json.dumps([asdict(one) for one in bad]))

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.errors import ConfigError
 from ...config.fields import between, one_of, path
+from ...strings import clean_text
 from ..sample import LeftOut, lost, told
 from ..shards import Progress
+from ..square import FITS
 from .base import Prepared, Source
 
 if TYPE_CHECKING:
@@ -45,13 +47,15 @@ class OwnPictures(Source):
     pictures are kept for testing: auto is a tenth, at most 2,048 (none of fewer than 40); none measures a model with the
     pictures that it was trained on; otherwise a number. `captions` says whether a text is one caption (whole) or has one on
     each line (lines). `max_bad` is the share of samples that may be left out. `truncated` says whether a picture without its
-    last bytes is used (use) or left out (skip)."""
+    last bytes is used (use) or left out (skip). `fit` crop keeps the centre square of each picture. pad keeps the whole picture:
+    its longer side becomes `image_size`, and what is free beside it gets the colour of its border (white if that has several)."""
 
     source: str = path()
     test: str = "auto"
     captions: str = one_of("whole", "whole", "lines")
     max_bad: float = between(1.0, 0, 1)
     truncated: str = one_of("use", "use", "skip")
+    fit: str = one_of("crop", *FITS)
 
     @property
     def drawn(self) -> bool:
@@ -65,13 +69,19 @@ class OwnPictures(Source):
     def command(self) -> list[str]:
         return [f"data={self.kind}", f"source={shlex.quote(self.source)}"]
 
+    @property
+    def root(self) -> str:
+        """The folder that the places of the samples are below, empty if they are whole paths."""
+        return ""
+
     def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
         """All samples, and what is left out. Raises ConfigError."""
         raise NotImplementedError
 
     def identity(self, cache: Path) -> str:
         """It follows from the contents of the training pictures and their captions, whatever their places and names."""
-        return f"{self.kind}-{self.prepare(cache).splits['train'].facts.contents()}-{self.image_size}px"
+        contents = self.prepare(cache).splits["train"].facts.contents()
+        return f"{self.kind}-{contents}-{self.image_size}px{'-pad' if self.fit == 'pad' else ''}"
 
     def prepare(self, cache: Path, progress: Progress | None = None) -> Prepared:
         found = _read.get()
@@ -82,7 +92,7 @@ class OwnPictures(Source):
         return found[self, cache]
 
     def _prepare(self, cache: Path, progress: Progress | None) -> Prepared:
-        from ..incoming.splits import stored_split
+        from ..incoming.splits import refuse_tests_alone, stored_split
 
         index, left = self.gathered(cache, progress)
         bad, every = lost(left), lost(left) + len(index)
@@ -91,6 +101,8 @@ class OwnPictures(Source):
                 f"{self.words}: {bad:,} of {every:,} samples cannot be used, more than data.max_bad={self.max_bad:g} "
                 f"allows: {told(left)}"
             )
+        gone = [one for one in left if lost([one])]
+        refuse_tests_alone(index.facts.places.tolist(), gone, self.words, clean_text(self.root))
         sure = self.test not in ("auto", "none")
         made = stored_split(index.facts, self.asked(len(index)), self.words, cache, sure)
         found = {name: index.select(rows) for name, rows in (("train", made.train), ("test", made.test)) if len(rows)}

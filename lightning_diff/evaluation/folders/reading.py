@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from ...config.errors import ConfigError
-from ...data.decode import BadPicture, decode, fit_square, to_tensor
+from ...data.decode import BadPicture, decode, to_tensor
 from ...data.incoming.ingest import Found, Listing, list_folder
 from ...data.sample import LeftOut, left_out, told
 from ...data.shards import digest
+from ...data.square import fit_square
 from ...nets.text import Tower
 from ..features import Extractor, judge_features
 

@@ -204,9 +204,10 @@ def _footer(best: Row | None) -> str:
     if best is None:
         return ""
     p = best["passport"]
+    padded = ", padded to squares" if p["reference"].get("fit") == "pad" else ""
     return (
         f"guided = uncond + w (cond - uncond). n = {best['n']} pictures of {p['prompts']['split']} captions; reference "
-        f"{p['reference']['n']} {p['reference']['split']} pictures; {p['judge']['fid_features']}; bars: 95 % of "
+        f"{p['reference']['n']} {p['reference']['split']} pictures{padded}; {p['judge']['fid_features']}; bars: 95 % of "
         f"resampled pictures. Passport {digest(p)}."
     )
 
