@@ -2,6 +2,7 @@
 # make pins: requirements.txt anew from pyproject.toml.  make oldest: tests with the oldest versions that pyproject.toml allows.
 # make browser: the report in a real browser (Debian: apt install chromium chromium-driver).
 # make schema: write conf/schema.json, which editors complete conf/*.yaml from.
+# make wheel: the wheel in a new environment.
 # make cluster: the job scripts and the launcher on a real SLURM cluster of this one machine (Debian, as root).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 # make real: 785 real captioned pictures from a Debian package (as root or with its lists), prepared, trained and measured.
-.PHONY: base test real browser cluster schema setup pins oldest
+.PHONY: base test real browser cluster wheel schema setup pins oldest
 base: setup
 	$(BIN)/python train.py experiment=base $(ARGS)
 
@@ -29,6 +30,19 @@ real: setup
 	rm -rf outputs/seen
 	$(BIN)/python prepare.py data=folder source=outputs/stamps show=outputs/seen
 	$(BIN)/python train.py experiment=stamps $(ARGS)
+
+# The wheel in a new environment and an empty folder: what the scripts do here, its console command does there.
+SHORT := data.train=96 data.test=64 training.steps=3 training.batch=8 net=tiny sampler.steps=2 evaluation.samples=8 tracking=disabled
+wheel: setup
+	rm -rf build && mkdir -p build/empty && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build .
+	$(PYTHON) -m venv build/venv
+	$(uv) pip install --quiet --python build/venv/bin/python --constraint requirements.txt build/*.whl || build/venv/bin/pip install --quiet --constraint requirements.txt build/*.whl
+	cd build/empty && export PATH="$(CURDIR)/build/venv/bin:$$PATH" && \
+		lightning-diff --version && lightning-diff sample prompt="a red mug" count=1 sampler.steps=2 && \
+		lightning-diff doctor experiment=base $(SHORT) && lightning-diff prepare data=still_life data.train=96 data.test=64 && \
+		lightning-diff train experiment=base $(SHORT) name=trial training.devices=2 training.accelerator=cpu && \
+		lightning-diff evaluate run=trial guidance.scales=[2] && lightning-diff runs && lightning-diff export --help && \
+		python -c 'import lightning_diff as ld; assert ld.load("outputs/trial")("a mug").size == (64, 64)'
 
 cluster: setup
 	$(BIN)/python -m pytest -n 2 tests/cluster $(ARGS)

@@ -13,9 +13,10 @@ from ..files import is_safetensors, sha256
 from .input.typed import WEIGHTS as WEIGHTS
 from .schema import Config
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
-PACKAGE_FOLDER = CONF.parent
-SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE_FOLDER = PACKAGE.parent
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE_FOLDER / "conf"  # a wheel holds it inside
+SHIPPED = PACKAGE / "weights"
 PARTS = "parts"  # the folder of a run's frozen components, in its folder
 
 FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that also take a diffusers folder
