@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from .checks import keys, single_groups
 from .convert import plain, to_config, unchecked
 from .errors import ConfigError
+from .foreign.own_words import own_words
 from .ignored import check_words
 from .input.files import read_file
 from .input.messages import CIRCLE, one_line, wrong_word
@@ -62,12 +63,15 @@ def compose_config(overrides: Sequence[str], name: str = "config") -> Config:
 
 
 def compose_node(overrides: Sequence[str], name: str = "config") -> DictConfig:
-    """The config of `train.py OVERRIDES` as Hydra composes it, not checked. Raises ConfigError."""
+    """The config of `train.py OVERRIDES` as Hydra composes it, not checked. The weights of init_from set the keys that they speak
+    of and that the overrides do not name. Raises ConfigError."""
     load_plugins(overrides)
     register_schema()
     try:
         with SEARCH.composing():
-            return compose(name, list(overrides))
+            node = compose(name, list(overrides))
+            added = own_words(node, overrides)
+            return compose(name, [*overrides, *added]) if added else node
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
     except RecursionError as e:

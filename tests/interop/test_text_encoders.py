@@ -15,7 +15,8 @@ from lightning_diff.diffusion.guiders.cfg import CFG
 from lightning_diff.diffusion.noise import start
 from lightning_diff.diffusion.path import Path as DiffusionPath
 from lightning_diff.diffusion.samplers.ancestral import DDIM
-from lightning_diff.interop.diffusers import read_config, unet_arguments
+from lightning_diff.interop.diffusers import read_config
+from lightning_diff.interop.fields.unet import unet_arguments
 from lightning_diff.interop.text import tower_of_folder, write_tokenizer
 from lightning_diff.models.build import null_condition, start_from
 from lightning_diff.models.text_encoders.folder import FolderTextEncoder
