@@ -47,6 +47,8 @@ def exportable_tower(net: object, autoencoder: object, tower: TextEncoder, null:
         )
     if not any(net.shape.depth):
         raise ConfigError("export: net.depth has no attention; StableDiffusionPipeline's nets attend to the caption")
+    if not hasattr(tower.model, "transformer"):
+        raise ConfigError("export: the text encoder is no plain CLIP model; transformers has no class for it")
     if null != "empty":
         raise ConfigError(
             f"export: text.null={null}; StableDiffusionPipeline asks for the empty caption; train with that"

@@ -25,7 +25,7 @@ class Law:
     why: str = ""
 
 
-Laws = Mapping[str, Law]
+Laws = dict[str, Law]
 
 
 def carried(default: Any, why: str = "") -> Law:

@@ -31,6 +31,12 @@ def read_tensors(files: Mapping[str, tuple[Path, str]]) -> State:
     return state
 
 
+def shape_of_tensor(at: tuple[Path, str]) -> list[int]:
+    """The shape of a tensor; it is not read."""
+    with safe_open(at[0], framework="pt") as f:
+        return list(f.get_slice(at[1]).get_shape())
+
+
 def read_found(found: Found) -> State:
     """The part's tensors under their own names. Raises ConfigError for NaN and inf."""
     state = descaled(read_tensors({n: at for n, at in found.tensors.items() if n not in MARKS}))

@@ -79,9 +79,8 @@ class TextEncoderSpec(Choice):
     def tower(self, path: Path) -> Tower:
         """The tower with the weights at that path, and with this choice's `layer` and `final_norm`. Raises ConfigError."""
         tower = self.open(path)
-        layers = len(tower.model.transformer.resblocks)
-        if self.layer > layers:
-            raise ConfigError(f"text.layer={self.layer}: {path} has {layers} layers")
+        if self.layer > tower.layers:
+            raise ConfigError(f"text.layer={self.layer}: {path} has {tower.layers} layers")
         tower.read_at(self.layer, self.final_norm)
         return tower
 
