@@ -10,6 +10,9 @@ from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..interop.configs import SCHEDULERS, scheduler_config
 from ..interop.export import export_pipeline, export_single_file, exportable_tower, kohya
+from ..interop.text import text_encoder, tokenizer_words
+from ..nets.text import Tower
+from ..nets.tokenizers.files import END_MARK
 from ..nets.weights import read_arrays, save_arrays
 from ..pipeline.objects import model_of
 from ..ranks import say
@@ -38,7 +41,7 @@ def export(config: Config, folder: Path, form: str, out: Path, verify: bool | No
     write = export_single_file if form == "single_file" else export_pipeline
     write(out, model.net, model.autoencoder, tower, scheduler, config.data.image_size)
     say(f"{folder} as {form} in {out}")
-    for line in unsaid(config, form):
+    for line in [*unsaid(config, form), *(unlike_clip(tower) if form == "single_file" else [])]:
         say(line)
     if verify or (verify is None and can_verify()):
         from .verify import verified
@@ -73,6 +76,19 @@ def unsaid(config: Config, form: str) -> list[str]:
     if form == "single_file":
         lines.append("the shape and the parameterisation are in the YAML beside the file too; keep them together")
     return lines
+
+
+def unlike_clip(tower: Tower) -> list[str]:
+    """What readers of a single file would take wrong of the text encoder: they take CLIP ViT-L/14's words for granted."""
+    config, tokenizer = text_encoder(tower)[0], tokenizer_words(tower)
+    usual = {"hidden_act": "quick_gelu", "num_attention_heads": 12, "num_hidden_layers": 12, "hidden_size": 768}
+    odd = [f"{name}={config[name]}" for name, value in usual.items() if config[name] != value]
+    odd += [f"padding {tokenizer['pad']}"] if tokenizer["pad"] != END_MARK else []
+    if not odd:
+        return []
+    return [
+        f"readers that do not look into its metadata or YAML take CLIP ViT-L/14 for the text encoder; this one has {', '.join(odd)}"
+    ]
 
 
 def _export_lora(folder: Path, out: Path) -> None:

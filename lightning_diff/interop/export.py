@@ -26,7 +26,7 @@ from ..nets.text import TextEncoder, Tower
 from .configs import FACTOR, autoencoder_config, original_config, unet_config
 from .diffusers import FILE, UNET_PREFIX, VAE_PREFIX
 from .names import RESNET, VAE_BLOCK, to_diffusers, to_ldm, unet_table, vae_table
-from .text import text_encoder, write_tokenizer
+from .text import text_encoder, tokenizer_words, write_tokenizer
 
 TEXT_PREFIX = "cond_stage_model.transformer."
 OF_OTHERS = {1024: "Stable Diffusion 2.x", 2048: "XL"}  # widths of tokens whose single files have other names
@@ -134,6 +134,7 @@ def single_file_configs(
         "unet": unet_config(net, side, linear=False),
         "vae": autoencoder_config(autoencoder, size),
         "text_encoder": text_encoder(tower)[0],
+        "tokenizer": tokenizer_words(tower),
         "scheduler": dict(scheduler),
     }
 

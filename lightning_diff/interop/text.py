@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..config.errors import ConfigError
+from ..config.foreign.own_words import OURS
 from ..nets.text import Tower
 from ..nets.tokenizers.clip import END, Tokenizer
 from ..nets.tokenizers.files import BEGIN_MARK, CLIPS_OWN, END_MARK, FileTokenizer, clip_words, read_tokenizer
@@ -37,6 +38,8 @@ BLIND = {"layers": 1, "width": 8, "head_width": 8, "patch_size": 8, "image_size"
 def _tokenizer(found: Found, words: Mapping[str, Any]) -> dict[str, Any]:
     """The description of the tokenizer that came with an encoder: in its own folder, or beside it in `tokenizer` (tokenizer_2
     beside text_encoder_2). Raises ConfigError if there is none for an encoder with words of its own."""
+    if OURS in found.metadata and (ours := json.loads(found.metadata[OURS]).get("tokenizer")):
+        return dict(ours)
     folder = Path(found.config_at).parent if found.config_at.endswith("config.json") else found.path.parent
     beside = folder.with_name(folder.name.replace("text_encoder", "tokenizer"))
     for place in (beside, folder):
@@ -212,6 +215,16 @@ def text_encoder(tower: Tower) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "pad_token_id": END + 1 if tower.tokenizer.vocabulary is not None else tower.tokenizer.pad,
     }
     return config, {f"text_model.{n}": t for n, t in out.items()}
+
+
+def tokenizer_words(tower: Tower) -> dict[str, Any]:
+    """The description of the tokenizer that `write_tokenizer` writes, for the metadata of a single file."""
+    if isinstance(tower.tokenizer, FileTokenizer):
+        return tower.tokenizer.described
+    if tower.tokenizer.vocabulary is None:
+        pad = next(word for word, n in clip_words()[0].items() if n == tower.tokenizer.pad)
+        return {**CLIPS_OWN, "pad": pad}
+    return {**CLIPS_OWN, "pad": "<pad>", "added": [*CLIPS_OWN["added"], {"id": END + 1, "content": "<pad>"}]}  # type: ignore[misc]
 
 
 def write_tokenizer(tower: Tower, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "sd2_eps": {"unet": {"attention_head_dim": (1, 2), "use_linear_projection": True}, "act": "gelu", "pad": "!"},
     "sd2_v_zero": {
         "unet": {"attention_head_dim": (1, 2), "use_linear_projection": True, "upcast_attention": True},
-        "scheduler": {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"},
+        "scheduler": {
+            "prediction_type": "v_prediction",
+            "rescale_betas_zero_snr": True,
+            "timestep_spacing": "trailing",
+        },
         "act": "gelu",
         "pad": "!",
     },
@@ -69,7 +72,10 @@ def unet(**more: Any) -> Any:
 def vae(**more: Any) -> Any:
     usual = {"block_out_channels": (16, 32), "layers_per_block": 1, "latent_channels": 4, "norm_num_groups": 8}
     blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
-    return shaken(AutoencoderKL(**usual, **blocks, **more))  # type: ignore[arg-type]
+    net = shaken(AutoencoderKL(**usual, **blocks, **more))  # type: ignore[arg-type]
+    with torch.no_grad():
+        net.decoder.conv_out.weight.mul_(0.2)  # a random net's pictures are saturated, and rounding shows in them
+    return net
 
 
 def text_encoder(beside: Path, kind: Any, width: int, act: str, pad: str) -> tuple[Any, Any]:
@@ -108,7 +114,3 @@ def pipeline(kind: str, scratch: Path) -> Any:
         )
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-def text_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text("utf-8"))
