@@ -86,9 +86,8 @@ def unlike_clip(tower: Tower) -> list[str]:
     odd += [f"padding {tokenizer['pad']}"] if tokenizer["pad"] != END_MARK else []
     if not odd:
         return []
-    return [
-        f"readers that do not look into its metadata or YAML take CLIP ViT-L/14 for the text encoder; this one has {', '.join(odd)}"
-    ]
+    usual_readers = "readers that look into neither its metadata nor the YAML take CLIP ViT-L/14 for the text encoder"
+    return [f"{usual_readers}; this one has {', '.join(odd)}"]
 
 
 def _export_lora(folder: Path, out: Path) -> None:

@@ -42,11 +42,8 @@ def show(path: Path) -> list[str]:
         lines += [f"  objective and steps: {said or 'no file says them'}"]
     if "UNet" in opened:
         found = _tried(lambda: probe(opened["UNet"], opened.get("autoencoder")))
-        lines += (
-            ["  what no file says, measured:", *(f"    {line}" for line in found.lines())]
-            if isinstance(found, Probe)
-            else []
-        )
+        if isinstance(found, Probe):
+            lines += ["  what no file says, measured:", *(f"    {line}" for line in found.lines())]
     if not opened and path.is_file():
         what, remedy = what_it_is(header(path)[0])
         lines += [f"  it is {what}; {remedy}"]
@@ -88,10 +85,10 @@ def _text_lines(path: Path) -> list[str]:
     tower = _tried(described_tower, path)
     if isinstance(tower, str):
         return [f"  text encoder: not opened: {tower}"]
-    tokenizer = tower["tokenizer"]
+    tokenizer, at = tower["tokenizer"], where.config_at or "its tensors"
     more = [t["content"] for t in tokenizer["added"] if not t.get("special")]
     return [
-        f"  text encoder: {words['num_hidden_layers']} layers of {words['hidden_size']}, words from {where.config_at or 'its tensors'}",
+        f"  text encoder: {words['num_hidden_layers']} layers of {words['hidden_size']}, words from {at}",
         *_fields(text.LAWS, {k: v for k, v in words.items() if text.LAWS[k].fate == CARRIED}),
         f"    tokenizer: padding {tokenizer['pad']}, added words {', '.join(more) or 'none'}",
     ]

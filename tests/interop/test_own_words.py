@@ -204,3 +204,8 @@ def test_zero_terminal_snr_and_spacing_are_read(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=word):
             scheduler_words({**said, **wrong}, "x")
+
+
+def test_labels_never_collide() -> None:
+    with pytest.raises(ConfigError, match="two of them are called 1 in files"):
+        compose_config(["guidance.scales=[1,1.0000001,2]"])
