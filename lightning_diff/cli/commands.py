@@ -182,7 +182,7 @@ def export_command() -> None:
     def work(found: Arguments) -> None:
         words = found.words
         if words["show"]:
-            from .weights import show
+            from .exporting.show import show
 
             if words["run"] or words["out"] or found.overrides:
                 raise ConfigError("show=: shows a model and writes nothing; leave the other words out")
@@ -200,7 +200,7 @@ def export_command() -> None:
         config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])
-        from .export import export
+        from .exporting.export import export
 
         export(config, run, words["format"], Path(words["out"]), truths[words["verify"]])
 

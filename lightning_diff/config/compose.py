@@ -63,8 +63,7 @@ def compose_config(overrides: Sequence[str], name: str = "config") -> Config:
 
 
 def compose_node(overrides: Sequence[str], name: str = "config") -> DictConfig:
-    """The config of `train.py OVERRIDES` as Hydra composes it, not checked. The weights of init_from set the keys that they speak
-    of and that the overrides do not name. Raises ConfigError."""
+    """The config of `train.py OVERRIDES` as Hydra composes it, with own_words; not checked. Raises ConfigError."""
     load_plugins(overrides)
     register_schema()
     try:

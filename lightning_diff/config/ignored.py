@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from .errors import ConfigError
+from .foreign.own_words import ignored_starts
 from .registry import SHARED, owners
 from .schema import Config, Evaluation, Validation
 
@@ -14,14 +15,8 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
     """Yield (key, what it belongs to) for each key that differs from its default but has no effect."""
     o, e = c.objective, c.evaluation
     edm = "edm" in (o.prediction, o.weight)
-    started = c.init_from is not None and c.task == "diffusion"
-    factor = getattr(c.autoencoder, "scaling_factor", None)
-    foreign = "init_from=WEIGHTS of another project, task=diffusion"
     for name, given, used, where in (
-        ("init_scheduler", c.init_scheduler != "kept", started, foreign),
-        ("init_average", c.init_average != "raw", started, foreign),
-        ("init_lora", bool(c.init_lora), started, foreign),
-        ("autoencoder.scaling_factor", bool(factor), c.autoencoder.weights != "auto", "autoencoder.weights=FILE"),
+        *ignored_starts(c),
         ("objective.data_std", o.data_std != 1, edm, "objective.prediction=edm or weight=edm"),
         ("training.compile", c.training.compile, c.task == "diffusion", "task=diffusion"),
         ("training.checkpointing", c.training.checkpointing, c.task == "diffusion", "task=diffusion"),

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .tokenizers.clip import END, Reading, Tokenizer
+from .tokenizers.clip import END, Reading
+from .tokenizers.described import tokenizer_of
 from .unet import Condition
 
 
@@ -30,7 +31,7 @@ class Tower(nn.Module):
         super().__init__()
         self.config: dict[str, Any] = json.loads(json.dumps(dict(config)))
         self.read_at(self.config.get("layer", 1), self.config.get("final_norm", True))
-        self.tokenizer = Tokenizer.of(self.config)
+        self.tokenizer = tokenizer_of(self.config)
         if name := self.config.get("open_clip"):
             quick = bool(self.config.get("quick_gelu", False))
             self.model = open_clip.create_model(name, pretrained=None, load_weights=False, force_quick_gelu=quick)

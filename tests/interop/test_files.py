@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from lightning_diff.cli.weights import show
+from lightning_diff.cli.exporting.show import show
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.interop.diffusers import open_unet
 from lightning_diff.interop.export import kohya

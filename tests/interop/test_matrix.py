@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lightning_diff.cli.verify import differences
+from lightning_diff.cli.exporting.verify import differences
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.foreign.own_words import said_by
 from lightning_diff.diffusion.guiders.cfg import CFG
@@ -24,7 +24,7 @@ from lightning_diff.interop.fields.unet import unet_arguments
 from lightning_diff.interop.fields.vae import autoencoder_arguments
 from lightning_diff.interop.names import RESNET, VAE_BLOCK, to_ldm, unet_table, vae_table
 from lightning_diff.models.build import Start, null_condition, start_from
-from lightning_diff.models.latent_diffusion import TextToImage
+from lightning_diff.models.latent_diffusion import LatentDiffusion
 from lightning_diff.models.text_encoders.folder import FolderTextEncoder
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
@@ -64,7 +64,7 @@ def laid_out(pipe: Any, layout: str, folder: Path) -> tuple[Path, Path]:
     return folder, folder
 
 
-def opened(pipe: Any, kind: str, layout: str, folder: Path) -> TextToImage:
+def opened(pipe: Any, kind: str, layout: str, folder: Path) -> LatentDiffusion:
     """The model, read in that layout."""
     unet_path, vae_path = laid_out(pipe, layout, folder)
     said = said_by(unet_path if layout != "parts" else folder) or said_by(folder)
@@ -81,11 +81,11 @@ def opened(pipe: Any, kind: str, layout: str, folder: Path) -> TextToImage:
     null = null_condition("zeros" if kind == "xl" else "empty", tower)
     path = DiffusionPath(keys["objective.schedule"], keys["objective.prediction"])
     sampler = DDIM(steps=STEPS, grid=keys["sampler.grid"], precision="float32")
-    parts = (net.eval().requires_grad_(False), path, autoencoder.eval().requires_grad_(False), tower.eval(), null)
-    return TextToImage(*parts, sampler, CFG(), SIZE)
+    parts = (autoencoder.eval().requires_grad_(False), tower.eval(), net.eval().requires_grad_(False))
+    return LatentDiffusion(*parts, path, null, sampler, CFG(), SIZE)
 
 
-def theirs(pipe: Any, model: TextToImage) -> Tensor:
+def theirs(pipe: Any, model: LatentDiffusion) -> Tensor:
     x = start(model.path, torch.arange(2), model.latent_shape())
     size = {"height": SIZE, "width": SIZE}
     made = pipe(PROMPTS, latents=x, guidance_scale=SCALE, num_inference_steps=STEPS, output_type="np", **size).images
@@ -99,14 +99,14 @@ def test_a_model_in_every_layout_draws_the_peers_pictures(kind: str, tmp_path: P
         model = opened(pipe, kind, layout, tmp_path / layout)
         pictures = theirs(pipe, model) if pictures is None else pictures
         assert pictures.std() > 5
-        mine = model.generate(PROMPTS, [0, 1], SCALE)[0].float()
+        mine = model.generate(PROMPTS, [0, 1], SCALE).float()
         assert float((mine - pictures).abs().max()) <= 1, layout
     schedule, prediction = model.path.schedule, model.path.prediction
     if kind == "xl":
         with pytest.raises(ConfigError, match=r"net\.pooled=true"):
-            exportable_tower(model.net, model.autoencoder, model.tower, "empty")
+            exportable_tower(model.net, model.autoencoder, model.text_encoder, "empty")
         return
-    tower = exportable_tower(model.net, model.autoencoder, model.tower, "empty")
+    tower = exportable_tower(model.net, model.autoencoder, model.text_encoder, "empty")
     scheduler = scheduler_config(schedule, prediction, model.sampler)
     parts = (model.net, model.autoencoder, tower, scheduler, SIZE)
     export_pipeline(tmp_path / "out", *parts)
@@ -120,10 +120,9 @@ def test_a_model_in_every_layout_draws_the_peers_pictures(kind: str, tmp_path: P
         again = (load_unet(out), load_autoencoder(out), FolderTextEncoder(weights=str(out)).encoder(out))
         for mine, found in zip((model.net, model.autoencoder), again, strict=False):
             assert found.state_dict().keys() == mine.state_dict().keys()
-        redrawn = TextToImage(
-            again[0].eval(), model.path, again[1].eval(), again[2].eval(), model.null, model.sampler, CFG(), SIZE
-        )
-        mine, new = (m.generate(PROMPTS, [0, 1], SCALE)[0].float() for m in (model, redrawn))
+        made = (again[1].eval(), again[2].eval(), again[0].eval())
+        redrawn = LatentDiffusion(*made, model.path, model.null, model.sampler, CFG(), SIZE)
+        mine, new = (m.generate(PROMPTS, [0, 1], SCALE).float() for m in (model, redrawn))
         assert float((mine - new).abs().max()) <= 1, form
 
 

@@ -207,5 +207,5 @@ def test_zero_terminal_snr_and_spacing_are_read(tmp_path: Path) -> None:
 
 
 def test_labels_never_collide() -> None:
-    with pytest.raises(ConfigError, match="two of them are called 1 in files"):
+    with pytest.raises(ConfigError, match="a scale is named twice, w = 1"):
         compose_config(["guidance.scales=[1,1.0000001,2]"])

@@ -154,7 +154,7 @@ def test_what_is_no_clip_encoder_is_refused(tmp_path: Path) -> None:
     encoder(folder, CLIPTextModel, 32, "gelu", "!")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "t5"}))
-    with pytest.raises(ConfigError, match="model_type=t5"):
+    with pytest.raises(ConfigError, match=r"model_type=.*t5"):
         tower_of_folder(folder)
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 4}))
     with pytest.raises(ConfigError, match="not a CLIPTextModel's weights"):

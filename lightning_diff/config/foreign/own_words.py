@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,15 @@ def said_by(path: Path) -> Said | None:
         keys["objective.prediction"] = "v" if predicted == "v" or "v_pred" in header else "eps"
         keys["objective.schedule"] = "scaled_linear" + ("_zero" if "ztsnr" in header else "")
     return Said(keys, str(path)) if keys else None
+
+
+def ignored_starts(c: Any) -> Iterator[tuple[str, bool, bool, str]]:
+    """For each key that says how to start from weights: (its name, whether it is given, whether it has an effect, what it
+    belongs to)."""
+    started = c.init_from is not None and c.task == "diffusion"
+    given = {"scheduler": c.init_scheduler != "kept", "average": c.init_average != "raw", "lora": bool(c.init_lora)}
+    for name, said in given.items():
+        yield f"init_{name}", said, started, "init_from=WEIGHTS of another project, task=diffusion"
 
 
 def own_words(node: Any, overrides: Sequence[str]) -> list[str]:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @choice("features", "inception")
 class Inception(FromFile):
-    """torch-fidelity's Inception v3 with 2048 features (Heusel et al. 2017). `weights` is torch-fidelity's file,
-    or its tensors as safetensors. `resize` says how a picture comes to 299 pixels: tf1 as in TensorFlow 1 and torch-fidelity, clean as in clean-fid (Parmar et al. 2022:
-    bicubic, antialiased, not rounded). `crop`: before that, its shorter side is resized to so many pixels and its centre square
-    is taken, as with torch-fidelity's samples_resize_and_crop (0: it is not)."""
+    """torch-fidelity's Inception v3 with 2048 features (Heusel et al. 2017). `weights` is torch-fidelity's file, or its tensors
+    as safetensors. `resize` says how a picture comes to 299 pixels: tf1 as in TensorFlow 1 and torch-fidelity, clean as in
+    clean-fid (Parmar et al. 2022: bicubic, antialiased, not rounded). `crop`: before that, its shorter side is resized to so
+    many pixels and its centre square is taken, as with torch-fidelity's samples_resize_and_crop (0: it is not)."""
 
     install: ClassVar[str] = "-e '.[inception]'"
     safetensors: ClassVar[bool] = False

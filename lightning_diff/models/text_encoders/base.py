@@ -52,9 +52,9 @@ class TextEncoderSpec(Choice):
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of its tower; no weights are read. Raises ConfigError if the tower's description cannot be read."""
-        from ...nets.tokenizers.clip import Tokenizer
+        from ...nets.tokenizers.described import tokenizer_of
 
-        return Tokenizer.of(self.described())
+        return tokenizer_of(self.described())
 
     def most_tokens(self) -> int:
         """The largest context length that its config allows; 0 if the length is the model's own."""

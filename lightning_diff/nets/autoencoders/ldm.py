@@ -45,3 +45,5 @@ class LatentDiffusionAutoencoderSpec(AutoencoderSpec):
     def conflicts(self, task: Any) -> Iterator[str]:
         yield from super().conflicts(task)
         yield from width_conflicts(self.widths, self.groups)
+        if self.scaling_factor and self.weights == "auto":
+            yield "autoencoder.scaling_factor: would be ignored; it belongs to autoencoder.weights=FILE"

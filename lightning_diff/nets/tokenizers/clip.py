@@ -5,11 +5,10 @@ The vocabulary is open_clip's. Its marks of start and end are not words of it: "
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import regex
@@ -84,17 +83,6 @@ class Tokenizer:
                 raise ValueError("a vocabulary is a sorted list of byte-pair ids that ends with the two text marks")
             self.places = torch.ones(END + 1, dtype=torch.long)
             self.places[torch.tensor(self.vocabulary)] = torch.arange(len(self.vocabulary)) + 2
-
-    @staticmethod
-    def of(config: Mapping[str, Any]) -> Tokenizer:
-        """The tokenizer of the tower that `config` describes."""
-        if described := config.get("tokenizer"):
-            from .files import FileTokenizer
-
-            return FileTokenizer(config["text"]["context_length"], described)
-        if name := config.get("open_clip"):
-            return OpenClipTokenizer(name)
-        return Tokenizer(config["text"]["context_length"], config.get("vocabulary"), config.get("pad", 0))
 
     @staticmethod
     def words_of(captions: Sequence[str]) -> list[int]:

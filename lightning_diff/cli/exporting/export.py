@@ -6,16 +6,16 @@ import importlib.util
 from dataclasses import fields
 from pathlib import Path
 
-from ..config.errors import ConfigError
-from ..config.schema import Config
-from ..interop.configs import SCHEDULERS, scheduler_config
-from ..interop.export import export_pipeline, export_single_file, exportable_tower, kohya
-from ..interop.text import text_encoder, tokenizer_words
-from ..nets.text import Tower
-from ..nets.tokenizers.files import END_MARK
-from ..nets.weights import read_arrays, save_arrays
-from ..pipeline.objects import model_of
-from ..ranks import say
+from ...config.errors import ConfigError
+from ...config.schema import Config
+from ...interop.configs import SCHEDULERS, scheduler_config
+from ...interop.export import export_pipeline, export_single_file, exportable_tower, kohya
+from ...interop.text import text_encoder, tokenizer_words
+from ...nets.text import Tower
+from ...nets.tokenizers.files import END_MARK
+from ...nets.weights import read_arrays, save_arrays
+from ...pipeline.objects import model_of
+from ...ranks import say
 
 FORMATS = ("diffusers", "single_file", "kohya_lora")
 PEER = ("diffusers", "transformers")  # what verify=true needs

@@ -11,19 +11,19 @@ from typing import Any
 
 import torch
 
-from ..diffusion.guiders.cfg import CFG
-from ..diffusion.noise import start
-from ..diffusion.samplers.ancestral import DDIM
-from ..interop.export import export_pipeline
-from ..models.latent_diffusion import TextToImage
-from ..nets.text import Tower
+from ...diffusion.guiders.cfg import CFG
+from ...diffusion.noise import start
+from ...diffusion.samplers.ancestral import DDIM
+from ...interop.export import export_pipeline
+from ...models.latent_diffusion import LatentDiffusion
+from ...nets.text import Tower
 
 PROMPTS = ["a photograph of an apple", "a house by the sea"]
 STEPS, SCALE = 10, 3.0
 ROUNDING = 8  # of 255
 
 
-def opened(model: TextToImage, tower: Tower, scheduler: Mapping[str, Any], out: Path, form: str) -> Any:
+def opened(model: LatentDiffusion, tower: Tower, scheduler: Mapping[str, Any], out: Path, form: str) -> Any:
     """diffusers' pipeline of what was written. Readers of a single file need its configs as a folder, which is made here."""
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
@@ -42,7 +42,9 @@ def opened(model: TextToImage, tower: Tower, scheduler: Mapping[str, Any], out: 
     return pipe
 
 
-def differences(model: TextToImage, tower: Tower, scheduler: Mapping[str, Any], out: Path, form: str) -> torch.Tensor:
+def differences(
+    model: LatentDiffusion, tower: Tower, scheduler: Mapping[str, Any], out: Path, form: str
+) -> torch.Tensor:
     """|theirs - ours| of the values of two pictures, in 255ths: the same noise, DDIM, guidance 3."""
     grid = model.sampler.grid if model.sampler.grid in ("uniform", "leading", "leading_1") else "uniform"
     spacing = {"uniform": ("trailing", 0), "leading": ("leading", 0), "leading_1": ("leading", 1)}[grid]
@@ -55,7 +57,7 @@ def differences(model: TextToImage, tower: Tower, scheduler: Mapping[str, Any], 
     pipe = pipe.to(model.device)
     ours = replace(model, sampler=DDIM(steps=STEPS, grid=grid, precision="float32"), guider=CFG())
     seeds = list(range(len(PROMPTS)))
-    mine = ours.generate(PROMPTS, seeds, SCALE)[0].float()
+    mine = ours.generate(PROMPTS, seeds, SCALE).float()
     x = start(model.path, torch.tensor(seeds), model.latent_shape()).to(model.device)
     size = {"height": model.image_size, "width": model.image_size}
     theirs = pipe(PROMPTS, latents=x, guidance_scale=SCALE, num_inference_steps=STEPS, output_type="np", **size).images
@@ -63,7 +65,7 @@ def differences(model: TextToImage, tower: Tower, scheduler: Mapping[str, Any], 
     return (pixels - mine).abs()
 
 
-def verified(model: TextToImage, tower: Tower, scheduler: Mapping[str, Any], out: Path, form: str) -> str:
+def verified(model: LatentDiffusion, tower: Tower, scheduler: Mapping[str, Any], out: Path, form: str) -> str:
     """One line: what diffusers draws from the export, against this project."""
     import diffusers
 

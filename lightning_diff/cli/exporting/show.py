@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config.errors import ConfigError
-from ..config.foreign.laws import CARRIED, Laws
-from ..config.foreign.own_words import said_by
-from ..config.foreign.scheduler import Said
-from ..interop.diffusers import Opened, open_autoencoder, open_unet
-from ..interop.fields import text, unet, vae
-from ..interop.files.find import header
-from ..interop.files.what import what_it_is
-from ..interop.probe import Probe, probe
-from ..interop.text import described_tower, find_text
-from ..nets.weights import has_passport, read_passport
+from ...config.errors import ConfigError
+from ...config.foreign.laws import CARRIED, Laws
+from ...config.foreign.own_words import said_by
+from ...config.foreign.scheduler import Said
+from ...interop.diffusers import Opened, open_autoencoder, open_unet
+from ...interop.fields import text, unet, vae
+from ...interop.files.find import header
+from ...interop.files.what import what_it_is
+from ...interop.probe import Probe, probe
+from ...interop.text import described_tower, find_text
+from ...nets.weights import has_passport, read_passport
 
 
 def show(path: Path) -> list[str]:
