@@ -167,12 +167,11 @@ class Config:
 
     `task` is what is trained: the diffusion model, or one of its frozen components. `seed` is that of the training. `cache` is
     the folder of the shards and features that several runs share. `version` is that of the keys' names.
-    `init_from` is where training starts: a weights file, a run, a diffusers folder, or a single-file checkpoint. What such a
-    model says of its objective and its steps sets `objective` and `sampler.grid`, as long as `init_scheduler` is kept; changed
-    trains it to the run's own objective. `init_average` says which weights of a single file that has both are taken. The LoRA
-    and DoRA files in `init_lora` are merged into the weights. `part_steps`: a frozen component that must be trained first gets
-    this share of the steps of its own experiment. `pins`: SHA-256 sums
-    (12 digits or more) of the weights files that this config may name; if there are any, other files are refused.
+    `init_from` is where training starts: a weights file, a run, a diffusers folder, or a single-file checkpoint. What a model
+    says of its objective and steps sets `objective` and `sampler.grid` while `init_scheduler` is kept; changed trains it to the
+    run's own objective. `init_average`: which weights of a single file that has both. LoRA and DoRA files in `init_lora` are
+    merged in. `part_steps`: a frozen component that must be trained first gets this share of the steps of its own experiment.
+    `pins`: SHA-256 sums (12 digits or more) of the weights files that this config may name; if there are any, others are refused.
     `plugins`: files, or names of installed packages, that add a user's own choices; only the command line may set it.
     """
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config.registry import choice
+from ...files import is_safetensors
 from .base import TextEncoderSpec
 
 if TYPE_CHECKING:
@@ -32,3 +34,11 @@ class FolderTextEncoder(TextEncoderSpec):
         from ...interop.text import tokenizer_of_folder
 
         return tokenizer_of_folder(Path(str(self.weights)))
+
+    def own_conflicts(self, where: str, task: str) -> Iterator[str]:
+        from ...config.foreign.own_words import safetensors_header
+
+        yield from super().own_conflicts(where, task)
+        path = Path(str(self.weights))
+        if path.is_file() and is_safetensors(path) and "passport" in safetensors_header(path).get("__metadata__", {}):
+            yield f"{where}.weights={self.weights}: weights of this project, which {where}=small reads"
