@@ -19,6 +19,7 @@ from lightning_diff.interop.export import kohya
 from lightning_diff.interop.fields.unet import unet_arguments
 from lightning_diff.interop.lora import merge_lora
 from lightning_diff.interop.names import RESNET, to_ldm, unet_table
+from lightning_diff.interop.probe import Probe
 from lightning_diff.interop.text import tower_of_folder
 from lightning_diff.models.build import Start, start_from
 from lightning_diff.models.latent_diffusion import NotFinite
@@ -203,6 +204,12 @@ def test_the_tokenizer_that_came_with_the_weights_gives_the_ids(tmp_path: Path) 
     assert (read.tokens, read.kept, len(read.cut.split())) == (101, 77, 24)
 
 
+def test_a_net_that_returns_the_noise_is_told_from_one_that_returns_alpha_times_it() -> None:
+    for share, guess in ((0.97, "eps"), (0.12, "v"), (-0.05, "v")):
+        assert f"it predicts {guess}" in Probe(share, 0.15, None).lines()[0]
+    assert "another one" in Probe(1.0, 0.15, 5.0).lines()[1] and "another one" not in Probe(1.0, 0.15, 0.9).lines()[1]
+
+
 def test_show_says_what_a_model_is(tmp_path: Path) -> None:
     pipeline("sd2_v_zero", tmp_path / "scratch").save_pretrained(tmp_path / "model")
     lines = "\n".join(show(tmp_path / "model"))
@@ -214,7 +221,7 @@ def test_show_says_what_a_model_is(tmp_path: Path) -> None:
         "padding !",
         "objective.prediction=v",
         "objective.schedule=scaled_linear_zero",
-        "one denoising step, relative error",
+        "one denoising step at t = 0.9",
         "net.head_width=32",
     ):
         assert said in lines, (said, lines)

@@ -31,6 +31,8 @@ def export(config: Config, folder: Path, form: str, out: Path, verify: bool | No
     pictures. Raises ConfigError if its nets do not have the architecture of latent diffusion."""
     if out.exists():
         raise ConfigError(f"out={out}: it is there already; give another name")
+    if form != "diffusers" and out.suffix != ".safetensors":
+        raise ConfigError(f"out={out}: readers know such a file by its ending; say out={out}.safetensors")
     if form == "kohya_lora":
         return _export_lora(folder, out)
     if verify and not can_verify():
