@@ -25,11 +25,11 @@ from .input.files import read_file
 from .input.messages import CIRCLE, one_line, wrong_word
 from .input.search import SEARCH
 from .input.typed import hide_all
+from .input.versions import upgraded
 from .plugins import load_plugins
 from .registry import SHARED, choices, group_at, place_of, schema_of
 from .schema import Config, Slurm
 from .texts.suggest import suggest
-from .versions import upgraded
 
 
 def register_schema() -> None:

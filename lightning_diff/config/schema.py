@@ -175,7 +175,7 @@ class Config:
     `plugins`: files, or names of installed packages, that add a user's own choices; only the command line may set it.
     """
 
-    version: int = one_of(2, 2)  # of the key names; versions.py reads older ones
+    version: int = one_of(2, 2)  # of the key names; input/versions.py reads older ones
     task: str = one_of("diffusion", "diffusion", "autoencoder", "contrastive", "attributes")
     name: str | None = None
     outputs: str = path("outputs")
