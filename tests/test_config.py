@@ -94,7 +94,7 @@ WRONG = [  # the command's words, and what the message must say
     ("text=folder text.weights=tests", "text.weights=tests: not a diffusers folder"),
     ("text.weights=FOLDER", "text.weights=FOLDER: a folder, which text=folder reads"),
     ("text=open_clip text.weights=FOLDER", "text.weights=FOLDER: a folder, which text=folder reads"),
-    (f"text=folder text.weights={TOWER}", f"text.weights={TOWER}: no folder; text=folder reads"),
+    (f"text=folder text.weights={TOWER}", f"text.weights={TOWER}: weights of this project, which text=small reads"),
     ("text=folder", "text.weights: say where its weights are"),
     ("text=folder text.width=64", "text.width: no such key; text=small has it"),
     ("text=open_clip text.role=judge", "text.role: no such key; text=small has it"),

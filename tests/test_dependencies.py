@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HARD = [Requirement(r) for r in PROJECT["project"]["dependencies"]]
 EXTRAS = {name: list(map(Requirement, some)) for name, some in PROJECT["project"]["optional-dependencies"].items()}
-UNIMPORTED = {"torchvision"}  # open_clip's and torchmetrics', named here because it must fit torch
+UNIMPORTED: set[str] = set()  # hard dependencies that only other libraries import
 PINS = {"requirements.txt": "setup", "requirements-uv.txt": "uv"}  # and the group that it pins
 
 

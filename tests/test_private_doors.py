@@ -8,19 +8,18 @@ import ast
 import re
 import signal
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
-import torchvision
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from torchmetrics.functional.image.lpips import _NoTrainLpips
 from torchmetrics.image import LearnedPerceptualImagePatchSimilarity
 
 from lightning_diff.cli.hydra_targets import PLUGINS, guard_hydra
@@ -28,6 +27,7 @@ from lightning_diff.config.compose import register_schema
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import CONF
 from lightning_diff.config.schema import Training
+from lightning_diff.nets.perceptual import WIDTHS
 from lightning_diff.training.footprint import fake_step
 from lightning_diff.training.trainer import make_trainer
 from tests.test_dependencies import PROJECT, ROOT, pinned
@@ -39,7 +39,6 @@ DOORS = {  # the name -> its library, and what no public name does
     "pytorch_lightning.Trainer._signal_connector": ("pytorch-lightning", "leave the process's signal handlers alone"),
     "torch._subclasses.fake_tensor.FakeTensorMode": ("torch", "run operations of the CPU, in bf16 too, without memory"),
     "torch.utils._python_dispatch.TorchDispatchMode": ("torch", "see each operation of a backward pass"),
-    "torchmetrics.functional.image.lpips._NoTrainLpips": ("torchmetrics", "LPIPS on a VGG-16 that is not downloaded"),
 }
 STANDARD = {"_asdict", "_fields", "_replace", "_exit"}  # public in Python's own library, in spite of their names
 
@@ -130,15 +129,12 @@ def test_lpips_has_its_layers_and_takes_torchvisions_vgg(tmp_path: Path, monkeyp
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.urlopen", refused)
-    with pytest.raises(OSError, match="downloads"):  # as it comes
+    with pytest.raises(OSError, match="downloads"):  # as it comes; so only its linear layers are taken
         LearnedPerceptualImagePatchSimilarity(net_type="vgg")
-    net = _NoTrainLpips(net="vgg", pnet_rand=True)
-    layers = {name.split(".", 1)[1]: t.shape for name, t in net.net.state_dict().items()}
-    with torch.device("meta"):
-        vgg = torchvision.models.vgg16(weights=None)
-    assert layers == {name: t.shape for name, t in vgg.features.state_dict().items()}
-    weights = [getattr(net, f"lin{i}").model[-1].weight for i in range(5)]
-    assert all((w >= 0).all() and w.any() for w in weights)  # trained to be so
+    file = resources.files("torchmetrics") / "functional/image/lpips_models/vgg.pth"
+    weights = torch.load(file, map_location="cpu", weights_only=True)  # type: ignore[arg-type]
+    assert {n: t.shape[1] for n, t in weights.items()} == {f"lin{i}.model.1.weight": w for i, w in enumerate(WIDTHS)}
+    assert all((w >= 0).all() and w.any() for w in weights.values())  # trained to be so
 
 
 @pytest.fixture

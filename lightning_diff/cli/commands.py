@@ -175,14 +175,23 @@ def sample_command() -> None:
 
 
 def export_command() -> None:
-    """export.py: write a run as a diffusers folder or as a single-file checkpoint."""
-    formats = ("diffusers", "single_file")
+    """export.py: write a run for other projects, or show what a model of theirs is."""
+    formats = ("diffusers", "single_file", "kohya_lora")
+    truths = {"": None, "true": True, "false": False}
 
     def work(found: Arguments) -> None:
         words = found.words
+        if words["show"]:
+            from .exporting.show import show
+
+            if words["run"] or words["out"] or found.overrides:
+                raise ConfigError("show=: shows a model and writes nothing; leave the other words out")
+            return print("\n".join(show(Path(words["show"]))))
         if words["format"] not in formats:
             hint = nearest(words["format"], list(formats))
             raise ConfigError(f"format={words['format']}: must be one of {', '.join(formats)}; {hint}")
+        if words["verify"] not in truths:
+            raise ConfigError(f"verify={words['verify']}: must be true or false")
         for name, what in (("run", "which run to export, run=outputs/NAME"), ("out", "where to write, out=PATH")):
             if not words[name]:
                 raise ConfigError(f"{name}=: say {what}")
@@ -191,17 +200,20 @@ def export_command() -> None:
         config = load_config(run / "config.yaml", found.overrides)
         if shows(found):
             return show_stored(found, [(str(run), config)])
-        from .export import export
+        from .exporting.export import export
 
-        export(config, run, words["format"], Path(words["out"]))
+        export(config, run, words["format"], Path(words["out"]), truths[words["verify"]])
 
     _plain_command(
-        "python export.py run=outputs/NAME format=diffusers|single_file out=PATH [sampler=ddim ...]\n"
-        "A run of net=ldm as a folder for StableDiffusionPipeline.from_pretrained, or as a single-file checkpoint.",
-        {"run": "", "format": "diffusers", "out": ""},
+        "python export.py run=outputs/NAME format=diffusers|single_file|kohya_lora out=PATH [verify=true] [sampler=ddim ...]\n"
+        "python export.py show=PATH\n"
+        "A run of net=ldm as a folder for StableDiffusionPipeline.from_pretrained, or as a single-file checkpoint; its adapters\n"
+        "under kohya's names. verify= (the default where diffusers is installed) opens what was written and compares pictures.\n"
+        "show= says what a model of another project is, where each word of it was read, and what this project does with it.",
+        {"run": "", "format": "diffusers", "out": "", "verify": "", "show": ""},
         work,
         STORED,
-        paths=("run", "out"),
+        paths=("run", "out", "show"),
     )
 
 

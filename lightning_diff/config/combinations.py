@@ -53,7 +53,8 @@ def _evaluation(c: Config) -> Iterator[tuple[bool, str]]:
         e.enabled and any(e.ema) and not c.training.ema_every,
         f"evaluation.ema={e.ema}: needs the averages that training.ema_every=STEPS writes down; 0 is the training's own",
     )
-    yield not e.ema or len(set(e.ema)) < len(e.ema), f"evaluation.ema={e.ema}: name each length once, for example [0]"
+    lengths = {f"{x:g}" for x in e.ema}
+    yield len(lengths) < max(1, len(e.ema)), f"evaluation.ema={e.ema}: name each length once, for example [0]"
     yield any(0 < x < SHORTEST for x in e.ema), f"evaluation.ema={e.ema}: lengths are 0, or at least {SHORTEST}"
 
 

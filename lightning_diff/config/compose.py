@@ -19,16 +19,17 @@ from omegaconf.errors import OmegaConfBaseException
 from .checks import keys, single_groups
 from .convert import plain, to_config, unchecked
 from .errors import ConfigError
+from .foreign.own_words import own_words
 from .ignored import check_words
 from .input.files import read_file
 from .input.messages import CIRCLE, one_line, wrong_word
 from .input.search import SEARCH
 from .input.typed import hide_all
+from .input.versions import upgraded
 from .plugins import load_plugins
 from .registry import SHARED, choices, group_at, place_of, schema_of
 from .schema import Config, Slurm
 from .texts.suggest import suggest
-from .versions import upgraded
 
 
 def register_schema() -> None:
@@ -62,12 +63,14 @@ def compose_config(overrides: Sequence[str], name: str = "config") -> Config:
 
 
 def compose_node(overrides: Sequence[str], name: str = "config") -> DictConfig:
-    """The config of `train.py OVERRIDES` as Hydra composes it, not checked. Raises ConfigError."""
+    """The config of `train.py OVERRIDES` as Hydra composes it, with own_words; not checked. Raises ConfigError."""
     load_plugins(overrides)
     register_schema()
     try:
         with SEARCH.composing():
-            return compose(name, list(overrides))
+            node = compose(name, list(overrides))
+            added = own_words(node, overrides)
+            return compose(name, [*overrides, *added]) if added else node
     except (HydraException, OmegaConfBaseException) as e:
         raise ConfigError(one_line(e)) from e
     except RecursionError as e:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 from .errors import ConfigError
+from .foreign.own_words import ignored_starts
 from .registry import SHARED, owners
 from .schema import Config, Evaluation, Validation
 
@@ -15,6 +16,7 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
     o, e = c.objective, c.evaluation
     edm = "edm" in (o.prediction, o.weight)
     for name, given, used, where in (
+        *ignored_starts(c),
         ("objective.data_std", o.data_std != 1, edm, "objective.prediction=edm or weight=edm"),
         ("training.compile", c.training.compile, c.task == "diffusion", "task=diffusion"),
         ("training.checkpointing", c.training.checkpointing, c.task == "diffusion", "task=diffusion"),

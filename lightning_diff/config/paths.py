@@ -31,6 +31,7 @@ def given_weights(c: Config) -> list[tuple[str, str]]:
         ("autoencoder.lpips_weights", c.autoencoder.lpips_weights),
         ("evaluation.features.weights", getattr(c.evaluation.features, "weights", None)),
         ("init_from", c.init_from),
+        *(("init_lora", lora) for lora in c.init_lora),
     ]
     return [(name, path) for name, path in said if path not in (None, "auto")]
 

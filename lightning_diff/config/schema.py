@@ -167,19 +167,24 @@ class Config:
 
     `task` is what is trained: the diffusion model, or one of its frozen components. `seed` is that of the training. `cache` is
     the folder of the shards and features that several runs share. `version` is that of the keys' names.
-    `init_from` is where training starts: a weights file, a run, a diffusers folder, or a single-file checkpoint. `part_steps`: a
-    frozen component that must be trained first gets this share of the steps of its own experiment. `pins`: SHA-256 sums
-    (12 digits or more) of the weights files that this config may name; if there are any, other files are refused.
+    `init_from` is where training starts: a weights file, a run, a diffusers folder, or a single-file checkpoint. What a model
+    says of its objective and steps sets `objective` and `sampler.grid` while `init_scheduler` is kept; changed trains it to the
+    run's own objective. `init_average`: which weights of a single file that has both. LoRA and DoRA files in `init_lora` are
+    merged in. `part_steps`: a frozen component that must be trained first gets this share of the steps of its own experiment.
+    `pins`: SHA-256 sums (12 digits or more) of the weights files that this config may name; if there are any, others are refused.
     `plugins`: files, or names of installed packages, that add a user's own choices; only the command line may set it.
     """
 
-    version: int = one_of(2, 2)  # of the key names; versions.py reads older ones
+    version: int = one_of(2, 2)  # of the key names; input/versions.py reads older ones
     task: str = one_of("diffusion", "diffusion", "autoencoder", "contrastive", "attributes")
     name: str | None = None
     outputs: str = path("outputs")
     cache: str = path("outputs/cache")
     seed: int = between(0, 0, 2**32 - 1)
     init_from: str | None = path(None, run=True)
+    init_scheduler: str = one_of("kept", "kept", "changed")
+    init_average: str = one_of("raw", "raw", "ema")
+    init_lora: list[str] = paths()
     pins: list[str] = listed()
     plugins: list[str] = paths()
     part_steps: float = above(1.0, 0, high=1)

@@ -9,7 +9,7 @@ from .path import Path
 from .records import NoiseLevel
 from .schedules import STEPS
 
-GRIDS = ("uniform", "shifted", "karras", "exponential")
+GRIDS = ("uniform", "shifted", "karras", "exponential", "leading", "leading_1", "linspace")
 
 
 def time_grid(path: Path, steps: int, kind: str = "uniform", shift: float = 3.0, rho: float = 7.0) -> list[NoiseLevel]:
@@ -18,6 +18,10 @@ def time_grid(path: Path, steps: int, kind: str = "uniform", shift: float = 3.0,
     `uniform` is uniform in t; on the schedules of 1,000 steps this is the "trailing" spacing of Lin et al. 2023. `shifted` has
     more steps near the noise (Esser et al. 2024, eq. 23). `karras` (Karras et al. 2022, eq. 5) and `exponential` space the ratio
     sigma / alpha: from its value at t = 1 to its value at t = 1/1000, and then it jumps to 0. These two need alpha(1) > 0.
+
+    The last three are those of other projects' pipelines on the schedules of 1,000 steps: `leading` counts down in whole steps to
+    step 0 (`leading_1`: to step 1, as Stable Diffusion 1.x and XL do), so it begins below t = 1; `linspace` spreads whole steps
+    from 999 to 0.
     """
     t = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
     if kind == "shifted":
@@ -31,4 +35,11 @@ def time_grid(path: Path, steps: int, kind: str = "uniform", shift: float = 3.0,
             ratio = high * (low / high) ** place
         t = torch.cat([path.time_of(ratio), t[-1:]])
         t[0] = 1.0
+    elif kind in ("leading", "leading_1"):
+        last = 1 if kind == "leading_1" else 0
+        whole = torch.arange(steps - 1, -1, -1, dtype=torch.float64) * (STEPS // steps) + last
+        t = torch.cat([(whole + 1) / STEPS, t[-1:]])
+    elif kind == "linspace":
+        whole = torch.linspace(0, STEPS - 1, steps, dtype=torch.float64).round().flip(0)
+        t = torch.cat([(whole + 1) / STEPS, t[-1:]])
     return [path.at(float(x)) for x in t]

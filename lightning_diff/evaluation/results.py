@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..config.errors import ConfigError
-from ..config.versions import upgraded_passport
+from ..config.input.versions import upgraded_passport
 from ..data.shards import digest
 from ..files import write_text
 from ..nets.weights import read_arrays

@@ -56,12 +56,13 @@ def to_diffusers(state: Mapping[str, Tensor], convolutions: bool = False) -> Sta
 
 def from_ldm(state: Mapping[str, Tensor], table: Mapping[str, str], inner: Mapping[str, str]) -> State:
     """Rename a single file's parameters (without their common prefix) to diffusers' names. `table` translates the prefix (the
-    longest one that fits), `inner` translates the rest."""
+    longest one that fits), `inner` translates the rest. A name that the table does not know stays, so that the net refuses it."""
     out: State = {}
     prefixes = sorted(table, key=len, reverse=True)
     for name, tensor in state.items():
         prefix = next((p for p in prefixes if name.startswith(p + ".")), None)
         if prefix is None:
+            out[name] = tensor
             continue
         rest = name[len(prefix) :]
         for old, new in inner.items():

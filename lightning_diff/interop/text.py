@@ -5,6 +5,7 @@ CLIPTokenizer). Reading gives a tower, writing starts from one. transformers is 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ import torch
 from torch import Tensor
 
 from ..config.errors import ConfigError
+from ..config.foreign.own_words import OURS
 from ..nets.text import Tower
-from ..nets.tokenizers.clip import END, START, Tokenizer, byte_pairs
-from ..nets.weights import load_state, read_state
+from ..nets.tokenizers.clip import END, Tokenizer
+from ..nets.tokenizers.files import BEGIN_MARK, CLIPS_OWN, END_MARK, FileTokenizer, clip_words, read_tokenizer
+from ..nets.weights import load_state
 from .diffusers import read_config
+from .fields.text import text_words
+from .files.find import Found, find
+from .files.tensors import read_found, shape_of_tensor
 
 FILE = "model.safetensors"
 INNER = {  # the modules of a layer: open_clip's name -> transformers' name
@@ -29,64 +35,117 @@ INNER = {  # the modules of a layer: open_clip's name -> transformers' name
 BLIND = {"layers": 1, "width": 8, "head_width": 8, "patch_size": 8, "image_size": 8}
 
 
-def _pad(folder: Path) -> int:
-    """The id of the padding, from the tokenizer's folder beside the encoder's (tokenizer, or tokenizer_2 for
-    text_encoder_2)."""
+def _tokenizer(found: Found, words: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of the tokenizer that came with an encoder: in its own folder, or beside it in `tokenizer` (tokenizer_2
+    beside text_encoder_2). Raises ConfigError if there is none for an encoder with words of its own."""
+    if OURS in found.metadata and (ours := json.loads(found.metadata[OURS]).get("tokenizer")):
+        return dict(ours)
+    folder = Path(found.config_at).parent if found.config_at.endswith("config.json") else found.path.parent
     beside = folder.with_name(folder.name.replace("text_encoder", "tokenizer"))
-
-    def table(name: str) -> dict[str, Any]:
-        return json.loads((beside / name).read_text("utf-8")) if (beside / name).is_file() else {}
-
-    word = (table("special_tokens_map.json") | table("tokenizer_config.json")).get("pad_token", "!")
-    word = word["content"] if isinstance(word, dict) else word
-    words = table("tokenizer.json").get("model", {}).get("vocab", {}) | table("vocab.json")
-    return int(words.get(word, 0))
-
-
-def _clip_config(folder: Path) -> dict[str, Any]:
-    """The config of the CLIP text encoder in a folder. Raises ConfigError if it is none."""
-    c = read_config(folder)
-    if not (folder / FILE).is_file():
-        raise ConfigError(f"{folder}: no {FILE} in it; only safetensors are read (save with safe_serialization=True)")
-    if c.get("model_type") != "clip_text_model" or c.get("hidden_act") not in ("gelu", "quick_gelu"):
-        raise ConfigError(f"{folder}: model_type={c.get('model_type')}; only CLIP's text encoders (clip_text_model)")
-    if c["vocab_size"] <= END:
-        raise ConfigError(f"{folder}: vocab_size={c['vocab_size']}; only CLIP's byte pairs, {END + 1} of them")
-    return c
+    for place in (beside, folder):
+        if any((place / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+            described = read_tokenizer(place)
+            size = FileTokenizer(2, described).size
+            if size > words["vocab_size"]:
+                raise ConfigError(
+                    f"{place}: its tokenizer has ids up to {size - 1}, and {found.where} says vocab_size={words['vocab_size']}"
+                )
+            return described
+    if words["vocab_size"] != END + 1:
+        raise ConfigError(
+            f"{found.where}: vocab_size={words['vocab_size']}: words beside CLIP's own {END + 1}, which only its tokenizer "
+            f"knows; put its folder at {beside}"
+        )
+    return CLIPS_OWN
 
 
-def tokenizer_of_folder(folder: Path) -> Tokenizer:
-    """The tokenizer of that folder's tower, without its weights. Raises ConfigError if it is not a CLIP model."""
-    return Tokenizer(_clip_config(folder)["max_position_embeddings"], pad=_pad(folder))
+def find_text(path: Path) -> tuple[Found, dict[str, Any]]:
+    """Where a text encoder lies, and its own words. Raises ConfigError if it is not a CLIP model."""
+    if path.is_dir() and (path / "config.json").is_file():
+        text_words(
+            read_config(path), path / "config.json"
+        )  # another kind of model is told before its files are looked at
+    found = find(path, "text")
+    if found.layout == "open_clip":
+        raise ConfigError(
+            f"{path}: its text encoder has open_clip's names; give the text_encoder folder of a diffusers folder"
+        )
+    if found.config is not None:
+        return found, text_words(found.config, found.where)
+    state = {n.removeprefix("text_model."): at for n, at in found.tensors.items()}
+    if any(n.startswith("vision_model.") for n in found.tensors) or "embeddings.token_embedding.weight" not in state:
+        raise ConfigError(f"{path}: a whole CLIP model without its config.json; give its folder")
+    names = (
+        "embeddings.token_embedding.weight",
+        "embeddings.position_embedding.weight",
+        "encoder.layers.0.mlp.fc1.weight",
+    )
+    (words, width), (positions, _), (wide, _) = (shape_of_tensor(state[n]) for n in names)
+    if width != 768:
+        raise ConfigError(
+            f"{path}: its text encoder, {width} wide, does not say its heads and activation; give its folder"
+        )
+    layers = 1 + max(int(n.split(".")[2]) for n in state if n.startswith("encoder.layers."))
+    sizes = {"vocab_size": words, "hidden_size": width, "intermediate_size": wide, "num_hidden_layers": layers}
+    more = {
+        "num_attention_heads": 12,
+        "max_position_embeddings": positions,
+        "hidden_act": "quick_gelu",
+    }  # CLIP ViT-L/14
+    return found, text_words({"model_type": "clip_text_model", **sizes, **more}, path)
 
 
-def tower_of_folder(folder: Path) -> Tower:
-    """The tower in a pipeline's text_encoder (or text_encoder_2) folder. Raises ConfigError if it is not a CLIP model."""
-    c = _clip_config(folder)
-    state = {n.removeprefix("text_model."): t for n, t in read_state(folder / FILE).items()}
-    width = c["hidden_size"]
-    projection = state.get(
-        "text_projection.weight", torch.eye(width)
-    )  # [E, width]; the identity if the model has no projection
+def tokenizer_of_folder(path: Path) -> Tokenizer:
+    """The tokenizer of the text encoder there, without its weights. Raises ConfigError if it is not a CLIP model."""
+    found, words = find_text(path)
+    return FileTokenizer(words["max_position_embeddings"], _tokenizer(found, words))
+
+
+def described_tower(path: Path) -> dict[str, Any]:
+    """The description, for a passport, of the text encoder there; no weights are read. Raises ConfigError."""
+    found, c = find_text(path)
+    described = _tokenizer(found, c)
+    projection = found.tensors.get("text_projection.weight")
+    embedding = shape_of_tensor(projection)[0] if projection else c["hidden_size"]
     text = {
         "context_length": c["max_position_embeddings"],
-        "width": width,
+        "width": c["hidden_size"],
         "heads": c["num_attention_heads"],
         "layers": c["num_hidden_layers"],
-        "mlp_ratio": c["intermediate_size"] / width,
+        "mlp_ratio": c["intermediate_size"] / c["hidden_size"],
         "vocab_size": c["vocab_size"],
         "pool_type": "eos",  # the padding may have the highest id
-        "eos_id": END,
+        "eos_id": FileTokenizer(2, described).end,
     }
-    net = {"embedding": len(projection), "vision": BLIND, "text": text, "pad": _pad(folder)}
-    tower = Tower({**net, "quick_gelu": c["hidden_act"] == "quick_gelu"})
+    return {
+        "embedding": embedding,
+        "vision": BLIND,
+        "text": text,
+        "tokenizer": described,
+        "quick_gelu": c["hidden_act"] == "quick_gelu",
+    }
+
+
+def tower_of_folder(path: Path) -> Tower:
+    """The text encoder there as a tower: a text_encoder folder (sharded or not), a pipeline's folder, or a single file. Raises
+    ConfigError if it is not a CLIP model."""
+    found, c = find_text(path)
+    state = {n.removeprefix("text_model."): t for n, t in read_found(found).items()}
+    width = c["hidden_size"]
+    projection = state.get("text_projection.weight", torch.eye(width))  # [E, width]; the identity if the model has none
+    tower = Tower(described_tower(path))
     ours = {n: t for n, t in tower.state_dict().items() if n.startswith(("model.visual.", "model.logit_"))}
     try:
         ours |= _under_our_names(state, c["num_hidden_layers"])
     except KeyError as e:
-        raise ConfigError(f"{folder}: not a CLIPTextModel's weights: no {e} in them") from e
+        raise ConfigError(f"{found.where}: not a CLIPTextModel's weights: no {e} in them") from e
+    layers = (f"encoder.layers.{n}." for n in range(c["num_hidden_layers"]))
+    known = ("embeddings.", "final_layer_norm.", "text_projection.", *layers)
+    whole = ("vision_model.", "visual_projection.", "logit_scale")  # the other half of a whole CLIP model
+    if odd := [n for n in state if not n.startswith((*known, *whole))]:
+        raise ConfigError(f"{found.where}: num_hidden_layers={c['num_hidden_layers']}, and the file has {odd[0]} too")
     ours["model.text_projection"] = projection.T.contiguous()
-    load_state(tower, ours, folder)
+    load_state(tower, ours, found.path)
     return tower
 
 
@@ -151,28 +210,37 @@ def text_encoder(tower: Tower) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "max_position_embeddings": state["positional_embedding"].shape[0],
         "hidden_act": "quick_gelu" if quick else "gelu",
         "projection_dim": state["text_projection"].shape[1],
-        "bos_token_id": START,
-        "eos_token_id": END,
+        "bos_token_id": tower.tokenizer.start,
+        "eos_token_id": tower.tokenizer.end,
         "pad_token_id": END + 1 if tower.tokenizer.vocabulary is not None else tower.tokenizer.pad,
     }
     return config, {f"text_model.{n}": t for n, t in out.items()}
 
 
+def tokenizer_words(tower: Tower) -> dict[str, Any]:
+    """The description of the tokenizer that `write_tokenizer` writes, for the metadata of a single file."""
+    if isinstance(tower.tokenizer, FileTokenizer):
+        return tower.tokenizer.described
+    if tower.tokenizer.vocabulary is None:
+        pad = next(word for word, n in clip_words()[0].items() if n == tower.tokenizer.pad)
+        return {**CLIPS_OWN, "pad": pad}
+    return {**CLIPS_OWN, "pad": "<pad>", "added": [*CLIPS_OWN["added"], {"id": END + 1, "content": "<pad>"}]}  # type: ignore[misc]
+
+
 def write_tokenizer(tower: Tower, folder: Path) -> None:
-    """Write CLIPTokenizer's files from open_clip's byte pairs."""
-    bpe = byte_pairs()
-    marks = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-    vocabulary = {marks.get(word, word): n for word, n in bpe.encoder.items()}
+    """Write CLIPTokenizer's files: those that the tower came with, or open_clip's byte pairs."""
+    if isinstance(tower.tokenizer, FileTokenizer):
+        return tower.tokenizer.write(folder)
+    own, merges = clip_words()
+    vocabulary = dict(own)
     pad = next(word for word, n in vocabulary.items() if n == tower.tokenizer.pad)
     if tower.tokenizer.vocabulary is not None:
         pad = "<pad>"
         vocabulary[pad] = END + 1
-    merges = sorted(bpe.bpe_ranks, key=bpe.bpe_ranks.__getitem__)
-    special = {"bos_token": marks["<start_of_text>"], "eos_token": marks["<end_of_text>"], "pad_token": pad}
-    special["unk_token"] = marks["<end_of_text>"]
+    special = {"bos_token": BEGIN_MARK, "eos_token": END_MARK, "pad_token": pad, "unk_token": END_MARK}
     folder.mkdir(parents=True)
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), "utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(m) for m in merges) + "\n", "utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", "utf-8")
     (folder / "special_tokens_map.json").write_text(json.dumps(special))
     length = tower.tokenizer.context_length
     config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, **special}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from torch import nn
 from ..config.errors import ConfigError
 from ..config.registry import named
 from ..config.schema import Objective
-from ..interop.diffusers import autoencoder_state, unet_state
+from ..interop.diffusers import autoencoder_state, carried_arguments, unet_state
 from ..nets.attributes import AttributeClassifier
 from ..nets.autoencoders.base import AutoencoderSpec
 from ..nets.denoisers.base import Inputs, NetSpec
@@ -88,21 +90,50 @@ def denoising_net(
     return {**described, "null": [*null.tokens.shape[1:], pooled]} if learned else described
 
 
-def start_from(net: nn.Module, path: Path) -> None:
-    """Load weights of this project, of a diffusers folder, or of a single-file checkpoint. Raises ConfigError when they do not
-    fit this net."""
-    if path.is_file() and has_passport(path):
-        load_into(net, path)
+@dataclass(frozen=True)
+class Start:
+    """Where the weights come from. `average` raw or ema: which weights of a single file that has both. `loras` are merged into
+    the UNet's. `scaling_factor` is for an autoencoder's file that does not say it."""
+
+    path: Path
+    average: str = "raw"
+    loras: Sequence[Path] = ()
+    scaling_factor: float | None = None
+
+    @property
+    def foreign(self) -> bool:
+        """Whether another project made them. Raises ConfigError if it is a file, but not safetensors."""
+        return self.path.is_dir() or not has_passport(self.path)
+
+
+def heeded(described: dict[str, Any], start: Start) -> dict[str, Any]:
+    """A net's description, with what a foreign model says of itself and no key of ours says. Raises ConfigError."""
+    if described.get("kind") != "ldm" or not start.foreign:
+        return described
+    shape = {name: value for name, value in described.items() if name not in ("kind", "null")}
+    return described | carried_arguments(start.path, shape)
+
+
+def start_from(net: nn.Module, start: Start | Path) -> None:
+    """Load weights of this project, of a diffusers folder, or of a single-file checkpoint. Raises ConfigError when they are not
+    this net's."""
+    start = Start(start) if isinstance(start, Path) else start
+    if not start.foreign:
+        if start.loras or start.average != "raw":
+            raise ConfigError(
+                f"{start.path}: init_lora and init_average are for other projects' weights; leave them out"
+            )
+        load_into(net, start.path)
         return
     if isinstance(net, LatentDiffusionUNet):
-        state = unet_state(path, net.layers_per_block, net.depth)
+        state = unet_state(start.path, net, start.average, start.loras)
     elif isinstance(net, LatentDiffusionAutoencoder):
-        state = autoencoder_state(path, len(net.encoder.down_blocks), net.blocks)
+        state = autoencoder_state(start.path, net, start.scaling_factor)
     else:
-        raise ConfigError(f"{path}: weights without a passport fit net=ldm and autoencoder=ldm alone")
+        raise ConfigError(f"{start.path}: weights without a passport fit net=ldm and autoencoder=ldm alone")
     if null := getattr(net, "null", None):  # learned by this project, so those weights lack it
         state |= {f"null.{name}": value for name, value in null.state_dict().items()}
-    load_state(net, state, path, "; choose its shape, net=sd15, sd21 or sdxl, autoencoder=sd")
+    load_state(net, state, start.path, "; choose its shape, net=sd15, sd21 or sdxl, autoencoder=sd")
 
 
 def parameters(net: nn.Module) -> float:

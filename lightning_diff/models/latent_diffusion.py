@@ -33,6 +33,20 @@ def precision_of(s: Sampler, device: str) -> str:
     return auto if s.precision == "auto" else s.precision
 
 
+class NotFinite(ConfigError):
+    """Pictures with NaN or inf: the rows `bad` of `count`."""
+
+    def __init__(self, count: int, bad: list[int]) -> None:
+        super().__init__(f"{len(bad)} of {count} pictures have NaN or inf")
+        self.bad = bad
+
+    def message(self, where: str, named: list[str]) -> str:
+        """One line, with the first of the pictures' names."""
+        more = f" and {len(named) - 1} more" if len(named) > 1 else ""
+        remedy = "lower the guidance, say sampler.precision=float32, or train again"
+        return f"{self} at {where}: {named[0]}{more}; none is saved or scored; {remedy}"
+
+
 @dataclass
 class LatentDiffusion:
     """A latent diffusion model: captions to conditions, noise to latents, latents to pictures.
@@ -81,7 +95,11 @@ class LatentDiffusion:
     def _pictures(self, z: Tensor) -> Tensor:
         """Latents -> uint8 pictures on the CPU. Compared with float32, bf16 changes a seventh of the values, nearly all by 1."""
         with self._bf16():
-            return to_pixels(self.autoencoder.decode(z).float()).cpu()
+            x = self.autoencoder.decode(z).float()
+        bad = [i for i, picture in enumerate(x) if not bool(torch.isfinite(picture).all())]
+        if bad:  # as whole numbers they would look like pictures
+            raise NotFinite(len(x), bad)
+        return to_pixels(x).cpu()
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Posterior:
@@ -148,7 +166,15 @@ class LatentDiffusion:
         x, many = start(self.path, rows, self.latent_shape()), len(scales)
         denoiser = self.denoiser(prompts, *scales, negative=negative, apart=apart)
         z = s.sample(denoiser, self.path, x.repeat(many, 1, 1, 1), rows.repeat(many))
-        return torch.stack([self._pictures(part) for part in z.chunk(many)])
+        drawn = []
+        for scale, part in zip(scales, z.chunk(many), strict=True):
+            try:
+                drawn.append(self._pictures(part))
+            except NotFinite as e:
+                raise ConfigError(
+                    e.message(f"w={scale:g}", [f"{prompts[i]!r} (seed {seeds[i]})" for i in e.bad])
+                ) from e
+        return torch.stack(drawn)
 
     @torch.no_grad()
     def trajectory(self, prompt: str, seed: int, scale: float) -> Iterator[tuple[Tensor, Tensor]]:

@@ -175,9 +175,13 @@ class Upsample(nn.Module):
         return out
 
 
-def sinusoid(t: Tensor, channels: int, longest: float = 10_000.0) -> Tensor:
-    """Sinusoidal embedding of t [B] -> [B, channels] (Vaswani et al. 2017, 3.5). t is scaled so that a step of 1 matters."""
+def sinusoid(
+    t: Tensor, channels: int, longest: float = 10_000.0, shift: float = 0.0, cosine_first: bool = True
+) -> Tensor:
+    """Sinusoidal embedding of t [B] -> [B, channels] (Vaswani et al. 2017, 3.5). t is scaled so that a step of 1 matters.
+    `shift` > 0 ends at a longer period: 1 ends at `longest`, as in DDPM's code."""
     half = channels // 2
-    rates = torch.exp(-math.log(longest) * torch.arange(half, device=t.device, dtype=torch.float32) / half)
+    rates = torch.exp(-math.log(longest) * torch.arange(half, device=t.device, dtype=torch.float32) / (half - shift))
     angles = t.float()[:, None] * rates
-    return torch.cat([angles.cos(), angles.sin()], dim=1)
+    parts = [angles.cos(), angles.sin()]
+    return torch.cat(parts if cosine_first else parts[::-1], dim=1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .autoencoder import LatentSpace
 from .layers import attend
-from .ldm_unet import ResnetBlock, Sampler
+from .ldm.layers import ResnetBlock, Sampler
 
 EPS = 1e-6
 

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .tokenizers.clip import END, Reading, Tokenizer
+from .tokenizers.clip import END, Reading
+from .tokenizers.described import tokenizer_of
 from .unet import Condition
 
 
@@ -30,12 +31,14 @@ class Tower(nn.Module):
         super().__init__()
         self.config: dict[str, Any] = json.loads(json.dumps(dict(config)))
         self.read_at(self.config.get("layer", 1), self.config.get("final_norm", True))
-        self.tokenizer = Tokenizer.of(self.config)
+        self.tokenizer = tokenizer_of(self.config)
         if name := self.config.get("open_clip"):
-            self.model = open_clip.create_model(name, pretrained=None, load_weights=False)
+            quick = bool(self.config.get("quick_gelu", False))
+            self.model = open_clip.create_model(name, pretrained=None, load_weights=False, force_quick_gelu=quick)
             size = self.model.visual.image_size
             self.image_size = int(size[0] if isinstance(size, tuple | list) else size)
-            mean, std = open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD
+            mean = self.config.get("mean", open_clip.OPENAI_DATASET_MEAN)
+            std = self.config.get("std", open_clip.OPENAI_DATASET_STD)
         else:
             vocabulary = self.tokenizer.vocabulary
             words = END + 1 if vocabulary is None else len(vocabulary) + 2
@@ -50,6 +53,11 @@ class Tower(nn.Module):
         """Set the layer, counted from the end, whose hidden states are a caption's tokens."""
         self.layer, self.final_norm = layer, final_norm
         self.config |= {"layer": layer, "final_norm": final_norm}
+
+    @property
+    def layers(self) -> int:
+        """The number of layers of its text half."""
+        return len(getattr(self.model, "text", self.model).transformer.resblocks)
 
     @property
     def device(self) -> torch.device:
@@ -79,7 +87,8 @@ class Tower(nn.Module):
     def _shown(self, x: Tensor) -> Tensor:
         x = (x + 1) / 2
         if x.shape[-1] != self.image_size:
-            x = F.interpolate(x, size=(self.image_size,) * 2, mode="bicubic", antialias=True).clamp(0, 1)
+            mode = self.config.get("interpolation", "bicubic")
+            x = F.interpolate(x, size=(self.image_size,) * 2, mode=mode, antialias=True).clamp(0, 1)
         return (x - self.mean) / self.std
 
     def text_features(self, captions: Sequence[str]) -> Tensor:

@@ -53,10 +53,20 @@ def read_passport(path: Path) -> dict[str, Any]:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name. Floating-point tensors become float32."""
+    """The tensors of a file by name. Floating-point tensors become float32. Raises ConfigError for NaN and inf."""
     with safe_open(path, framework="pt") as f:
         state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
-    return {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+    state = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+    refuse_infinite(state, path)
+    return state
+
+
+def refuse_infinite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raises ConfigError, which names the first of them, if a tensor that was read from `path` has NaN or inf."""
+    bad = [name for name, t in state.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
+    if bad:
+        many = f" and {len(bad) - 1} more tensors" if len(bad) > 1 else ""
+        raise ConfigError(f"{path}: {bad[0]}{many} with NaN or inf; the file is damaged, or overflowed in float16")
 
 
 def load_into(net: nn.Module, path: Path) -> None:
@@ -67,11 +77,18 @@ def load_into(net: nn.Module, path: Path) -> None:
 def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, hint: str = "") -> None:
     """Load a state, which was read from `path`, into the net. Raises ConfigError, with a hint how to correct it, when the
     state belongs to another architecture."""
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as e:
-        first = str(e).strip().splitlines()[1].strip() if "\n" in str(e) else str(e)
-        raise ConfigError(f"{path}: not weights of this architecture{hint}: {first}") from e
+    wanted = net.state_dict()
+    wrong = [f"no {n} in it" for n in wanted if n not in state]
+    wrong += [f"{n}, which this net does not have" for n in state if n not in wanted]
+    wrong += [
+        f"{n} is {list(state[n].shape)}, here {list(t.shape)}"
+        for n, t in wanted.items()
+        if n in state and state[n].shape != t.shape
+    ]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ConfigError(f"{path}: not weights of this architecture{hint}: {wrong[0]}{more}")
+    net.load_state_dict(state)
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:

@@ -19,7 +19,7 @@ from ..config.registry import named
 from ..config.schema import Config
 from ..data.shards import digest
 from ..files import whole_file
-from ..models.build import autoencoder_net, build, kind_of, start_from
+from ..models.build import Start, autoencoder_net, build, kind_of, start_from
 from ..nets.weights import has_passport, read_passport, save_weights
 
 HEAD_START = 0.2  # the share of its steps that an autoencoder needs if it starts from one of other pictures
@@ -139,7 +139,7 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
     elif part == "autoencoder" and (source.is_dir() or not has_passport(source)):
         passport = {"part": part, "net": autoencoder_net(config.autoencoder), "data": source.name}
         net = build(passport)
-        start_from(net, source)
+        start_from(net, Start(source, scaling_factor=getattr(config.autoencoder, "scaling_factor", None)))
         save_weights(placed, net.state_dict(), passport)
     else:
         check_part(part, source)

@@ -16,7 +16,7 @@ from ..config.registry import plugins_entry
 from ..config.schema import Config
 from ..devices import device_of
 from ..evaluation.runner import periodic_measure
-from ..models.build import build, denoising_net, null_condition, parameters, start_from
+from ..models.build import build, denoising_net, heeded, null_condition, parameters, start_from
 from ..models.latent_diffusion import LatentDiffusion
 from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.unet import Condition
@@ -27,6 +27,7 @@ from ..training.modules.latent_diffusion import LatentDiffusionModule
 from ..training.periodic import QUICK, VALIDATION, Periodic, held_out_loss
 from ..training.speed import step_flops
 from ..training.trainer import LAST, fit
+from .objects import start_of
 from .run import Run
 from .sweep import combination, evaluation_setup
 
@@ -39,6 +40,8 @@ def train_net(run: Run) -> None:
     autoencoder, tower, train_set = frozen.autoencoder, frozen.tower, frozen.train
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
     net = denoising_net(config.net, autoencoder, null, config.text.null == "learned", config.objective)
+    if start := start_of(config):
+        net = heeded(net, start)
     module = _module(config, folder, net, null, frozen)
     side = config.data.image_size // autoencoder.factor
     module.flops = step_flops(net, null, autoencoder.latent_channels, side)
@@ -99,8 +102,9 @@ def _module(
     if learned := getattr(net, "null", None):
         learned.begin(null)
     net.checkpointing = config.training.checkpointing
-    if config.init_from and not (folder / LAST).is_file():
-        start_from(net, Path(config.init_from))
+    start = start_of(config)
+    if start and not (folder / LAST).is_file():
+        start_from(net, start)
     if config.training.lora:
         add_lora(net, config.training.lora)
     return LatentDiffusionModule(

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..config.schema import Config, Objective
 from ..devices import device_of
 from ..diffusion.path import Path as DiffusionPath
+from ..models.build import Start
 from ..models.latent_diffusion import LatentDiffusion
 from ..models.load import load_model
 
@@ -14,6 +15,13 @@ from ..models.load import load_model
 def path_of(o: Objective) -> DiffusionPath:
     """The probability path of an objective."""
     return DiffusionPath(o.schedule, o.prediction, o.data_std)
+
+
+def start_of(config: Config) -> Start | None:
+    """The weights that a diffusion run starts from; None if it starts from random ones."""
+    if config.init_from is None:
+        return None
+    return Start(Path(config.init_from), config.init_average, [Path(p) for p in config.init_lora])
 
 
 def model_of(config: Config, folder: Path, ema: float = 0.0) -> LatentDiffusion:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.interop.text import FILE
@@ -28,7 +30,7 @@ def folder(path: Path, length: int) -> FolderTextEncoder:
     path.mkdir()
     config = {"model_type": "clip_text_model", "hidden_act": "gelu", "vocab_size": 49408}
     (path / "config.json").write_text(json.dumps({**config, "max_position_embeddings": length}))
-    (path / FILE).write_bytes(b"no weights")
+    save_file({"text_model.embeddings.token_embedding.weight": torch.zeros(1)}, path / FILE)
     return FolderTextEncoder(weights=str(path))
 
 

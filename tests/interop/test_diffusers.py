@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.interop.diffusers import autoencoder_state, load_autoencoder, load_unet, unet_arguments, unet_state
+from lightning_diff.interop.diffusers import load_autoencoder, load_unet
+from lightning_diff.interop.fields.unet import unet_arguments
 from lightning_diff.interop.names import (
     RESNET,
     VAE_BLOCK,
@@ -21,6 +22,7 @@ from lightning_diff.interop.names import (
     unet_table,
     vae_table,
 )
+from lightning_diff.models.build import start_from
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
 from lightning_diff.nets.unet import Condition
@@ -230,11 +232,11 @@ def test_a_single_file_says_the_same(tmp_path: Path) -> None:
     whole |= {f"first_stage_model.{k}": t.contiguous() for k, t in first.items()}
     save_file(whole, tmp_path / "model.safetensors")
     ours = LatentDiffusionUNet(**a)
-    ours.load_state_dict(unet_state(tmp_path / "model.safetensors", a["blocks"], a["depth"]))
+    start_from(ours, tmp_path / "model.safetensors")
     mine, theirs = both("sd15", peer, ours)
     assert relative(mine, theirs) < 1e-5
     net = LatentDiffusionAutoencoder((32, 64, 64, 64))
-    net.load_state_dict(autoencoder_state(tmp_path / "model.safetensors", 4, 2))
+    start_from(net, tmp_path / "model.safetensors")
     z = torch.randn(1, 4, 4, 4)
     with torch.no_grad():
         assert relative(net.decode(z * 0.18215), vae.decode(z).sample) < 1e-5
@@ -257,12 +259,18 @@ def test_what_cannot_be_opened_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no config\.json"):
         load_unet(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ConfigError, match="only safetensors are read"):
+    with pytest.raises(ConfigError, match="not JSON"):
         load_unet(tmp_path)
-    with pytest.raises(ConfigError, match="another kind"):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ConfigError, match="no weights"):
+        load_unet(tmp_path)
+    (tmp_path / "diffusion_pytorch_model.bin").write_bytes(b"PK")
+    with pytest.raises(ConfigError, match="safe_serialization=True"):
+        load_unet(tmp_path)
+    with pytest.raises(ConfigError, match="down_block_types"):
         unet_arguments(
             {**UNETS["sd15"], "down_block_types": ("KDownBlock2D",) * 4, "in_channels": 4, "out_channels": 4}
         )
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(ConfigError, match="not a single-file checkpoint"):
-        unet_state(tmp_path / "x.safetensors", 2, [1, 1, 1, 0])
+    with pytest.raises(ConfigError, match="no UNet in it"):
+        load_unet(tmp_path / "x.safetensors")

@@ -17,8 +17,9 @@ from lightning_diff.diffusion.noise import start
 from lightning_diff.diffusion.path import Path as DiffusionPath
 from lightning_diff.diffusion.samplers.ancestral import DDIM
 from lightning_diff.diffusion.samplers.runge_kutta import Euler
-from lightning_diff.interop.diffusers import autoencoder_state, unet_state
-from lightning_diff.interop.export import export_pipeline, export_single_file, exportable_tower, scheduler_config
+from lightning_diff.interop.configs import scheduler_config
+from lightning_diff.interop.export import export_pipeline, export_single_file, exportable_tower
+from lightning_diff.models.build import start_from
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
 from lightning_diff.nets.text import Tower, Towers
@@ -97,12 +98,13 @@ def test_tokens_and_hidden_states_are_the_same(parts: Any, tmp_path: Path) -> No
 
 def test_a_single_file_is_opened_again(parts: Any, tmp_path: Path) -> None:
     net, autoencoder, tower = parts
-    export_single_file(tmp_path / "model.safetensors", net, autoencoder, tower)
+    file, scheduler = tmp_path / "model.safetensors", scheduler_config("scaled_linear", "eps", DDIM())
+    export_single_file(file, net, autoencoder, tower, scheduler, SIZE)
     again = LatentDiffusionUNet(4, 64, (32, 64), 1, (1, 2), head_width=32, groups=8)
-    again.load_state_dict(unet_state(tmp_path / "model.safetensors", 1, [1, 2]))
+    start_from(again, file)
     assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), net.state_dict().values(), strict=True))
     vae = LatentDiffusionAutoencoder((16, 32, 32), 4, 1, groups=8)
-    vae.load_state_dict(autoencoder_state(tmp_path / "model.safetensors", 3, 1, scaling_factor=1.0))
+    start_from(vae, file)
     x = torch.rand(2, 3, 32, 32) * 2 - 1
     with torch.no_grad():
         a, b = autoencoder.encode(x), vae.encode(x)

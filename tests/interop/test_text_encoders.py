@@ -15,7 +15,8 @@ from lightning_diff.diffusion.guiders.cfg import CFG
 from lightning_diff.diffusion.noise import start
 from lightning_diff.diffusion.path import Path as DiffusionPath
 from lightning_diff.diffusion.samplers.ancestral import DDIM
-from lightning_diff.interop.diffusers import read_config, unet_arguments
+from lightning_diff.interop.diffusers import read_config
+from lightning_diff.interop.fields.unet import unet_arguments
 from lightning_diff.interop.text import tower_of_folder, write_tokenizer
 from lightning_diff.models.build import null_condition, start_from
 from lightning_diff.models.text_encoders.folder import FolderTextEncoder
@@ -148,12 +149,12 @@ def test_what_is_no_clip_encoder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "text_encoder"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "t5"}))
-    with pytest.raises(ConfigError, match="only safetensors are read"):
+    with pytest.raises(ConfigError, match="model_type"):
         tower_of_folder(folder)
     encoder(folder, CLIPTextModel, 32, "gelu", "!")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "t5"}))
-    with pytest.raises(ConfigError, match="model_type=t5"):
+    with pytest.raises(ConfigError, match=r"model_type=.*t5"):
         tower_of_folder(folder)
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 4}))
     with pytest.raises(ConfigError, match="not a CLIPTextModel's weights"):

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lightning_diff.cli.commands import evaluate_command
 from lightning_diff.cli.drawing.sample import sample
-from lightning_diff.cli.export import export
+from lightning_diff.cli.exporting.export import export
 from lightning_diff.cli.prepare import prepare_data
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError

@@ -6,7 +6,8 @@ import pytest
 
 from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.interop.export import exportable_tower, scheduler_config
+from lightning_diff.interop.configs import scheduler_config
+from lightning_diff.interop.export import exportable_tower
 from lightning_diff.models.build import autoencoder_net, build, denoising_net, null_condition
 from lightning_diff.nets.text import Tower
 from lightning_diff.nets.tokenizers.clip import Tokenizer

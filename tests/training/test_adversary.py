@@ -65,7 +65,7 @@ def test_lpips_is_torchmetrics(tmp_path: Path) -> None:
             """LPIPS (Zhang et al. 2018, eq. 1) on torchvision's own net."""
             shift, scale = (torch.tensor(v)[:, None, None] for v in ([-0.030, -0.088, -0.188], [0.458, 0.448, 0.450]))
             total, (p, q) = torch.zeros(len(a)), ((v - shift) / scale for v in (a, b))
-            lins = [getattr(mine.net, f"lin{i}").model[-1].weight for i in range(5)]
+            lins = [layer.weight for layer in mine.linear]
             for i, layer in enumerate(vgg.features):
                 p, q = layer(p), layer(q)
                 if i in (3, 8, 15, 22, 29):

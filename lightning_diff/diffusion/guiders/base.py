@@ -69,8 +69,9 @@ class Guider(Choice):
         where = "guidance.{}={}: {}, for example {}"
         if not self.scales:
             yield "guidance.scales=[]: name at least one scale, for example [1,3]"
-        if len(set(self.scales)) < len(self.scales):
-            yield f"guidance.scales={self.scales}: a scale is named twice"
+        called = [f"{scale:g}" for scale in self.scales]  # in the names of files
+        if twice := next((name for name in called if called.count(name) > 1), ""):
+            yield f"guidance.scales={self.scales}: a scale is named twice, w = {twice}"
         i, t = self.interval, self.threshold
         if i and not (len(i) == 2 and 0 <= i[0] < i[1]):
             yield where.format("interval", i, "two limits in sigma / alpha, low < high", "[0.3,5]")

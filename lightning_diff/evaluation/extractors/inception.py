@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ...config.errors import ConfigError
 from ...config.fields import at_least, one_of
 from ...config.registry import choice
+from ...files import is_safetensors
 from .base import FromFile
 
 if TYPE_CHECKING:
@@ -18,10 +21,10 @@ if TYPE_CHECKING:
 
 @choice("features", "inception")
 class Inception(FromFile):
-    """torch-fidelity's Inception v3 with 2048 features (Heusel et al. 2017). `weights` is torch-fidelity's file. `resize` says
-    how a picture comes to 299 pixels: tf1 as in TensorFlow 1 and torch-fidelity, clean as in clean-fid (Parmar et al. 2022:
-    bicubic, antialiased, not rounded). `crop`: before that, its shorter side is resized to so many pixels and its centre square
-    is taken, as with torch-fidelity's samples_resize_and_crop (0: it is not)."""
+    """torch-fidelity's Inception v3 with 2048 features (Heusel et al. 2017). `weights` is torch-fidelity's file, or its tensors
+    as safetensors. `resize` says how a picture comes to 299 pixels: tf1 as in TensorFlow 1 and torch-fidelity, clean as in
+    clean-fid (Parmar et al. 2022: bicubic, antialiased, not rounded). `crop`: before that, its shorter side is resized to so
+    many pixels and its centre square is taken, as with torch-fidelity's samples_resize_and_crop (0: it is not)."""
 
     install: ClassVar[str] = "-e '.[inception]'"
     safetensors: ClassVar[bool] = False
@@ -40,18 +43,21 @@ class Inception(FromFile):
         return ["torch_fidelity"]
 
     def build(self, device: torch.device) -> Extractor:
-        """Build the extractor. Nothing except tensors is unpickled."""
+        """Build the extractor. The file is read once, and nothing except tensors is unpickled: torch-fidelity, which would
+        unpickle anything, gets the tensors in memory."""
         import torch
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+        from ...nets.weights import read_state
         from ..resizing import clean_resized, resized_and_cropped
 
-        weights = str(self.weights)
+        weights, tensors = str(self.weights), io.BytesIO()
         try:
-            torch.load(
-                weights, map_location="cpu", weights_only=True
-            )  # torch-fidelity itself loads without weights_only
-            net = FeatureExtractorInceptionV3("fid", ["2048"], feature_extractor_weights_path=weights)
+            safe = is_safetensors(Path(weights))
+            state = read_state(Path(weights)) if safe else torch.load(weights, map_location="cpu", weights_only=True)
+            torch.save(dict(state), tensors)
+            tensors.seek(0)
+            net = FeatureExtractorInceptionV3("fid", ["2048"], feature_extractor_weights_path=tensors)
         except Exception as e:
             raise ConfigError(
                 f"evaluation.features.weights={weights}: not torch-fidelity's Inception ({type(e).__name__})"

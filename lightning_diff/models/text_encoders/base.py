@@ -52,9 +52,9 @@ class TextEncoderSpec(Choice):
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of its tower; no weights are read. Raises ConfigError if the tower's description cannot be read."""
-        from ...nets.tokenizers.clip import Tokenizer
+        from ...nets.tokenizers.described import tokenizer_of
 
-        return Tokenizer.of(self.described())
+        return tokenizer_of(self.described())
 
     def most_tokens(self) -> int:
         """The largest context length that its config allows; 0 if the length is the model's own."""
@@ -79,9 +79,8 @@ class TextEncoderSpec(Choice):
     def tower(self, path: Path) -> Tower:
         """The tower with the weights at that path, and with this choice's `layer` and `final_norm`. Raises ConfigError."""
         tower = self.open(path)
-        layers = len(tower.model.transformer.resblocks)
-        if self.layer > layers:
-            raise ConfigError(f"text.layer={self.layer}: {path} has {layers} layers")
+        if self.layer > tower.layers:
+            raise ConfigError(f"text.layer={self.layer}: {path} has {tower.layers} layers")
         tower.read_at(self.layer, self.final_norm)
         return tower
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config.registry import choice
+from ...files import is_safetensors
 from .base import TextEncoderSpec
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @choice("text", "folder")
 class FolderTextEncoder(TextEncoderSpec):
-    """CLIP's text encoder, saved by transformers. `weights` is the text_encoder folder of a diffusers pipeline."""
+    """CLIP's text encoder, saved by transformers, with the tokenizer that it came with. `weights` is the text_encoder folder of a
+    diffusers pipeline, the pipeline's folder, or a single-file checkpoint of Stable Diffusion 1.x."""
 
     def open(self, path: Path) -> Tower:
         from ...interop.text import tower_of_folder
@@ -25,9 +26,9 @@ class FolderTextEncoder(TextEncoderSpec):
         return tower_of_folder(path)
 
     def described(self) -> dict[str, Any]:
-        from ...interop.text import tower_of_folder
+        from ...interop.text import described_tower
 
-        return tower_of_folder(Path(str(self.weights))).config
+        return described_tower(Path(str(self.weights)))
 
     def tokenizer(self) -> Tokenizer:
         from ...interop.text import tokenizer_of_folder
@@ -35,6 +36,9 @@ class FolderTextEncoder(TextEncoderSpec):
         return tokenizer_of_folder(Path(str(self.weights)))
 
     def own_conflicts(self, where: str, task: str) -> Iterator[str]:
+        from ...config.foreign.own_words import safetensors_header
+
         yield from super().own_conflicts(where, task)
-        if self.weights is not None and not os.path.isdir(self.weights):
-            yield f"{where}.weights={self.weights}: no folder; {where}=folder reads a text_encoder folder of diffusers"
+        path = Path(str(self.weights))
+        if path.is_file() and is_safetensors(path) and "passport" in safetensors_header(path).get("__metadata__", {}):
+            yield f"{where}.weights={self.weights}: weights of this project, which {where}=small reads"

@@ -5,16 +5,15 @@ The vocabulary is open_clip's. Its marks of start and end are not words of it: "
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import regex
 import torch
-from open_clip import get_model_config
+from open_clip import get_tokenizer
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
@@ -76,6 +75,7 @@ class Tokenizer:
 
     def __init__(self, context_length: int, vocabulary: Sequence[int] | None = None, pad: int = 0) -> None:
         self.bpe, self.context_length, self.pad = byte_pairs(), context_length, pad
+        self.start, self.end = START, END
         self.vocabulary = None if vocabulary is None else list(vocabulary)
         self.places = None
         if self.vocabulary is not None:
@@ -84,33 +84,28 @@ class Tokenizer:
             self.places = torch.ones(END + 1, dtype=torch.long)
             self.places[torch.tensor(self.vocabulary)] = torch.arange(len(self.vocabulary)) + 2
 
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Tokenizer:
-        """The tokenizer of the tower that `config` describes."""
-        if name := config.get("open_clip"):
-            length = get_model_config(name)["text_cfg"].get("context_length", 77)
-        else:
-            length = config["text"]["context_length"]
-        return cls(length, config.get("vocabulary"), config.get("pad", 0))
-
     @staticmethod
     def words_of(captions: Sequence[str]) -> list[int]:
         """The vocabulary of these captions."""
         return sorted({i for c in set(captions) for i in _encode(_clean(c))} | {START, END})
 
+    def ids(self, captions: Sequence[str]) -> list[list[int]]:
+        """The byte-pair ids of each caption, without the two marks and in full length."""
+        return [_encode(_clean(caption)) for caption in captions]
+
     def __call__(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """(ids [B, L] int64, mask [B, L] bool)."""
         ids = torch.full((len(captions), self.context_length), self.pad)
         mask = torch.zeros_like(ids, dtype=torch.bool)
-        for row, seen, caption in zip(ids, mask, captions, strict=True):
-            said = torch.tensor([START, *_encode(_clean(caption))[: self.context_length - 2], END])
+        for row, seen, words in zip(ids, mask, self.ids(captions), strict=True):
+            said = torch.tensor([self.start, *words[: self.context_length - 2], self.end])
             row[: len(said)] = said if self.places is None else self.places[said]
             seen[: len(said)] = True
         return ids, mask
 
     def lengths(self, captions: Sequence[str]) -> np.ndarray:
         """The number of tokens of each caption with the two marks, int64 [B]: the context length that it needs."""
-        return np.fromiter((len(_encode(_clean(c))) + 2 for c in captions), np.int64, len(captions))
+        return np.fromiter((len(words) + 2 for words in self.ids(captions)), np.int64, len(captions))
 
     def read(self, caption: str) -> Reading:
         """What this tokenizer makes of a caption."""
@@ -132,6 +127,23 @@ class Tokenizer:
             return []
         have = set(self.vocabulary)
         return [self.bpe.decode([i]).strip() for i in _encode(_clean(caption)) if i not in have]
+
+
+class OpenClipTokenizer(Tokenizer):
+    """The tokenizer of a model that open_clip knows by name, with that model's own options. Its marks of start and end in a
+    caption are marks, as they are there."""
+
+    def __init__(self, name: str) -> None:
+        self.own = get_tokenizer(name)
+        super().__init__(self.own.context_length)
+
+    def ids(self, captions: Sequence[str]) -> list[list[int]]:
+        return [self.own.encode(clean_text(caption)) for caption in captions]
+
+    def read(self, caption: str) -> Reading:
+        ids, room = self.ids([caption])[0], self.context_length - 2
+        kept, cut = (self.own.decode(some).strip() for some in (ids[:room], ids[room:]))
+        return Reading(len(ids) + 2, min(len(ids), room) + 2, kept, cut)
 
 
 def _end_of(text: str, room: int) -> int:

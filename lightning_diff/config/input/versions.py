@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .registry import named
+from ..registry import named
 
 VERSION = 2
 GROUP = {"unet": "net"}  # name in version 1 -> name now

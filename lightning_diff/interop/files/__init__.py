@@ -1,0 +1,1 @@
+"""Files and folders of other projects: what lies in them, and their tensors."""

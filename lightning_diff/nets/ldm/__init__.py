@@ -1,0 +1,1 @@
+"""The layers and the shape of latent diffusion's nets."""
