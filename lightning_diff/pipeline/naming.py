@@ -18,7 +18,7 @@ from ..config.errors import ConfigError
 from ..config.input.typed import as_typed, kind_of
 from ..config.schema import Config
 from ..ranks import say
-from .same import another_run
+from .continuing.same import another_run
 
 LONGEST = 150  # letters of a run's name: file systems allow 255, and the names of figures and reports begin with it
 MARKED = LONGEST - 9  # letters of a longer name before its mark
@@ -26,10 +26,10 @@ LONGEST_VALUE = 40  # letters of a value in the name of a multirun's run
 # Overrides that are not part of a run's name: they say where it is stored and where it runs, not what it computes.
 PLACE = (
     *("experiment=", "name=", "tracking", "outputs=", "cache=", "pins=", "plugins=", "hydra"),
-    *(f"training.{key}=" for key in ("accelerator", "devices", "nodes", "strategy", "workers")),
+    *(f"training.{key}=" for key in ("accelerator", "devices", "nodes", "strategy", "workers", "accept_new_data")),
 )
 FREE = ("version", "name", "outputs", "cache", "pins", "plugins", "tracking")  # the same, as keys of a config
-FREE_TRAINING = ("accelerator", "devices", "nodes", "strategy", "workers")
+FREE_TRAINING = ("accelerator", "devices", "nodes", "strategy", "workers", "accept_new_data")
 
 
 def group_name(config: Config, overrides: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ import torch
 from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER
+from lightning_diff.data.cached.segments import description, row_sums
 from lightning_diff.nets.weights import read_state
 from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking.record import Record
@@ -28,11 +29,15 @@ def words(root: Path, *more: str) -> list[str]:
 
 
 def spoil(root: Path, rows: slice) -> None:
-    """Latents of these pictures that are not numbers, in the cache."""
+    """Latents of these pictures that are not numbers, in the cache, as if they had been computed so."""
     (place,) = (root / "cache" / "latents").rglob("mean.npy")
-    latents = np.load(place)
+    latents, sums = np.load(place), np.load(place.with_name("sums.npy"))
     latents[rows] = np.nan
+    sums[:, 0] = row_sums(latents)
     np.save(place, latents)
+    np.save(place.with_name("sums.npy"), sums)
+    arrays = {p.stem: np.load(p) for p in place.parent.glob("*.npy")}
+    (place.parent / "shapes.json").write_text(description(arrays))
 
 
 def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(tmp_path: Path) -> None:
