@@ -84,22 +84,6 @@ def path_mistakes(c: Config) -> Iterator[tuple[bool, str]]:
         c.name is not None and (not _names(c.name) or bool({"..", "."} & set(c.name.split("/"))) or c.name[:1] == "/"),
         f"name={c.name}: a name of a folder in outputs={c.outputs}, not a path out of it",
     )
-    misplaced = _misplaced(c)
-    yield bool(misplaced), f"name={c.name}: the run would lie in {misplaced}; give another name="
-
-
-def _misplaced(c: Config) -> str:
-    """What a run of this name would lie in; empty if it lies well."""
-    if not c.name:
-        return ""
-    outputs, folder = Path(c.outputs), Path(c.outputs, c.name)
-    inside = [folder, *(p for p in folder.parents if outputs in p.parents)]
-    for path in inside:
-        if path == Path(c.cache) or path == outputs / PARTS:
-            return f"{path}, which holds what several runs share"
-        if path != folder and (path / "config.yaml").is_file():
-            return f"{path}, which is a run"
-    return ""
 
 
 def _names(path: str) -> bool:
