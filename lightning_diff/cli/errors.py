@@ -16,7 +16,7 @@ from ..config.input.messages import one_line
 from ..files import NO_LOCKS, NO_ROOM
 from ..ranks import wrong_rank
 from ..strings import visible
-from .terminal import settle_terminal
+from ..terminal import settle_terminal
 
 LACKING = (
     *NO_ROOM,
