@@ -10,21 +10,23 @@ import os
 import re
 import shutil
 import socket
+import struct
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, the quota is used up, the file is too large
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 PARTIAL = ".partial"
-DAMAGED = (
-    ValueError,
-    EOFError,
-    KeyError,
-    zipfile.BadZipFile,
-)  # what numpy raises for a file of arrays that is not whole
+DAMAGED = (  # what numpy and zipfile raise for a file of arrays that is not whole
+    *(ValueError, EOFError, KeyError, TypeError, RuntimeError, OverflowError, MemoryError, SyntaxError, AttributeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, TokenError),
+)
 ABANDONED = 3600  # seconds without a write until a partial file counts as abandoned
 
 
@@ -51,8 +53,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = _beside(path)
     try:
         yield partial
-        with partial.open("rb") as f:
-            os.fsync(f.fileno())
+        _to_disk(partial)
         partial.chmod(0o644)  # safetensors makes its files private
         partial.replace(path)
     except BaseException as e:
@@ -60,6 +61,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         if number := _no_room(e):
             raise OSError(number, os.strerror(number), str(path)) from e
         raise
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb") as f:
+        os.fsync(f.fileno())
 
 
 def _no_room(error: BaseException | None) -> int:
@@ -83,6 +89,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     partial.mkdir(parents=True)
     try:
         yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                _to_disk(file)
         try:
             partial.rename(path)
         except OSError:
@@ -115,6 +124,17 @@ def file_hash(path: Path) -> str:
     return sha256(path)[:12]
 
 
+def _lockf(file: IO[str], flags: int, length: int = 0, start: int = 0) -> None:
+    """fcntl.lockf. Raises OSError with a message that says what to do, if the file system has no locks."""
+    try:
+        fcntl.lockf(file, flags, length, start)
+    except OSError as e:
+        if e.errno not in NO_LOCKS:
+            raise
+        words = f"this file system has no locks ({e.strerror}); keep outputs= and cache= on one that has them"
+        raise OSError(e.errno, words, file.name) from e
+
+
 def lock(path: Path, wait: bool) -> IO[str]:
     """Take a lock and return its open file. The lock is held until the file is closed or the process ends; the system then
     releases it, so a lock is never stale. (It is a record lock: worker processes do not inherit it, and it works across
@@ -122,7 +142,7 @@ def lock(path: Path, wait: bool) -> IO[str]:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+")
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        _lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         file.seek(0)
         holder = " ".join(file.read().split()) or "another process"
@@ -142,7 +162,7 @@ def holder(path: Path) -> str | None:
         return None
     with path.open() as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return " ".join(file.read().split()) or "another process"
     return None
@@ -165,9 +185,9 @@ def in_use(path: Path, tidy: Callable[[], None]) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         with suppress(BlockingIOError):
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             tidy()
-        fcntl.lockf(file, fcntl.LOCK_SH)
+        _lockf(file, fcntl.LOCK_SH)
         yield
 
 
@@ -184,11 +204,11 @@ def shared(path: Path, count: int, done: Callable[[int], bool], first: int = 0) 
                 if done(i):
                     continue
                 try:
-                    fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, i)
+                    _lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, i)
                 except BlockingIOError:
                     continue
                 try:
                     if not done(i):
                         yield i
                 finally:
-                    fcntl.lockf(file, fcntl.LOCK_UN, 1, i)
+                    _lockf(file, fcntl.LOCK_UN, 1, i)

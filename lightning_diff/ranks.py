@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
+
+from .strings import visible
 
 LONG = 16  # letters: words of this length are not folded in a table
 
@@ -29,11 +30,30 @@ def rank_of() -> tuple[int, int]:
     return rank, next(iter(found("WORLD_SIZE", "SLURM_NTASKS")), 1)
 
 
+def wrong_rank() -> str:
+    """What is wrong with the variables that say which rank this is; empty if nothing is. A variable that a shell kept from
+    another command would make a rank that waits for ever for the first one."""
+    rank, ranks = rank_of()
+    if rank < ranks:
+        return ""
+    names = [n for n in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if os.environ.get(n) == str(rank)]
+    return f"{names[0]}={rank}: no launcher started {rank + 1} processes; unset {' '.join(names)}"
+
+
+def started_ranks() -> int:
+    """How many processes a launcher started together with this one; 0 if it was started alone. A SLURM job that has several
+    tasks is no launcher until srun starts them."""
+    names = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+    found = [int(n) for n in map(os.environ.get, names) if n and n.isdecimal()]
+    return found[0] if found and found[0] > 1 else 0
+
+
 def share_of() -> tuple[int, int]:
     """(number of this process, number of processes) for work that is shared through the file system. The processes are the
     ranks of all tasks of a SLURM array."""
     rank, ranks = rank_of()
-    task, last, first = (int(os.environ.get(f"SLURM_ARRAY_TASK_{n}", "0")) for n in ("ID", "MAX", "MIN"))
+    said = [os.environ.get(f"SLURM_ARRAY_TASK_{n}", "") for n in ("ID", "MAX", "MIN")]
+    task, last, first = map(int, said) if all(n.isdecimal() for n in said) else (0, 0, 0)
     return (task - first) * ranks + rank, (last - first + 1) * ranks
 
 
@@ -45,7 +65,8 @@ def first_rank() -> bool:
 def say(*words: Any) -> None:
     """Print, in the first rank only. Text is printed as it is: brackets and colons in it are no markup."""
     if first_rank():
-        console.print(*words, highlight=False, markup=False, emoji=False)
+        shown = [visible(word) if isinstance(word, str) else word for word in words]
+        console.print(*shown, highlight=False, markup=False, emoji=False)
 
 
 class Fitting:
@@ -70,7 +91,10 @@ class Fitting:
             yield Text(f"{first}: {', '.join(cells)}", no_wrap=True, overflow="ignore")
 
 
-def wait_for(path: Path) -> None:
-    """Wait until the first rank has written this file."""
-    while not path.is_file():
+def wait_for(done: Callable[[], bool], patience: float, what: str) -> None:
+    """Wait until the first rank has done something. Raises TimeoutError after `patience` seconds (0: never)."""
+    end = time.monotonic() + patience
+    while not done():
+        if patience and time.monotonic() > end:
+            raise TimeoutError(f"the first rank has not {what} for {patience:g} s (training.patience)")
         time.sleep(0.5)

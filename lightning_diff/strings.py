@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 LONGEST_STEM = 120  # bytes; a file system takes names of 255 bytes
+COMMANDS = re.compile(r"[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 MARKS = (  # UTF-32's begins like UTF-16's
     *((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be")),
     *((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")),
@@ -49,6 +50,11 @@ def json_of(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def visible(text: str) -> str:
+    """The text without characters that command a terminal; a line feed and a tab stay."""
+    return COMMANDS.sub("\ufffd", text)
 
 
 def file_stem(text: str) -> str:

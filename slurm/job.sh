@@ -6,6 +6,7 @@ source slurm/site.sh
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}} # else every rank takes every core of the node
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}                   # since 22.05 srun does not ask sbatch for it
 export NCCL_DEBUG=${NCCL_DEBUG:-WARN}                                 # a broken network says what is broken
+export LIGHTNING_DIFF_JOB=$SLURM_JOB_ID                               # such a job requeues itself
 export PYTHONUNBUFFERED=1 PYTHONFAULTHANDLER=1                        # the log ends where the task ended
 
 cache=(${CACHE:+"cache=$CACHE"})

@@ -16,7 +16,7 @@ from lightning_diff.config.paths import CONF, PACKAGE_FOLDER, SHIPPED
 from lightning_diff.config.schema import Config
 from lightning_diff.files import sha256
 from lightning_diff.nets.weights import save_arrays
-from lightning_diff.pipeline.same import refuse_another
+from lightning_diff.pipeline.continuing.same import refuse_another
 
 FILES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.parent.name != "experiment"]
 CHOSEN = single_groups(Config())

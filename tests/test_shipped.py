@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_diff.cli.prompts import shipped_run
+from lightning_diff.cli.drawing.prompts import shipped_run
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.paths import PARTS, SHIPPED
 from lightning_diff.config.schema import Config

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.cli.prompts import prompts_of
+from lightning_diff.cli.drawing.prompts import prompts_of
 from lightning_diff.strings import clean_text, decode_text, file_stem, json_of
 
 SAID = ["a mug", "", "a\0b", "🥑", "cafe\u0301", "a\u2028b", "\ufffd", "a\r\nb"]

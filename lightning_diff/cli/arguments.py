@@ -170,6 +170,9 @@ def _override(word: str, many: bool) -> str:
     if key.startswith("hydra") and not word.lstrip("+").startswith(USEFUL) and not of_lightning:
         hint = "outputs=FOLDER and name=NAME say where a run lies" if "dir" in key else "leave it out"
         raise ConfigError(f"{word}: would have no effect; {hint}")
+    if key == "experiment" and value.startswith("["):
+        names = value.strip("[] ")
+        raise ConfigError(f"{word}: a run has one experiment; train.py -m experiment={names} makes a run of each")
     if found := wrong_file(key, value):
         raise ConfigError(f"{word}: {found}")
     given = for_hydra(word, many)

@@ -17,12 +17,13 @@ from ..pipeline.many.named import folders_of, one_folder
 from ..pipeline.naming import run_folder
 from ..strings import clean_text
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
+from .drawing.prompts import finished, out_folder, prompts_of, shipped_run, whole_number
+from .drawing.stored import refuse_another_model, send_nowhere
 from .errors import exit_on_error
 from .help import answer, experiments_text, help_text
 from .measuring.folders import folders_asked, measure_folders
 from .measuring.models import measure_model
-from .multirun import finish_many, say_which, with_hydra
-from .prompts import finished, prompts_of, shipped_run
+from .multirun import finish_many, refuse_one_folder, say_which, with_hydra
 from .show import show_composed, show_stored, shows
 
 CONFIGS = ("--config-dir", "--config-name", *SHOWN)  # flags of a command that composes a config
@@ -46,6 +47,10 @@ def train_command() -> None:
             raise ConfigError(f"{launched}: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch")
         if found.flags.get("--cfg") == "job":
             return show_composed(found, product_of(found.overrides) if found.many else [found.overrides])
+        if "--run" in found.flags and "--cfg" in found.flags:
+            raise ConfigError("--run: would be ignored, --cfg only prints; leave one of them out")
+        if found.many:
+            refuse_one_folder(product_of(found.overrides))
         if found.many or {"--cfg", *OF_HYDRA} - {"--run"} & set(found.flags):
             return with_hydra(found)
         _train(found.overrides)
@@ -97,12 +102,18 @@ def evaluate_command() -> None:
         combinations = product_of(found.overrides) if found.many else [found.overrides]
         runs = [finished(run) for run in folders_of(found.words["run"])]
         columns = read_columns(found.words["columns"])
+        for word in itertools.chain(*combinations):
+            if word in ("evaluation=none", "evaluation.enabled=false"):
+                raise ConfigError(f"{word}: would be ignored; evaluate.py measures; leave it out")
         wanted = {run: [load_config(run / "config.yaml", some) for some in combinations] for run in runs}
         if shows(found):
             titles = [f"{run} {' '.join(some)}" for run in runs for some in combinations]
             return show_stored(found, list(zip(titles, itertools.chain(*wanted.values()), strict=True)))
-        for config in itertools.chain(*wanted.values()):
+        for config, some in (
+            (c, some) for configs in wanted.values() for c, some in zip(configs, combinations, strict=True)
+        ):
             check_installed(config)
+            send_nowhere(config, some)
         from ..pipeline.stages import evaluate
 
         for number, (run, configs) in enumerate(wanted.items(), 1):
@@ -142,22 +153,14 @@ def sample_command() -> None:
         if shows(found):
             return show_stored(found, [(str(run), config)])
         prompts = prompts_of(words["prompt"], words["prompts"])
-        if not words["count"].isdigit() or not 1 <= int(words["count"]) <= 256:
-            raise ConfigError(f"count={words['count']}: a whole number from 1 to 256")
+        count, out = whole_number("count", words["count"], 1, 256), out_folder(words["out"])
+        refuse_another_model(config, run)
         several = any(word.startswith("guidance.scales=") for word in found.overrides)
         from .drawing.sample import sample
 
         scales = config.guidance.scales if several else ()
-        sample(
-            config,
-            run,
-            prompts,
-            int(words["count"]),
-            Path(words["out"]),
-            scales,
-            found.overrides,
-            clean_text(words["negative"]),
-        )
+        negative = clean_text(words["negative"])
+        sample(config, run, prompts, count, out, scales, found.overrides, negative)
 
     _plain_command(
         'python sample.py prompt="a large green avocado on a table" [run=outputs/base] [prompts=FILE] [count=4]\n'
@@ -224,8 +227,7 @@ def prepare_command() -> None:
         words = found.words
         data = [f"data={words['data']}"] if words["data"] else []
         data += [for_hydra(f"data.source={words['source']}")] if words["source"] else []
-        if not words["show.count"].isdigit():
-            raise ConfigError(f"show.count={words['show.count']}: a whole number; 0 shows all")
+        shown = whole_number("show.count", words["show.count"], 0, 10**8, "; 0 shows all")
         overrides = [*data, *found.overrides]
         if shows(found):
             return show_composed(found, [overrides])
@@ -235,7 +237,7 @@ def prepare_command() -> None:
         if any(o.startswith("experiment=") for o in overrides) and not words["show"]:
             prepare_experiment(config)
         else:
-            prepare(config, words["show"], int(words["show.count"]))
+            prepare(config, words["show"], shown)
 
     _plain_command(
         "python prepare.py data=folder source=DIR [data.image_size=64 data.test=auto]\n"

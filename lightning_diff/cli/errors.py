@@ -6,15 +6,25 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
+from ..cluster.requeue import TRY_AGAIN
 from ..cluster.signals import STOP, Interrupted
 from ..config.errors import ConfigError
 from ..config.input.files import located
 from ..config.input.messages import one_line
-from ..files import NO_ROOM
-from .terminal import settle_terminal
+from ..files import NO_LOCKS, NO_ROOM
+from ..ranks import wrong_rank
+from ..strings import visible
+from ..terminal import settle_terminal
 
-LACKING = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)  # the system's limits: no room, no permission to write
+LACKING = (
+    *NO_ROOM,
+    *NO_LOCKS,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+)  # the system's limits: no room, no permission to write
 
 
 def lacking(error: BaseException) -> str | None:
@@ -30,27 +40,37 @@ def exit_on_error(work: Callable[[], None]) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     settle_terminal()
-    STOP.install()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     try:
+        STOP.install()  # raises, if a signal came since the first line
+        if wrong := wrong_rank():
+            raise ConfigError(wrong)
         work()
-    except ConfigError as e:
-        _fail(located(str(e), sys.argv[1:]), 2)
-    except (HydraException, OmegaConfBaseException) as e:
-        _fail(located(one_line(e), sys.argv[1:]), 2)
     except Interrupted as e:
-        if not e.handed_back:
-            from ..cluster.requeue import hand_back
-
-            hand_back(e)
-        _fail(str(e), e.exit_code)
+        _stop(e)
     except Exception as e:
+        if STOP.ends:  # a library answered the signal's exception with one of its own
+            _stop(Interrupted(STOP.number))
+        if isinstance(e, ConfigError):
+            _fail(located(str(e), sys.argv[1:]), 2)
+        if isinstance(e, HydraException | OmegaConfBaseException):
+            _fail(located(one_line(e), sys.argv[1:]), 2)
+        if isinstance(e, TimeoutError):
+            _fail(f"error: {e}", TRY_AGAIN)
         if not (why := lacking(e)):
             raise
         _fail(f"error: {why}; mend that, and the same command continues", 1)
 
 
-def _fail(message: str, code: int) -> None:
-    one = message.replace("\r", "\\r").replace("\n", "\\n")  # a path may hold them
-    print(f"error: {one}" if code == 2 else message, file=sys.stderr, flush=True)
+def _stop(stop: Interrupted) -> NoReturn:
+    if not stop.handed_back:
+        from ..cluster.requeue import hand_back
+
+        hand_back(stop)
+    _fail(str(stop), stop.exit_code)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    one = visible(message.replace("\r", "\\r").replace("\n", "\\n"))  # a path may hold them
+    print(f"error: {one}" if code == 2 else visible(message), file=sys.stderr, flush=True)
     sys.exit(code)

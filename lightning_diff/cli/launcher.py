@@ -28,9 +28,9 @@ from ..config.input.typed import as_typed
 from ..config.installed import check_installed
 from ..config.paths import PACKAGE_FOLDER
 from ..config.schema import Config, Slurm
+from ..pipeline.continuing.same import keep_config, refuse_another
 from ..pipeline.many.listing import runs_table
 from ..pipeline.naming import group_name, run_folder
-from ..pipeline.same import keep_config, refuse_another
 from ..pipeline.state import is_finished
 from ..ranks import console, say
 from .multirun import report_all

@@ -24,6 +24,16 @@ from .arguments import Arguments, product_of
 from .errors import exit_on_error
 
 
+def refuse_one_folder(combinations: Sequence[Sequence[str]]) -> None:
+    """Raises ConfigError if the runs of a multirun would lie in one folder, before the first is trained."""
+    names = [next((word for word in reversed(words) if word.startswith("name=")), "") for words in combinations]
+    if twice := next((name for name in names if name and names.count(name) > 1), ""):
+        raise ConfigError(
+            f"{twice}: {names.count(twice)} runs of this command would lie in that folder; leave it out, then each run is named "
+            "after what differs"
+        )
+
+
 def with_hydra(found: Arguments) -> None:
     """A multirun with its sweeper and launcher, or what Hydra prints."""
     import hydra

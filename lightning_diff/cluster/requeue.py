@@ -17,9 +17,14 @@ from .signals import Interrupted
 TRY_AGAIN = 75  # EX_TEMPFAIL, a temporary failure: slurm/job.sh starts the job a second time
 
 
+OURS = "LIGHTNING_DIFF_JOB"  # the id of the job, if slurm/job.sh started this process
+
+
 def job_id() -> str | None:
-    """The id of the SLURM job that this process is a task of; None outside of SLURM."""
-    return os.environ.get("SLURM_JOB_ID") if "SLURM_PROCID" in os.environ else None
+    """The id of the SLURM job that slurm/job.sh started for this run; None for a command that a user types in a shell, a notebook
+    or a tunnel inside of a job: that job is not ours to requeue."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return job if job and job == os.environ.get(OURS) else None
 
 
 def _ask(*words: str) -> subprocess.CompletedProcess[str]:

@@ -2,14 +2,21 @@
 
 Lightning's own handlers are not used: they save and talk to other ranks inside the handler, which can deadlock the ranks,
 and they end a terminated run with exit code 0. This file imports nothing slow, so the handlers are set before torch loads.
+
+A signal that comes while a module is imported waits until that import is done: an import that is broken off leaves libraries
+half loaded, which end in a traceback or a segmentation fault.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from types import FrameType
 
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+UNTOUCHED = ("__del__", "_find_and_load", "_shutdown", "_run_exitfuncs")  # functions that no signal breaks off
+AGAIN = 0.05  # seconds until a signal that came in one of them comes again
 
 
 class Interrupted(BaseException):
@@ -41,7 +48,8 @@ class StopFlag:
         """Set the handlers. Raises Interrupted if a signal came while signals were deferred and now they are not."""
         self.deferred = deferred
         for number in HEARD:
-            signal.signal(number, self._asked)
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
+                signal.signal(number, self._asked)
         if self.number and not deferred:
             raise self.end(self.number)
 
@@ -51,12 +59,26 @@ class StopFlag:
         return Interrupted(number, step)
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
+        if not self.deferred and _untouched(frame):
+            later = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
+            later.daemon = True
+            later.start()
+            return
         second = self.number == number == signal.SIGINT
         if self.ends and not second:
             return
         self.number = number
         if second or not self.deferred:
             raise self.end(number)
+
+
+def _untouched(frame: FrameType | None) -> bool:
+    """Whether a function that no signal breaks off is on the stack."""
+    while frame is not None:
+        if frame.f_code.co_name in UNTOUCHED:
+            return True
+        frame = frame.f_back
+    return False
 
 
 STOP = StopFlag()

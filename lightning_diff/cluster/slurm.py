@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -75,7 +76,8 @@ def claim(folder: Path, job: str) -> None:
 
 def job_of(folder: Path) -> str | None:
     path = folder / JOB
-    return path.read_text().strip() or None if path.is_file() else None
+    found = path.read_bytes().decode("ascii", "replace").strip() if path.is_file() else ""
+    return found if re.fullmatch(r"[\w.+-]+", found) else None
 
 
 def states(jobs: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,8 +23,7 @@ from .ignored import check_words
 from .input.files import read_file
 from .input.messages import CIRCLE, one_line, wrong_word
 from .input.search import SEARCH
-from .input.typed import hide_all
-from .input.versions import upgraded
+from .input.stored import stored_values
 from .plugins import load_plugins
 from .registry import SHARED, choices, group_at, place_of, schema_of
 from .schema import Config, Slurm
@@ -90,7 +88,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"{path}: no such file; run= names a run folder, for example run=outputs/base")
     try:
         load_plugins(overrides)
-        node: Any = OmegaConf.create(_stored(path))
+        node: Any = OmegaConf.create(stored_values(path))
         known = set(keys(Config()))
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         groups = sorted(
@@ -124,7 +122,7 @@ def _is_choice(key: str) -> bool:
 
 def stored_config(path: Path) -> Config:
     """A run's stored config, not checked: the files that it names may no longer exist. Raises ConfigError."""
-    return unchecked(OmegaConf.create(_stored(path)))  # type: ignore[arg-type]
+    return unchecked(OmegaConf.create(stored_values(path)))  # type: ignore[arg-type]
 
 
 def _group(group: str, name: str) -> Any:
@@ -147,15 +145,3 @@ def _in_choice(key: str, node: Any) -> bool:
     """Whether a key lies inside a choice. If the choice has no such key, it is refused later, when the choice is made."""
     above = OmegaConf.select(node, key.rpartition(".")[0]) if "." in key else None
     return isinstance(above, DictConfig) and "kind" in above
-
-
-def _stored(path: Path) -> dict[str, Any]:
-    """The plain values of a run's stored config, in today's words. They hold no interpolations."""
-    try:
-        found: Any = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{path}: not a config: {' '.join(str(e).split())}") from e
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path}: not a config")
-    hidden: dict[str, Any] = hide_all(upgraded(found))
-    return hidden

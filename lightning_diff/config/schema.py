@@ -63,7 +63,9 @@ class Training:
     decay of the running average of the weights. `precision` auto computes in bf16 where that is faster. `accelerator`
     auto takes a GPU if there is one. `devices` is the number of ranks on each of `nodes` machines. `workers` is the
     number of processes that read samples for each rank. Every `log_every` steps the loss is recorded. Every
-    `checkpoint_every` steps a checkpoint is written. `profile` writes where the time goes. `strategy` ddp keeps the
+    `checkpoint_every` steps a checkpoint is written; the last two are kept, and one more every `keep_every` steps (0: no
+    more). A run whose pictures, captions or frozen parts changed since its last checkpoint is refused, unless
+    `accept_new_data` is true. `profile` writes where the time goes. `strategy` ddp keeps the
     complete net on each rank, fsdp keeps a shard of it; each continues from the other's checkpoint. Every `ema_every`
     steps (0: never) two averages are saved, from which an EMA of any length can be made afterwards. `compile` runs
     torch.compile on the net, for training and sweep: it takes minutes at the start, then the net is a tenth faster on a
@@ -94,6 +96,8 @@ class Training:
     lora: int = at_least(0, 0)
     log_every: int = at_least(20, 1)
     checkpoint_every: int = at_least(500, 1)
+    keep_every: int = at_least(0, 0)
+    accept_new_data: bool = False
     profile: bool = False
     skip_at_most: int = at_least(10, 0)
     patience: float = at_least(1800.0, 0)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from .cached.rows import Rows
 from .decode import BadPicture, decode, to_tensor
 from .index import Index, ShardReader
-from .rows import Rows
 from .sources.base import Source
 
 log = logging.getLogger(__name__)

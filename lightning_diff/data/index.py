@@ -11,6 +11,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from ..config.errors import ConfigError
 from .incoming.captions import captions_of, record_of
 from .sample import MARK, MARKED, LeftOut, lost, told
-from .survey import Reading, Survey, Told, survey_set
+from .survey import Reading, Survey, Told, digest16, survey_set
 
 OPEN_FILES = 64  # of a reader; a set may have more shards than a process may have open files
 
@@ -41,6 +42,10 @@ class Index:
     def keys(self) -> np.ndarray:
         return self.facts.keys
 
+    @cached_property
+    def first_caption(self) -> np.ndarray:
+        return self.facts.first_caption
+
     @property
     def left(self) -> list[LeftOut]:
         return self.facts.left
@@ -58,6 +63,15 @@ class Index:
         """A hash of the contents: the pictures and the captions, in their order."""
         return hashlib.sha256(self.facts.pictures.tobytes() + self.facts.captions.tobytes()).hexdigest()[:16]
 
+    def fingerprints(self) -> tuple[str, str]:
+        """Hashes of the pictures and of the captions, in their order."""
+        counts = self.facts.counts.tobytes()
+        pictures, captions = (
+            hashlib.sha256(self.facts.pictures.tobytes()),
+            hashlib.sha256(counts + self.facts.captions.tobytes()),
+        )
+        return pictures.hexdigest()[:16], captions.hexdigest()[:16]
+
 
 class ShardReader:
     """Reads members with `os.pread`. It shares no file position, so every worker may use it."""
@@ -71,6 +85,7 @@ class ShardReader:
         counts only if this project wrote the shard."""
         picture, text, record = self._members(i, 0)
         captions, _ = captions_of(text, record, self.index.how.lines)
+        self._check(i, picture or b"", captions)
         fields = record_of(record)
         ours = self.index.how.ours or fields.get(MARK) == MARKED
         return picture or b"", captions[turn % len(captions)], fields if ours else {}
@@ -78,7 +93,9 @@ class ShardReader:
     def captions(self, i: int) -> list[str]:
         """All captions of sample i."""
         text, record = self._members(i, 1)
-        return captions_of(text, record, self.index.how.lines)[0]
+        captions = captions_of(text, record, self.index.how.lines)[0]
+        self._check(i, None, captions)
+        return captions
 
     def picture(self, i: int) -> bytes:
         """The picture's bytes."""
@@ -87,6 +104,18 @@ class ShardReader:
     def record(self, i: int) -> dict[str, Any]:
         """The record, as it is."""
         return record_of(self._members(i, 2)[0])
+
+    def _check(self, i: int, picture: bytes | None, captions: Sequence[str]) -> None:
+        """Raises ConfigError if a sample is another one than when its shard was read through."""
+        facts, first = self.index.facts, self.index.first_caption
+        stored = facts.captions[first[i] : first[i + 1]].tobytes()
+        whole = b"".join(digest16(caption.encode()) for caption in captions) == stored
+        if not whole or (picture is not None and digest16(picture) != facts.pictures[i].tobytes()):
+            shard = self.index.shards[int(self.index.spans[i, 0])]
+            remedy = (
+                "delete it, and it is made again" if self.index.how.ours else "take it from a copy, or make it again"
+            )
+            raise ConfigError(f"{shard}: damaged: sample {self.index.keys[i]} has changed since it was read; {remedy}")
 
     def _members(self, i: int, first: int) -> list[bytes | None]:
         """The bytes of the picture, the text and the record, from number `first` on; None for a member that is not there."""

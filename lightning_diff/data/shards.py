@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..config.errors import ConfigError
+from ..sums import known_crc32
 from .sample import MARK, MARKED, Sample
 
+CHECKED = 2**28  # bytes
 Progress = Callable[[str, float, float], None]  # (what is counted, how many are finished, how many there are)
 
 
@@ -45,6 +47,17 @@ def _members(sample: Sample) -> dict[str, Any]:
     sample.picture.save(png, "PNG", compress_level=1)
     record = {"labels": sample.labels, "key": sample.key, "contrast": sample.hard_negative, MARK: MARKED}
     return {"__key__": sample.key, "png": png.getvalue(), "txt": sample.caption, "json": json.dumps(record).encode()}
+
+
+def damaged_shards(folder: Path, sums: Any) -> list[str]:
+    """The shards of a folder that are gone, or not as they were written. `sums` holds the CRC-32 of each, by its name. A set that
+    is larger than CHECKED is not read through here: its samples are checked when they are read."""
+    if not isinstance(sums, dict):
+        return []
+    there = [name for name in sums if (folder / name).is_file()]
+    small = sum((folder / name).stat().st_size for name in there) <= CHECKED
+    changed = [name for name in there if small and known_crc32(folder / name) != sums[name]]
+    return [*(name for name in sums if name not in there), *changed]
 
 
 def write_shard(path: Path, members: Iterable[dict[str, Any]]) -> int:

@@ -239,13 +239,15 @@ def set_place(kept: Sequence[Path]) -> Path:
 def _write(place: Path, survey: Survey) -> None:
     with whole_file(place) as partial, partial.open("wb") as f:
         left = np.asarray(json.dumps([asdict(one) for one in survey.left]))
-        np.savez(f, left=left, **{name: getattr(survey, name) for name in Survey.ARRAYS})  # type: ignore[arg-type]
+        np.savez(f, left=left, of=np.asarray(place.name), **{name: getattr(survey, name) for name in Survey.ARRAYS})  # type: ignore[arg-type]
 
 
 def _load(place: Path) -> Survey | None:
     """A stored survey; None if it is not there. A damaged one is removed (the sums in it say so)."""
     try:
         with np.load(place, allow_pickle=False) as arrays:
+            if "of" in arrays.files and str(arrays["of"]) != place.name:
+                raise ValueError(f"it is {arrays['of']}")
             left = [LeftOut(**one) for one in json.loads(str(arrays["left"]))]
             return Survey(**{name: arrays[name] for name in Survey.ARRAYS}, left=left)
     except FileNotFoundError:

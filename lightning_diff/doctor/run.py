@@ -18,7 +18,7 @@ from ..devices import on_gpu
 from ..files import file_hash, holder
 from ..nets.weights import has_passport
 from ..pipeline.components import NAMES, check_part, locate_part, needed_parts
-from ..pipeline.same import refuse_another
+from ..pipeline.continuing.same import refuse_another
 from ..training.checkpoint import LARGE, read_checkpoint
 from ..training.features import missing_features
 from ..training.trainer import LAST
@@ -126,12 +126,12 @@ def run_folder(p: Patient) -> Finding:
 
 
 def disk(p: Patient) -> Finding:
-    """Whether the disks have room. A checkpoint is written beside the last one, so it needs twice its size. A cache of
+    """Whether the disks have room. A checkpoint is written beside the last two, so it needs three times its size. A cache of
     features is assembled from blocks, so it needs twice its size too."""
     c, outputs, cache = p.config, existing(Path(p.config.outputs)), existing(Path(p.config.cache))
     checkpoint, what = p.costs.checkpoint, "disk"
-    free, need = shutil.disk_usage(outputs).free, 2 * checkpoint
-    found = f"{outputs}: {size(free)} free; last.ckpt will have {size(checkpoint)}, twice that while it is written"
+    free, need = shutil.disk_usage(outputs).free, 3 * checkpoint
+    found = f"{outputs}: {size(free)} free; last.ckpt will have {size(checkpoint)}, and there are three while one is written"
     if free < need:
         return Finding(what, WRONG, found, "make room, or outputs=FOLDER on a larger disk")
     if c.training.ema_every:

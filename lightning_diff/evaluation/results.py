@@ -13,7 +13,7 @@ from ..config.errors import ConfigError
 from ..config.input.versions import upgraded_passport
 from ..data.shards import digest
 from ..files import write_text
-from ..nets.weights import read_arrays
+from ..nets.weights import has_arrays, read_arrays
 from ..tracking.record import STEPS, Record
 from ..tracking.table import write_csv, write_parquet
 from .setup import Passport, picture_key
@@ -47,7 +47,7 @@ def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
     found: dict[str, tuple[Row, Path]] = {}
     for row, stored in recorded(Record(folder)):
         place = values_path(folder, stored)
-        if place.is_file():
+        if has_arrays(place):
             found[digest(row["passport"])] = row, place
     if not found:
         return [], {}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..data.shards import digest
 from ..models.latent_diffusion import LatentDiffusion
-from ..nets.weights import save_arrays
+from ..nets.weights import has_arrays, save_arrays
 from ..ranks import console, first_rank, say, share_of
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
@@ -75,7 +75,8 @@ def run_sweep(
         drawn = _drawn(one, folder, record)
         if not first_rank():
             continue
-        known = {digest(row["passport"]) for row, stored in recorded(record) if values_path(folder, stored).is_file()}
+        places = [(row, values_path(folder, stored)) for row, stored in recorded(record)]
+        known = {digest(row["passport"]) for row, place in places if has_arrays(place, remove=True)}
         for case in drawn:
             key = digest(case.passport)
             made_by[key] = one

@@ -20,7 +20,7 @@ from ..diffusion.samplers.base import Sampler
 from ..files import file_hash
 from ..models.build import load_part
 from ..models.latent_diffusion import LatentDiffusion
-from ..nets.weights import read_arrays, save_arrays
+from ..nets.weights import has_arrays, read_arrays, save_arrays
 from .extractors.base import FeatureExtractor
 from .features import Extractor, features_of, judge_features
 from .metrics.base import MetricChoice
@@ -214,6 +214,6 @@ def make_judges(
 def _reference(images: Tensor, extract: Extractor, name: str, cache: Path) -> Tensor:
     """Features of the reference pictures. They are cached by the hash of the pictures and the name of the extractor."""
     path = cache / "reference" / f"{digest({'images': tensor_hash(images), 'extractor': name})}.safetensors"
-    if not path.is_file():
+    if not has_arrays(path, remove=True):
         save_arrays(path, {"features": features_of(images, extract)})
     return read_arrays(path)["features"]

@@ -25,7 +25,7 @@ from torchmetrics import Metric
 from ..files import shared
 from ..nets.attributes import AttributeClassifier
 from ..nets.text import Tower
-from ..nets.weights import read_arrays, save_arrays
+from ..nets.weights import has_arrays, read_arrays, save_arrays
 from .adaptive import compared
 from .component_metrics import correct_heads
 from .features import Extractor, features_of, judge_features
@@ -168,9 +168,10 @@ class Store:
     def _chain(self, key: str, count: int) -> list[Path]:
         """Consecutive blocks from 0 to `count`, with the longest possible blocks first; [] if there are none."""
         stops: dict[int, list[int]] = {}
-        for path in (self.folder / key).glob("*-*.safetensors"):
+        for path in (self.folder / key).glob("[0-9]*-[0-9]*.safetensors"):
             first, stop = map(int, path.stem.split("-"))
-            stops.setdefault(first, []).append(stop)
+            if has_arrays(path):
+                stops.setdefault(first, []).append(stop)
         chain: list[Path] = []
 
         def reaches(first: int) -> bool:
@@ -208,7 +209,7 @@ def draw(
     process's number, the number of processes); it says where this process starts."""
 
     def missing(i: int) -> list[str]:
-        return [key for key in cases if not store.path(key, every[i]).is_file()]
+        return [key for key in cases if not has_arrays(store.path(key, every[i]), remove=True)]
 
     work = shared(
         store.folder / f"{min(cases)}.lock", len(every), lambda i: not missing(i), len(every) * share[0] // share[1]

@@ -22,6 +22,7 @@ from ..nets.ldm_unet import LatentDiffusionUNet
 from ..nets.text import TextEncoder, Tower, Towers
 from ..nets.unet import Condition, NullCondition
 from ..nets.weights import has_passport, load_into, load_state, read_passport
+from .passports import check_passport
 
 NET_PARTS = ("net", "unet")  # a passport's words for the denoising net; "unet" until November 2026
 
@@ -59,6 +60,7 @@ def _built(passport: dict[str, Any]) -> nn.Module:
 def load_part(path: Path) -> Any:
     """The component in that file, frozen and in evaluation mode. Raises ConfigError."""
     passport = read_passport(path)
+    check_passport(passport, path, build)
     net = build(passport)
     load_into(net, path)
     net.requires_grad_(False)

@@ -18,6 +18,7 @@ from ..nets.weights import load_into, read_passport
 from .averages import last_snapshot, reconstruct
 from .build import NET_PARTS, build, load_part, null_condition
 from .latent_diffusion import LatentDiffusion
+from .passports import check_passport
 
 
 def load_net(folder: Path, source: str, device: str, compiled: bool = False) -> Any:
@@ -27,6 +28,7 @@ def load_net(folder: Path, source: str, device: str, compiled: bool = False) -> 
     passport = read_passport(path)
     if passport.get("part") not in NET_PARTS:
         raise ConfigError(f"{path}: its passport says {passport.get('part')!r}, not 'net'")
+    check_passport(passport, path, build)
     net: Any = build(passport)
     load_into(net, path)
     if wanted:

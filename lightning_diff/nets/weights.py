@@ -1,6 +1,6 @@
 """Weights files: safetensors whose metadata holds a passport. The net is built again from its passport.
 
-Safetensors hold only numbers: nothing in them can be executed (law 8).
+Safetensors hold only numbers: nothing in them can be executed (law 8). The passport also holds the sum of the file.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..config.errors import ConfigError
 from ..files import whole_file
+from .files.arrays import has_arrays as has_arrays
+from .files.arrays import read_arrays as read_arrays
+from .files.arrays import save_arrays as save_arrays
+from .files.sealed import DamagedFile, check_sum, metadata, seal
+from .files.sealed import is_whole as is_whole
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], passport: Mapping[str, Any], half: bool = False) -> None:
@@ -26,7 +31,8 @@ def save_weights(path: Path, state: Mapping[str, Tensor], passport: Mapping[str,
         for name, t in state.items()
     }
     with whole_file(path) as partial:
-        save_file(tensors, partial, metadata={"passport": json.dumps(dict(passport), sort_keys=True)})
+        save_file(tensors, partial, metadata=metadata(passport))
+        seal(partial)
 
 
 def has_passport(path: Path) -> bool:
@@ -39,7 +45,8 @@ def has_passport(path: Path) -> bool:
 
 
 def read_passport(path: Path) -> dict[str, Any]:
-    """The passport of a weights file. Raises ConfigError if the file has none."""
+    """The passport of a weights file. Raises ConfigError if the file has none, or is damaged."""
+    check_sum(path)
     try:
         with safe_open(path, framework="pt") as f:
             passport = json.loads((f.metadata() or {})["passport"])
@@ -49,13 +56,27 @@ def read_passport(path: Path) -> dict[str, Any]:
         ) from e
     if not isinstance(passport, dict):
         raise ConfigError(f"{path}: its passport is not a table")
+    passport.pop("sum", None)
     return passport
 
 
+def shapes_in(path: Path) -> dict[str, list[int]]:
+    """The shapes of a file's tensors, by name. Raises DamagedFile."""
+    try:
+        with safe_open(path, framework="pt") as f:
+            return {name: list(f.get_slice(name).get_shape()) for name in f.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as e:
+        raise DamagedFile(path, "not whole safetensors") from e
+
+
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name. Floating-point tensors become float32. Raises ConfigError for NaN and inf."""
-    with safe_open(path, framework="pt") as f:
-        state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
+    """The tensors of a file by name. Floating-point tensors become float32. Raises DamagedFile; ConfigError for NaN and inf."""
+    check_sum(path)
+    try:
+        with safe_open(path, framework="pt") as f:
+            state = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as e:
+        raise DamagedFile(path, "not whole safetensors") from e
     state = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
     refuse_infinite(state, path)
     return state
@@ -89,14 +110,3 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, hint: st
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise ConfigError(f"{path}: not weights of this architecture{hint}: {wrong[0]}{more}")
     net.load_state_dict(state)
-
-
-def save_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:
-    """Write tensors to a file without conversion. The file is complete or does not exist."""
-    with whole_file(path) as partial:
-        save_file({name: t.detach().cpu().contiguous() for name, t in arrays.items()}, partial, {"format": "pt"})
-
-
-def read_arrays(path: Path) -> dict[str, Tensor]:
-    """The tensors that `save_arrays` wrote."""
-    return load_file(path)

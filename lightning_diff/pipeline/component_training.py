@@ -22,22 +22,26 @@ from ..nets.perceptual import Lpips, TowerDistance
 from ..nets.text import Tower
 from ..nets.weights import save_weights
 from ..ranks import console, first_rank, say, wait_for
+from ..training.checkpoint import checkpoints_in
 from ..training.modules.attributes import AttributesModule
 from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import BaseModule
 from ..training.modules.contrastive import ContrastiveModule
-from ..training.trainer import LAST, fit
+from ..training.origin import Origin
+from ..training.trainer import fit
+from .continuing.mend import data_origin
+from .continuing.same import fixed_values
 from .run import Run
 
 # The CLIP model whose image tower computes the perceptual distance.
 PERCEPTUAL_CLIP = SHIPPED / "still_life" / PARTS / "text.safetensors"
 
 
-def train_component(run: Run) -> None:
+def train_component(run: Run, trained: bool) -> None:
     """Train a frozen component, or continue its training, and write its weights with their passport."""
     config = run.config
     path = run.folder / WEIGHTS
-    if path.is_file():
+    if trained:
         say(f"{run.folder}: finished; its weights are {path}")
         return
     source, cache = config.data, Path(config.cache)
@@ -48,12 +52,15 @@ def train_component(run: Run) -> None:
     component, description, module = _module(config, train_set)
     size = sum(p.numel() for p in module.net.parameters())
     say(f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {len(train_set)} pictures, in {run.folder}")
-    if config.init_from and not (run.folder / LAST).is_file():
+    if config.init_from and not checkpoints_in(run.folder):
         start_from(module.net, Path(config.init_from))
     title = str(config.name or config.task)
-    fit(module, train_set, config.training, config.seed, run.folder, run.record, console, run.mirror.train, title)
+    data = data_origin(config, train_set.index)
+    origin = Origin(fixed_values(config), data, {}, config.training.accept_new_data)
+    mirror = run.mirror.train
+    fit(module, train_set, config.training, config.seed, run.folder, run.record, console, mirror, title, origin=origin)
     if not first_rank():
-        wait_for(path)
+        wait_for(path.is_file, config.training.patience, f"written {path}")
         return
     net = module.averaged().to(device_of(config.training.accelerator))
     held_out = pictures(source, cache, "test", heads) or train_set

@@ -6,8 +6,8 @@ Nothing is trained here: stages.py first trains the components that are missing.
 
 from __future__ import annotations
 
-import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from ..config.schema import Config
 from ..data.shards import digest
 from ..files import whole_file
 from ..models.build import Start, autoencoder_net, build, kind_of, start_from
-from ..nets.weights import has_passport, read_passport, save_weights
+from ..nets.weights import has_passport, is_whole, read_passport, save_weights
+from ..ranks import first_rank, say
+from ..sums import ASIDE, known_sha256, read_sidecar, set_aside, write_sidecar
 
 HEAD_START = 0.2  # the share of its steps that an autoencoder needs if it starts from one of other pictures
 EXPERIMENTS = {"autoencoder": "autoencoder", "text": "contrastive", "judge": "judge", "attributes": "attributes"}
@@ -126,12 +128,49 @@ def check_part(part: str, path: Path) -> None:
 
 
 def place_part(part: str, config: Config, folder: Path) -> Path:
-    """Make the run's own copy of a component (a link if the file system allows it), so that sampling needs only the run
-    folder. Weights of an open_clip model or of a foreign autoencoder get a passport. A component that must be trained has
-    to exist already. Raises ConfigError if the file is not this component."""
+    """Make the run's own copy of a component, so that sampling needs only the run folder, and nothing that happens to the
+    original reaches it. Weights of an open_clip model or of a foreign autoencoder get a passport. A component that must be
+    trained has to exist already. Raises ConfigError if the file is not this component."""
     placed = folder / PARTS / f"{part}.safetensors"
-    if placed.is_file():
+    if has_part(placed):
         return placed
+    _copy_part(part, config, placed)
+    if (sum_before := read_sidecar(placed)) not in (None, known_sha256(placed)):
+        old = placed.with_name(placed.name + ASIDE)
+        if not old.is_file() or known_sha256(old) != known_sha256(placed):  # else the sum itself was damaged
+            placed.unlink()
+            raise ConfigError(
+                f"{placed}: damaged or gone, and the {NAMES[part]} that it was copied from is another one now (the sum was "
+                f"{str(sum_before)[:12]}); take it from a copy, or give another name="
+            )
+    write_sidecar(placed)
+    return placed
+
+
+def has_part(placed: Path) -> bool:
+    """Whether a run's copy of a component is there and as it was written. A damaged one is set aside, and made again."""
+    if not placed.is_file():
+        return False
+    if is_whole(placed) and has_readable_passport(placed):
+        if read_sidecar(placed) is None:
+            with suppress(OSError):  # a copy of an older run, in a folder that may be read only
+                write_sidecar(placed)
+        return True
+    say(f"{placed}: damaged; set aside, and made again")
+    if first_rank():
+        set_aside(placed)
+    return False
+
+
+def has_readable_passport(path: Path) -> bool:
+    try:
+        return bool(read_passport(path))
+    except ConfigError:
+        return False
+
+
+def _copy_part(part: str, config: Config, placed: Path) -> None:
+    """Write the run's copy of a component."""
     source = locate_part(part, config).path
     if part == "text" and not (config.text.has_passport and config.text.reads_plainly):
         towers = config.text.encoder(source)
@@ -152,11 +191,7 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
             sizes = " ".join(words).replace(", ", ",")
             raise ConfigError(f"autoencoder.weights={source}: they are of another shape than asked for; say {sizes}")
         with whole_file(placed) as partial:
-            try:
-                os.link(source, partial)
-            except OSError:
-                shutil.copyfile(source, partial)
-    return placed
+            shutil.copyfile(source, partial)
 
 
 def needed_parts(config: Config, measured: bool) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..data.sources.own import FEWEST
 from ..data.summary import lines_of, summary
 from ..ranks import console, first_rank, say
 
+LINES = 20.0  # seconds from one line to the next, where there is no bar
 READS = ("diffusion", "contrastive")  # tasks that read captions
 
 
@@ -25,7 +27,13 @@ def prepare_data(config: Config) -> Prepared:
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not first_rank()) as bar:
         tasks: dict[str, TaskID] = {}
 
+        said = time.monotonic()
+
         def told(what: str, done: float, total: float) -> None:
+            nonlocal said
+            if not console.is_terminal and time.monotonic() - said > LINES:
+                said = time.monotonic()
+                say(f"{what}: {done:,.0f} of {total:,.0f}")
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)

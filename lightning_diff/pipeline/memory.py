@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from ..config.schema import Config
 from ..devices import on_gpu
 from ..models.build import autoencoder_net, build, denoising_net
 from ..nets.unet import Condition
-from ..ranks import rank_of
+from ..ranks import rank_of, started_ranks
 
+SMALLEST = 2**20  # bytes of shared memory of a worker
 GIB = 2**30
 TRAINED = 20  # bytes of a trained parameter in float32: itself, its gradient, two moments, its EMA
 
@@ -26,9 +28,22 @@ def check_machine(config: Config) -> None:
         raise ConfigError("training.accelerator=gpu: there is no GPU here; use auto or cpu")
     if on_gpu(t.accelerator) and t.devices > gpus:
         raise ConfigError(f"training.devices={t.devices}: there are {gpus} GPUs here")
+    if (ranks := started_ranks()) and ranks != t.devices * t.nodes:
+        each = (
+            f"training.devices={ranks // t.nodes}" if ranks % t.nodes == 0 else "training.devices= and training.nodes="
+        )
+        raise ConfigError(
+            f"training.devices={t.devices} on training.nodes={t.nodes}: {ranks} processes were started; give {each}, as many"
+        )
     if t.nodes > 1 and rank_of()[1] == 1:
         raise ConfigError(
             f"training.nodes={t.nodes}: start a process for each rank, with sbatch slurm/train.sbatch or torchrun"
+        )
+    shared, needed = _shared_memory(), t.workers * SMALLEST
+    if shared is not None and shared < needed:
+        raise ConfigError(
+            f"training.workers={t.workers}: they hand samples over in /dev/shm, which has {shared / 2**20:,.1f} MiB free of at "
+            f"least {needed / 2**20:,.0f} needed; give training.workers=0, or more room (docker run --shm-size=1g)"
         )
     has = torch.cuda.get_device_properties(0).total_memory if on_gpu(t.accelerator) else _memory()
     needs = least_memory(config)
@@ -37,6 +52,14 @@ def check_machine(config: Config) -> None:
             f"training.batch={t.batch} of data.image_size={config.data.image_size} with nets of this size: needs more than "
             f"{needs / GIB:,.0f} GiB a rank, and there are {has / GIB:,.0f}"
         )
+
+
+def _shared_memory() -> int | None:
+    """Bytes that are free in /dev/shm; None if there is none."""
+    try:
+        return shutil.disk_usage("/dev/shm").free
+    except OSError:
+        return None
 
 
 def _memory() -> int:

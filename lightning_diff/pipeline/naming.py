@@ -16,9 +16,10 @@ from ..config.compose import stored_config
 from ..config.convert import plain
 from ..config.errors import ConfigError
 from ..config.input.typed import as_typed, kind_of
+from ..config.paths import PARTS
 from ..config.schema import Config
 from ..ranks import say
-from .same import another_run
+from .continuing.same import another_run
 
 LONGEST = 150  # letters of a run's name: file systems allow 255, and the names of figures and reports begin with it
 MARKED = LONGEST - 9  # letters of a longer name before its mark
@@ -26,10 +27,10 @@ LONGEST_VALUE = 40  # letters of a value in the name of a multirun's run
 # Overrides that are not part of a run's name: they say where it is stored and where it runs, not what it computes.
 PLACE = (
     *("experiment=", "name=", "tracking", "outputs=", "cache=", "pins=", "plugins=", "hydra"),
-    *(f"training.{key}=" for key in ("accelerator", "devices", "nodes", "strategy", "workers")),
+    *(f"training.{key}=" for key in ("accelerator", "devices", "nodes", "strategy", "workers", "accept_new_data")),
 )
 FREE = ("version", "name", "outputs", "cache", "pins", "plugins", "tracking")  # the same, as keys of a config
-FREE_TRAINING = ("accelerator", "devices", "nodes", "strategy", "workers")
+FREE_TRAINING = ("accelerator", "devices", "nodes", "strategy", "workers", "accept_new_data")
 
 
 def group_name(config: Config, overrides: Sequence[str]) -> str:
@@ -54,6 +55,7 @@ def run_folder(config: Config, overrides: Sequence[str], swept: Sequence[str] = 
 
     If an older run has the same config under the same keys, spelt in another way, it is its folder. If the folder of a multirun's
     run holds another run, because other keys that are not in the name differ, a mark of these keys follows its name."""
+    refuse_misplaced(config)
     outputs, name = Path(config.outputs), run_name(config, overrides, swept)
     folder, said = outputs / name, _said(overrides)
     there = (folder / "config.yaml").is_file()
@@ -77,6 +79,16 @@ def run_folder(config: Config, overrides: Sequence[str], swept: Sequence[str] = 
     if not (marked / "config.yaml").is_file():
         say(f"{folder}: holds a run with another {another}, so this one is in {marked}")
     return marked
+
+
+def refuse_misplaced(config: Config) -> None:
+    """Raises ConfigError if name= puts a run into another run, or into what several runs share."""
+    outputs, folder = Path(config.outputs), Path(config.outputs, config.name or "")
+    for path in [folder, *(p for p in folder.parents if outputs in p.parents)] if config.name else ():
+        shared = path == Path(config.cache) or path == outputs / PARTS
+        if shared or (path != folder and (path / "config.yaml").is_file()):
+            what = "holds what several runs share" if shared else "is a run"
+            raise ConfigError(f"name={config.name}: the run would lie in {path}, which {what}; give another name=")
 
 
 def swept_keys(overrides: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from ..config.checks import all_choices
 from ..config.paths import PARTS, WEIGHTS
 from ..config.registry import plugins_entry
 from ..config.schema import Config
+from ..data.dataset import pictures
 from ..devices import device_of
 from ..evaluation.runner import periodic_measure
 from ..models.build import build, denoising_net, heeded, null_condition, parameters, start_from
@@ -22,11 +23,15 @@ from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.unet import Condition
 from ..nets.weights import save_arrays, save_weights
 from ..ranks import console, first_rank, say, wait_for
+from ..training.checkpoint import checkpoints_in
 from ..training.features import Frozen, frozen_nets, held_out_features
 from ..training.modules.latent_diffusion import LatentDiffusionModule
+from ..training.origin import Origin
 from ..training.periodic import QUICK, VALIDATION, Periodic, held_out_loss
 from ..training.speed import step_flops
-from ..training.trainer import LAST, fit
+from ..training.trainer import fit
+from .continuing.mend import data_origin
+from .continuing.same import fixed_values
 from .objects import start_of
 from .run import Run
 from .sweep import combination, evaluation_setup
@@ -69,14 +74,18 @@ def train_net(run: Run) -> None:
         measure = periodic_measure(measured, model)
         return [*found, Periodic(QUICK, config.evaluation.every, measure, run.record, run.mirror.train)]
 
-    title, mirror = folder.name, run.mirror.train
-    fit(module, train_set, config.training, config.seed, folder, run.record, console, mirror, title, periodic)
+    title, mirror, t = folder.name, run.mirror.train, config.training
+    trained_on = pictures(config.data, Path(config.cache), "train")
+    assert trained_on is not None
+    data = data_origin(config, trained_on.index)
+    origin = Origin(fixed_values(config), data, frozen.hashes, t.accept_new_data)
+    fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, periodic, origin)
     if not first_rank():
-        wait_for(folder / WEIGHTS)
+        wait_for((folder / WEIGHTS).is_file, t.patience, f"written {folder / WEIGHTS}")
         return
     if config.training.strategy == "fsdp":  # this rank has only shards of the net; the checkpoint has all of it
         module = _module(config, folder, net, null, frozen)
-        fit(module, train_set, config.training, config.seed, folder, run.record, console, mirror, title)
+        fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, origin=origin)
     passport = {
         "part": "net",
         "net": net,
@@ -103,7 +112,7 @@ def _module(
         learned.begin(null)
     net.checkpointing = config.training.checkpointing
     start = start_of(config)
-    if start and not (folder / LAST).is_file():
+    if start and not checkpoints_in(folder):
         start_from(net, start)
     if config.training.lora:
         add_lora(net, config.training.lora)

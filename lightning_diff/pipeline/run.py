@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from ..cluster.slurm import claim
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..files import Held, lock
-from ..ranks import console, first_rank, rank_of, say
+from ..ranks import console, first_rank, rank_of, say, wait_for
 from ..tracking.mirrors import Mirrors
 from ..tracking.record import Record
+from .continuing.same import keep_config, refuse_another
+from .continuing.steps import change_of, change_steps
 from .origin import EVENT, this_command
-from .same import keep_config, refuse_another
-from .steps import change_of, change_steps
 from .tracked import tracked_run
 
 
@@ -40,6 +39,8 @@ class Run:
                 self._lock = lock(folder / "lock", wait and rank_of()[1] == 1)
             except Held as e:
                 raise ConfigError(f"{folder}: in use by {e}; wait for it, stop it, or give another name=") from None
+            except (FileNotFoundError, NotADirectoryError, FileExistsError) as e:
+                raise ConfigError(f"outputs={config.outputs}: no folder can be made there ({e.strerror})") from None
         change = refuse_another(folder, config, job == "train")
         self.record = Record(folder)
         if first_rank():
@@ -50,8 +51,9 @@ class Run:
             if slurm_job := job_id():
                 claim(folder, slurm_job)
             self.record.write(EVENT, **this_command())
-        while change and not first_rank() and change_of(folder, config):
-            time.sleep(0.5)  # the first rank prepares the folder
+        if change and not first_rank():
+            patience = config.training.patience
+            wait_for(lambda: not change_of(folder, config), patience, f"prepared {folder} for its new end")
         self._mirrors: Mirrors | None = None
 
     @property

@@ -10,13 +10,14 @@ from ..config.schema import Config
 from ..data.sources.own import read_once
 from ..ranks import first_rank, say
 from .component_training import train_component
-from .components import NAMES, locate_part, needed_parts, place_part
+from .components import NAMES, has_part, locate_part, needed_parts, place_part
+from .continuing.mend import check_test_split, check_weights, has_weights
+from .continuing.same import refuse_another
 from .data import check_enough, data_event, prepare_data, say_data
 from .exportable import export_line
 from .memory import check_machine
 from .net_training import train_net
 from .run import Run
-from .same import refuse_another
 from .sweep import sweep_stage
 
 
@@ -26,8 +27,10 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
     If another process uses the folder: `wait` for it, or raise ConfigError."""
     check_machine(config)
     with read_once(), Run(config, folder, wait=wait) as run:
-        if not (folder / WEIGHTS).is_file():
+        trained = has_weights(config, folder, run.record)
+        if not trained:
             data = prepare_data(config)
+            check_test_split(data, config, run.record)
             event = data_event(data, config)
             if not wait:  # a component is trained for a run that has said it
                 say_data(data, config, event)
@@ -37,12 +40,14 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
             if first_rank():
                 run.record.write("data", 0, **event)
         if config.task != "diffusion":
-            return train_component(run)
+            return train_component(run, trained)
         place_components(needed_parts(config, config.evaluation.enabled), config, folder)
-        if not (folder / WEIGHTS).is_file():
+        if not trained:
             train_net(run)
         if config.evaluation.enabled:
             sweep_stage(run, [config])
+        elif trained:
+            say(f"{folder}: finished; its weights are {folder / WEIGHTS}")
 
 
 def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = ()) -> None:
@@ -50,7 +55,8 @@ def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = (
     for config in configs[1:]:
         refuse_another(folder, config)
     with read_once(), Run(configs[0], folder, "evaluate") as run:
-        prepare_data(configs[0])
+        check_weights(configs[0], folder)
+        check_test_split(prepare_data(configs[0]), configs[0], run.record)
         place_components(needed_parts(configs[0], measured=True), configs[0], folder)
         sweep_stage(run, configs, columns)
 
@@ -70,6 +76,6 @@ def train_missing(part: str, config: Config) -> Path:
 def place_components(parts: Iterable[str], config: Config, folder: Path) -> None:
     """Make the run's own copies of these frozen components. A missing component is trained first."""
     for part in parts:
-        if not (folder / PARTS / f"{part}.safetensors").is_file():
+        if not has_part(folder / PARTS / f"{part}.safetensors"):
             train_missing(part, config)
         place_part(part, config, folder)

@@ -18,6 +18,7 @@ from ..config.errors import ConfigError
 from ..tracking.record import Record
 from .checkpoint import AtomicCheckpoints
 from .modules.base import BaseModule
+from .origin import KEY, Origin
 from .speed import matmul_rate, peak_memory
 
 Log = Callable[[int, dict[str, float]], None]
@@ -65,17 +66,18 @@ class Agreement:
 
 
 class Checkpoint(pl.Callback):
-    """Saves `last.ckpt` every `every` steps, at the end, and when a signal asks the run to stop. `kept` is a step whose
-    checkpoint is also kept, and its path."""
+    """Saves `last.ckpt` every `every` steps, at the end, and when a signal asks the run to stop. `kept` gives the paths of a
+    step's other checkpoints. Each says its `origin`."""
 
-    def __init__(self, path: Path, every: int, kept: tuple[int, Path] | None = None) -> None:
-        self.path, self.every, self.kept = path, every, kept
+    def __init__(self, path: Path, every: int, kept: Callable[[int], list[Path]], origin: Origin) -> None:
+        self.path, self.every, self.kept, self.origin = path, every, kept, origin
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.agreement = Agreement(trainer.world_size)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         assert isinstance(module, BaseModule)
+        checkpoint[KEY] = self.origin.stored()
         if module.training_config.strategy == "ddp":
             numbers = {p: i for i, p in enumerate(module.parameters())}
             for optimizer, state in zip(trainer.optimizers, checkpoint["optimizer_states"], strict=True):
@@ -87,8 +89,8 @@ class Checkpoint(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         step = trainer.global_step
         stopping = self.agreement(STOP.number)
-        if self.kept is not None and step == self.kept[0]:
-            trainer.save_checkpoint(self.kept[1])  # it is on the disk before any later checkpoint is
+        for path in self.kept(step):
+            trainer.save_checkpoint(path)  # it is on the disk before any later checkpoint is
         if stopping or step % self.every == 0 or step == trainer.max_steps:
             trainer.save_checkpoint(self.path)
         if stopping or step == trainer.max_steps:

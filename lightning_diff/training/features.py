@@ -13,10 +13,10 @@ from rich.progress import track
 from torch import Tensor
 
 from ..config.errors import ConfigError
-from ..data.cache import Compute, Watch, cached_arrays, missing_rows
+from ..data.cached.cache import Compute, Watch, cached_arrays, missing_rows
+from ..data.cached.rows import Rows
 from ..data.dataset import CachedFeatures, Pictures, pictures
 from ..data.decode import DECODING, BadPicture, to_unit
-from ..data.rows import Rows
 from ..data.sources.base import Source
 from ..files import file_hash
 from ..models.build import load_part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,17 @@ from ..data.order import sample_at
 from ..devices import bf16_pays, device_of, on_gpu
 from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
-from .checkpoint import AtomicCheckpoints, read_checkpoint
+from .checkpoint import LAST as LAST
+from .checkpoint import UNDECAYED as UNDECAYED
+from .checkpoint import AtomicCheckpoints, kept_name
 from .datamodule import Stream
 from .modules.base import BaseModule
+from .origin import Origin, choose_checkpoint
 from .posthoc import Snapshots
 from .schedule import decay_start
 from .watchdog import Watchdog
 
-LAST = Path("checkpoints") / "last.ckpt"
-UNDECAYED = LAST.with_name("undecayed.ckpt")  # where the learning rate begins to fall: another end can start there
+NOWHERE = Origin()
 
 
 def precision_of(training: Training) -> Any:
@@ -86,19 +88,25 @@ def fit(
     mirror: Log,
     title: str,
     extra: Callable[[], list[pl.Callback]] = list,
+    origin: Origin = NOWHERE,
 ) -> int:
-    """Train up to training.steps, and start from the folder's last checkpoint if there is one. Returns the first step.
+    """Train up to training.steps, and start from the folder's newest whole checkpoint if there is one. Returns the first step.
 
-    Raises Interrupted when a signal asks the run to stop.
+    Raises Interrupted when a signal asks the run to stop, ConfigError if the run cannot go on from its checkpoints.
     """
-    t = training
-    last = folder / LAST
-    begin = 0
-    if last.is_file():
-        begin = int(read_checkpoint(last)["global_step"])
+    t, begin, start = training, 0, None
+
+    @rank_zero_only
+    def told(line: str, event: Mapping[str, Any]) -> None:
+        console.print(line, highlight=False)
+        record.write("checkpoint", **event)
+
+    if found := choose_checkpoint(folder, origin, module, told):
+        start, checkpoint = found
+        begin = checkpoint["global_step"]
         rank_zero_only(console.print)(f"{title}: continuing at step {begin} of {t.steps}", highlight=False)
     if begin >= t.steps:
-        module.on_load_checkpoint(checkpoint := read_checkpoint(last))
+        module.on_load_checkpoint(checkpoint)
         module.load_state_dict(checkpoint["state_dict"])
         return begin
 
@@ -106,12 +114,17 @@ def fit(
         rows = range(step * t.batch, (step + 1) * t.batch)
         return [dataset.name(sample_at(p, len(dataset), seed)) for p in rows]  # type: ignore[attr-defined,arg-type]
 
+    def kept(step: int) -> list[Path]:
+        undecayed = t.schedule == "wsd" and step == decay_start(t)
+        every = t.keep_every and step % t.keep_every == 0
+        return [*[folder / UNDECAYED] * undecayed, *[folder / kept_name(step)] * bool(every)]
+
     callbacks = [
         Meters(record, t.log_every, t.batch, mirror, keys_of),
         ProgressBar(console, title, t.batch),
         *extra(),
         *([Snapshots(folder, t.ema_every)] if t.ema_every else []),
-        Checkpoint(last, t.checkpoint_every, (decay_start(t), folder / UNDECAYED) if t.schedule == "wsd" else None),
+        Checkpoint(folder / LAST, t.checkpoint_every, kept, origin),
         *([Watchdog(t.patience)] if t.patience else []),
     ]
 
@@ -119,7 +132,7 @@ def fit(
     stream = Stream(dataset, t, seed)
     STOP.deferred = True
     try:
-        trainer.fit(module, datamodule=stream, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+        trainer.fit(module, datamodule=stream, ckpt_path=str(start) if start else None, weights_only=True)
     finally:
         STOP.deferred = False
     return begin

@@ -13,12 +13,14 @@ import pytorch_lightning as pl
 
 from ..cluster.requeue import TRY_AGAIN
 
+STOPPED = 1.0  # seconds: a nap that is this much longer, and a quarter of the patience, was no nap
 FIRST = 1800.0  # extra seconds for the first step, which may compile the net
 
 
 class Watchdog(pl.Callback):
     """If no step ends within `patience` seconds, writes the stacks of all threads of this rank to the log and exits with
-    TRY_AGAIN. Each rank has its own watchdog, so the log shows where each rank was."""
+    TRY_AGAIN. Each rank has its own watchdog, so the log shows where each rank was. Time in which this process was stopped
+    (SIGSTOP, a laptop that sleeps) does not count."""
 
     def __init__(self, patience: float) -> None:
         self.patience, self.until, self.over = patience, 0.0, threading.Event()
@@ -35,7 +37,13 @@ class Watchdog(pl.Callback):
         self.over.set()
 
     def _watch(self) -> None:
-        while not self.over.wait(min(1.0, self.patience / 10)):
+        nap = min(1.0, self.patience / 10)
+        before = time.monotonic()
+        while not self.over.wait(nap):
+            now = time.monotonic()
+            if now - before > nap + max(STOPPED, self.patience / 4):
+                self.until += now - before
+            before = now
             if time.monotonic() > self.until:
                 said = f"rank {self.rank}: no step has ended for {self.patience:g} s (training.patience); its threads:"
                 print(said, file=sys.stderr, flush=True)

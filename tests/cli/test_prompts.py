@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from lightning_diff.cli.drawing import sample as module
-from lightning_diff.cli.prompts import prompts_of
+from lightning_diff.cli.drawing.prompts import prompts_of
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.schema import Config
 from lightning_diff.nets.tokenizers.clip import Tokenizer
@@ -58,12 +58,12 @@ def test_no_prompt_is_refused(tmp_path: Path) -> None:
 class Model:
     """Draws black pictures, and reads prompts as a tower of eight tokens does."""
 
-    tower = SimpleNamespace(read=Tokenizer(8).read, unknown=lambda prompt: [])
+    text_encoder = SimpleNamespace(read=Tokenizer(8).read, unknown=lambda prompt: [])
 
     sampler, device = Config().sampler, torch.device("cpu")
 
     def generate(self, prompts: list[str], *_: Any) -> torch.Tensor:
-        return torch.zeros(1, len(prompts), 3, 16, 16, dtype=torch.uint8)
+        return torch.zeros(len(prompts), 3, 16, 16, dtype=torch.uint8)
 
 
 def test_prompts_of_every_kind_are_drawn_and_what_is_cut_is_said(

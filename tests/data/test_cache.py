@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 import os
 import signal
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.data.cache import BLOCK, SMALL, cached_arrays, missing_rows
-from lightning_diff.data.rows import Rows
+from lightning_diff.data.cached import segments
+from lightning_diff.data.cached.cache import BLOCK, cached_arrays, missing_rows
+from lightning_diff.data.cached.rows import Rows
+from lightning_diff.data.cached.segments import SMALL
 
 COUNT = 9 * BLOCK + 17
 MANIFEST = {"of": "numbers"}
@@ -105,7 +108,7 @@ def test_only_what_is_new_is_computed(tmp_path: Path) -> None:
         assert missing_rows(tmp_path, MANIFEST, keys_of(some)) == new
         assert right(cached(tmp_path, some, asked), some) and len(asked) == new
     size = sum(p.stat().st_size for p in store(tmp_path).glob("*/*.npy"))
-    assert size <= (COUNT + 41) * (16 + 4 + 1) + 4 * 3 * 128  # nothing is stored twice
+    assert size <= (COUNT + 41) * (16 + 4 + 1 + 2 * 4) + 4 * 4 * 128  # nothing is stored twice
     assert not list(store(tmp_path).glob("*.blocks"))
 
 
@@ -200,12 +203,49 @@ def test_large_arrays_are_mapped_and_small_ones_leave_no_file_open(tmp_path: Pat
     assert both[[3, 0, 2]][:, 5].tolist() == [3, 0, 2] and both.shape == (4, wide)
 
 
-def test_a_store_of_another_manifest_is_refused(tmp_path: Path) -> None:
-    numbers = np.arange(3)
+@pytest.mark.parametrize("text", ["{}", "", '{"of": "other"}', "[" * 100_000])
+def test_a_damaged_manifest_is_written_again(tmp_path: Path, text: str) -> None:
+    numbers, asked = np.arange(3), list[int]()
     cached(tmp_path, numbers)
-    (store(tmp_path) / "manifest.json").write_text("{}")
-    with pytest.raises(ConfigError, match="its manifest is not what this run needs"):
-        cached(tmp_path, numbers)
+    before = (store(tmp_path) / "manifest.json").read_text()
+    (store(tmp_path) / "manifest.json").write_text(text)
+    assert right(cached(tmp_path, numbers, asked), numbers) and not asked
+    assert (store(tmp_path) / "manifest.json").read_text() == before
+
+
+@pytest.mark.parametrize("checked", [2**30, 0], ids=["small", "large"])
+@pytest.mark.parametrize("name", ["square", "odd"])
+def test_a_row_that_is_damaged_is_computed_again_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, checked: int
+) -> None:
+    monkeypatch.setattr(segments, "SMALL", 0)
+    monkeypatch.setattr(segments, "CHECKED", checked)
+    numbers, asked = np.arange(COUNT), list[int]()
+    cached(tmp_path, numbers)
+    (file,) = store(tmp_path).glob(f"*/{name}.npy")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1  # the last row
+    file.write_bytes(data)
+    found = cached(tmp_path, numbers, asked)
+    if not checked:  # it is found when it is read; the same command goes on
+        assert right({n: rows.take(numbers[:-1]) for n, rows in found.items()}, numbers[:-1])
+        with pytest.raises(ConfigError, match=rf"{name}.npy: 1 of its rows are damaged; the same command"):
+            found[name][:]
+        found = cached(tmp_path, numbers, asked)
+    assert right(found, numbers) and asked == [COUNT - 1]
+    assert right(cached(tmp_path, numbers, asked), numbers) and asked == [COUNT - 1]
+
+
+def test_an_older_segment_without_sums_is_read(tmp_path: Path) -> None:
+    numbers, asked = np.arange(COUNT), list[int]()
+    cached(tmp_path, numbers)
+    (sums,) = store(tmp_path).glob("*/sums.npy")
+    sums.unlink()
+    shapes = sums.with_name("shapes.json")
+    shapes.write_text(
+        json.dumps({n: v for n, v in json.loads(shapes.read_text()).items() if n not in ("sums", "crc32")})
+    )
+    assert right(cached(tmp_path, numbers, asked), numbers) and not asked
 
 
 def test_rows_are_picked_as_from_one_array() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lightning_diff.config.errors import ConfigError
 from lightning_diff.data.dataset import Pictures
 from lightning_diff.data.decode import BadPicture
 from lightning_diff.data.index import Index, ShardReader, build_index
@@ -174,3 +175,29 @@ def test_more_shards_than_a_process_may_open(tmp_path: Path, monkeypatch: pytest
     shards = [tar(tmp_path / f"{i}.tar", [("a.png", picture(i)), ("a.txt", str(i).encode())]) for i in range(5)]
     reader = ShardReader(build_index(shards, tmp_path / "cache"))
     assert [reader.read(i)[1] for i in (0, 1, 2, 3, 4, 0)] == ["0", "1", "2", "3", "4", "0"] and len(reader._files) == 2
+
+
+@pytest.mark.parametrize("member", ["k1.png", "k1.txt"])
+def test_a_sample_that_rots_after_it_was_read_is_named(shard: Path, member: str) -> None:
+    """Rot leaves a file's times as they are, so that its survey still counts."""
+    reader = ShardReader(index_of(shard))
+    data, at = bytearray(shard.read_bytes()), header(shard, member).offset_data
+    data[at + 1] ^= 1
+    shard.write_bytes(data)
+    assert reader.read(0)[1] == "c0"
+    with pytest.raises(ConfigError, match=r"train-000000.tar: damaged: sample k1 has changed since it was read"):
+        reader.read(1)
+
+
+@pytest.mark.parametrize("how", ["garbage", "another"])
+def test_a_survey_that_is_not_of_this_shard_is_made_again(shard: Path, how: str, caplog: Log) -> None:
+    before = index_of(shard)
+    (shard.parent / "b").mkdir()
+    write_shards([Sample("other", Image.new("RGB", (8, 8)), "other")], shard.parent / "b", "train", 3)
+    build_index([shard.parent / "b" / "train-000000.tar"], shard.parent / "cache")
+    for name in ("surveys/*/*.npz", "set-*.npz", "surveys/set-*.npz"):
+        files = sorted((shard.parent / "cache").glob(name))
+        texts = [file.read_bytes() for file in files]
+        for file, text in zip(files, texts[1:] + texts[:1], strict=True):
+            file.write_bytes(text if how == "another" else text[:40] + b"garbage" + text[47:])
+    assert captions(index_of(shard)) == captions(before) and "it is made again" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_caches_that_are_there_are_found_again(
     assert source.identity(tmp_path) == identity
     kept = tmp_path / "data" / folder
     kept.mkdir(parents=True)
-    (kept / "recipe.json").write_text("{}")
+    (kept / "recipe.json").write_text('{"sums": {}}')
     found = source.prepared(tmp_path)
     assert found is not None and found.splits == {}
 
@@ -99,3 +100,49 @@ def test_a_key_that_would_lose_its_sample_is_refused(stripes: type[Source], tmp_
     with pytest.raises(ConfigError, match=r"^sample train-v1\.0: "):
         stripes(names="v1.", image_size=16).prepare(tmp_path)  # type: ignore[call-arg]
     assert stripes(names="v1.", image_size=16).prepared(tmp_path) is None  # type: ignore[call-arg]
+
+
+WORLD = StillLife(image_size=16, train=9, test=5, shard_size=4)
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "train gone", "test gone", "recipe"])
+def test_a_made_world_that_is_damaged_is_made_again(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = WORLD.prepare(tmp_path).splits["train"].shards[0].parent
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shard = folder / {"test gone": "test-000000.tar", "recipe": "recipe.json"}.get(damage, "train-000001.tar")
+    if "gone" in damage:
+        shard.unlink()
+    else:
+        data, at = shard.read_bytes(), len(before[shard.name]) // 2
+        shard.write_bytes(data[:at] if damage == "cut" else data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        os.utime(shard, ns=(0, 0))
+    found = WORLD.prepare(tmp_path)
+    assert len(found.splits["train"]) == 9 and len(found.splits["test"]) == 5
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if damage != "recipe":  # a bit of a blank changes nothing
+        assert "it is made again" in caplog.text
+    assert {n: data for n, data in after.items() if n.endswith(".tar")} == {
+        n: data for n, data in before.items() if n.endswith(".tar")
+    }
+
+
+def test_an_older_world_without_sums_lacks_no_split(tmp_path: Path) -> None:
+    folder = WORLD.prepare(tmp_path).splits["train"].shards[0].parent
+    (folder / "recipe.json").write_text("{}")
+    assert WORLD.prepared(tmp_path) is not None
+    for path in folder.glob("test-*.tar"):
+        path.unlink()
+    assert WORLD.prepared(tmp_path) is None and "test" in WORLD.prepare(tmp_path).splits
+
+
+def test_shards_of_a_folder_that_are_damaged_are_made_again(tmp_path: Path, pictures_folder: Path) -> None:
+    source, cache = Folder(source=str(pictures_folder), image_size=16, shard_size=10, test="none"), tmp_path / "cache"
+    folder = source.prepare(cache).splits["train"].shards[0].parent
+    before = {path.name: path.read_bytes() for path in folder.glob("*.tar")}
+    (folder / "pictures-000000.tar").write_bytes(before["pictures-000000.tar"][:-600])
+    (folder / "pictures-000001.tar").unlink()
+    (folder / "pictures-000002.json").write_text("{")
+    assert len(source.prepare(cache).splits["train"]) == 24
+    assert {path.name: path.read_bytes() for path in folder.glob("*.tar")} == before

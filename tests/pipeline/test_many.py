@@ -21,6 +21,7 @@ from lightning_diff.config.convert import plain, yaml_text
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
 from lightning_diff.evaluation.results import spread, write_tables
+from lightning_diff.pipeline.continuing.same import keep_config
 from lightning_diff.pipeline.many.differences import all_values, config_of, differing, labels_of, seeds_of
 from lightning_diff.pipeline.many.listing import runs_table
 from lightning_diff.pipeline.many.named import folders_of, one_folder
@@ -28,7 +29,6 @@ from lightning_diff.pipeline.naming import run_folder, run_name, swept_keys
 from lightning_diff.pipeline.origin import origin
 from lightning_diff.pipeline.reports.page import report_place, title_of
 from lightning_diff.pipeline.run import Run
-from lightning_diff.pipeline.same import keep_config
 from lightning_diff.tracking.record import Record
 
 

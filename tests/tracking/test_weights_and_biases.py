@@ -13,7 +13,8 @@ import wandb
 
 from lightning_diff.config.registry import named
 from lightning_diff.config.schema import Config, Tracking
-from lightning_diff.tracking.trackers.wandb import run_id
+from lightning_diff.tracking.base import TrackedRun
+from lightning_diff.tracking.trackers.wandb import Nothing, WandB, from_environment, run_id
 from tests.tracking.sweeps import made_sweep, open_mirrors
 
 
@@ -117,3 +118,27 @@ def test_an_evaluation_leaves_the_type_of_its_trainings_run(
     config = Config(tracking=Tracking(group="guiders"))
     assert open_mirrors(config, tmp_path, job).open == {}
     assert [(a["job_type"], a["group"], a["id"]) for a in asked] == [(said, "guiders", run_id(tmp_path))]
+
+
+def test_the_id_of_a_run_outlives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "from-agent")
+    assert run_id(tmp_path) == "from-agent" and (tmp_path / "wandb_id").read_text() == "from-agent"
+    monkeypatch.delenv("WANDB_RUN_ID")
+    assert run_id(tmp_path) == "from-agent"
+    (tmp_path / "wandb" / "offline-run-20261126_041500-abc123").mkdir(parents=True)
+    for damage in (b"\xff\xfe\x00", b"", b"a/b"):
+        (tmp_path / "wandb_id").write_bytes(damage)
+        assert run_id(tmp_path) == "abc123" and (tmp_path / "wandb_id").read_text() == "abc123"
+
+
+def test_wandbs_own_variables_count_where_the_config_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in (("PROJECT", "theirs"), ("ENTITY", "team"), ("TAGS", "a, b"), ("NAME", "")):
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    run = TrackedRun(tmp_path / "r", "train", {}, "lightning-diff", None, None, ["b", "c"])
+    assert from_environment(run) == {"project": "theirs", "entity": "team", "name": "r", "tags": ["b", "c", "a"]}
+    own = TrackedRun(tmp_path / "r", "train", {}, "mine", "me")
+    assert from_environment(own)["project"] == "mine" and from_environment(own)["entity"] == "me"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert isinstance(WandB().open(run), Nothing)

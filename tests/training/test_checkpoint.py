@@ -69,8 +69,11 @@ def test_a_run_that_saves_while_it_trains_ends_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when it is stopped, which waits for the last one, and goes on."""
-    words = short("base", "evaluation=none", "training.steps=8", f"outputs={tmp_path}", f"cache={tmp_path}/cache")
+    more = "training.steps=8", "training.keep_every=3", f"outputs={tmp_path}", f"cache={tmp_path}/cache"
+    words = short("base", "evaluation=none", *more)
     train(compose_config(words), tmp_path / "whole")
+    kept = {path.name for path in (tmp_path / "whole" / LAST).parent.iterdir()}
+    assert kept == {"last.ckpt", "previous.ckpt", "step-000000003.ckpt", "step-000000006.ckpt"}
     monkeypatch.setattr(saving, "LARGE", 0)
     write = saving._write
 

@@ -20,8 +20,8 @@ from ...pipeline.objects import model_of
 from ...ranks import say
 from ...tracking.made_picture import Origin, read_picture, save_picture
 from ..arguments import Arguments, read_arguments
-from ..prompts import finished, shipped_run
 from ..show import shows
+from .prompts import finished, shipped_run
 from .sample import DRAWING, DRAWING_KEYS, draw, origin_of, place_of, weights_of
 
 ALLOWED = re.compile(rf"\+?({'|'.join(DRAWING)})[=./][^$]*|({'|'.join(map(re.escape, DRAWING_KEYS))})=[^$]*")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +16,19 @@ from typing import Any
 
 from ...files import shared, whole_file, write_text
 from ...strings import clean_text
+from ...sums import crc32
 from ..decode import BadPicture, decode
 from ..index import Index, ShardReader
 from ..sample import MARK, MARKED, LeftOut, left_out
-from ..shards import write_shard
+from ..shards import damaged_shards, write_shard
 from ..survey import CUT, NOT_UTF8
 from .captions import NoCaption, captions_of
 from .names import clean, group, split_ending
 from .tables import described_by, is_table
 from .tars import shortened
 from .walk import walk
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -145,10 +149,38 @@ def write_pictures(
             left: list[LeftOut] = []
             some = slice(starts[n], starts[n] + per)
             made = pool.map(partial(_made, how=how), found[some], hashes[some], range(starts[n], starts[n] + per))
-            with whole_file(folder / f"pictures-{n:06d}.tar") as unfinished:
+            shard = folder / f"pictures-{n:06d}.tar"
+            with whole_file(shard) as unfinished:
                 write_shard(unfinished, _samples(made, left, lambda done, n=n: told(starts[n] + done)))  # type: ignore[misc]
-            write_text(notes[n], json.dumps([asdict(one) for one in left]))
-    return [LeftOut(**one) for note in notes for one in json.loads(note.read_text())]
+            write_text(notes[n], json.dumps({"left": [asdict(one) for one in left], "sum": crc32(shard)}))
+    return [LeftOut(**one) for note in notes for one in _note(note)[0]]
+
+
+def _note(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """What was left out of a shard, and the shard's sum if it is known. Raises ValueError."""
+    stored = json.loads(path.read_bytes())
+    try:
+        return (stored, None) if isinstance(stored, list) else (stored["left"], stored["sum"])
+    except (KeyError, TypeError) as e:
+        raise ValueError("not a note of a shard") from e
+
+
+def remove_damaged(folder: Path) -> bool:
+    """Remove the shards that are not as they were written, with their notes: they are made again. Returns whether some were."""
+    sums: dict[str, str | None] = {}
+    for note in folder.glob("pictures-*.json"):
+        try:
+            sums[note.with_suffix(".tar").name] = _note(note)[1]
+        except ValueError:
+            note.unlink(missing_ok=True)
+    known = {name: found for name, found in sums.items() if found}
+    bad = {*damaged_shards(folder, known), *(name for name in sums if not (folder / name).is_file())}
+    bad |= {path.name for path in folder.glob("pictures-*.tar") if path.name not in sums}
+    for name in bad:
+        log.warning("%s: damaged; it is made again", folder / name)
+        (folder / name).with_suffix(".json").unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
+    return bool(bad)
 
 
 def _samples(

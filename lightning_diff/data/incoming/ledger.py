@@ -19,8 +19,9 @@ from ...files import sha256, write_text
 def content_hashes(paths: Sequence[Path], kept: Path, told: Callable[[int], None] = lambda done: None) -> list[str]:
     """The SHA-256 of each file, in order. `kept` is the ledger's own file. A file that cannot be read has the hash ""."""
     try:
-        known: dict[str, list[object]] = json.loads(kept.read_text())
-    except (OSError, ValueError):
+        stored = json.loads(kept.read_bytes())
+        known: dict[str, list[object]] = {k: v for k, v in stored.items() if isinstance(v, list) and len(v) == 5}
+    except (OSError, ValueError, AttributeError, RecursionError):
         known = {}
     found: dict[str, list[object]] = {}
 

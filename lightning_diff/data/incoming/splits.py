@@ -46,10 +46,12 @@ def stored_split(facts: Survey, test: int, words: str, cache: Path, sure: bool =
     name = hashlib.sha256(f"{VERSION} {test} {sure} ".encode() + made_by).hexdigest()[:16]
     kept = cache / "splits" / f"{name}.npz"
     with suppress(*DAMAGED, FileNotFoundError), np.load(kept, allow_pickle=False) as stored:
-        return Splits(stored["train"], stored["test"], str(stored["said"]), int(stored["leaks"]))
+        if "of" not in stored.files or str(stored["of"]) == kept.name:
+            return Splits(stored["train"], stored["test"], str(stored["said"]), int(stored["leaks"]))
     found = split(facts, test, words, sure)
     with whole_file(kept) as partial, partial.open("wb") as f:
-        np.savez(f, train=found.train, test=found.test, said=np.asarray(found.said), leaks=np.asarray(found.leaks))
+        said, leaks, name_in_it = map(np.asarray, (found.said, found.leaks, kept.name))
+        np.savez(f, train=found.train, test=found.test, said=said, leaks=leaks, of=name_in_it)
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
+import re
 from pathlib import Path
 
 from ...config.errors import ConfigError
@@ -12,6 +14,7 @@ from ..shards import is_remote
 from .names import is_hidden
 from .tars import shortened
 
+MOST = 10**6  # shards of a pattern
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
@@ -103,6 +106,11 @@ def _expanded(source: str) -> list[str]:
     """The paths that a pattern names. Raises ConfigError."""
     from braceexpand import braceexpand
 
+    ranges = re.findall(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}", source)
+    if math.prod(abs(int(last) - int(first)) + 1 for first, last in ranges) > MOST:
+        raise ConfigError(
+            f"data.source={source}: names more than {MOST:,} shards; give the folder, or a pattern with *"
+        )
     try:
         every = list(braceexpand(source))
     except ValueError as e:

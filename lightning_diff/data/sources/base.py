@@ -7,6 +7,8 @@ write the shards, find them, and read samples by number.
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,12 +18,16 @@ from ...config.errors import ConfigError
 from ...config.fields import at_least, one_of
 from ...config.registry import Choice, choices
 from ...files import alone, whole_folder
+from ...sums import crc32
 from ..sample import LeftOut, Sample
-from ..shards import Progress, digest, write_shards
+from ..shards import Progress, damaged_shards, digest, write_shards
 
 if TYPE_CHECKING:
     from ..index import Index
 
+log = logging.getLogger(__name__)
+
+RECIPE = "recipe.json"  # written last: what the shards depend on, and the sum of each
 FORMAT = 3  # of the written shards; shards of another format are written anew
 SPLITS = ("train", "test")
 
@@ -144,7 +150,7 @@ class SampleSource(Source):
         from ..survey import Reading
 
         folder = self._folder(cache, self.recipe())
-        if not (folder / "recipe.json").is_file():
+        if not folder.is_dir() or self._damage(folder):
             return None
         shards = {split: sorted(folder.glob(f"{split}-*.tar")) for split in SPLITS}
         return Prepared({split: build_index(some, cache, Reading(ours=True)) for split, some in shards.items() if some})
@@ -156,11 +162,25 @@ class SampleSource(Source):
             recipe = self.recipe()
             folder = self._folder(cache, recipe)
             with alone(folder):
+                if folder.is_dir() and (why := self._damage(folder)):
+                    log.warning("%s: damaged (%s); it is made again", folder, why)
+                    shutil.rmtree(folder)
                 if not folder.is_dir():
                     self._make(recipe, folder, progress)
             found = self.prepared(cache)
             assert found is not None
         return found
+
+    def _damage(self, folder: Path) -> str:
+        """What is wrong with the shards in a folder; empty if nothing is."""
+        try:
+            sums = json.loads((folder / RECIPE).read_bytes())["sums"]
+        except (OSError, ValueError, TypeError, RecursionError):
+            return f"no {RECIPE}"
+        except KeyError:  # an older set
+            gone = [split for split in SPLITS if self.count(split) and not any(folder.glob(f"{split}-*.tar"))]
+            return f"no {gone[0]} pictures" if gone else ""
+        return ", ".join(damaged_shards(folder, sums)[:1])
 
     def glimpse(self, scratch: Path, count: int) -> Glimpse:
         train, test = self.count("train"), self.count("test")
@@ -176,7 +196,8 @@ class SampleSource(Source):
                 made = write_shards(map(self._square, told), partial, split, self.shard_size)
                 if not made and split == "train":
                     raise ConfigError(f"{self.words}: it has no sample for training")
-            (partial / "recipe.json").write_text(json.dumps(recipe, indent=1))
+            sums = {path.name: crc32(path) for path in sorted(partial.glob("*.tar"))}
+            (partial / RECIPE).write_text(json.dumps({**recipe, "sums": sums}, indent=1))
 
     def _square(self, sample: Sample) -> Sample:
         """The sample as it is stored: its picture is converted to RGB and to this size."""

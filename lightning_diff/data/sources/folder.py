@@ -66,14 +66,15 @@ class Folder(OwnPictures):
         return listing, hashes, cache / "data" / name
 
     def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
-        from ..incoming.ingest import Making, known_squares, write_pictures
+        from ..incoming.ingest import Making, known_squares, remove_damaged, write_pictures
         from ..index import build_index
         from ..survey import Reading
 
         listing, hashes, folder = self.listed(cache, progress)
         total = len(listing.found)
         how = Reading(decode=True, ours=True)
-        if not (folder / DONE).is_file():
+        if _left_out(folder) is None or remove_damaged(folder):
+            (folder / DONE).unlink(missing_ok=True)
             known: dict[str, Any] = {}  # pictures that are made already
             for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*/{DONE}"):
                 with suppress(ConfigError, OSError):  # it has no picture, or another process removes it
@@ -82,7 +83,7 @@ class Folder(OwnPictures):
             told_so_far = _shown(progress, "pictures", total)
             bad = write_pictures(listing.found, hashes, making, folder, self.shard_size, told_so_far)
             write_text(folder / DONE, json.dumps([asdict(one) for one in bad]))
-        left = [*listing.left, *(LeftOut(**one) for one in json.loads((folder / DONE).read_text()))]
+        left = [*listing.left, *(_left_out(folder) or [])]
         try:
             index = build_index(_shards(folder), cache, how)
         except ConfigError:
@@ -112,6 +113,14 @@ class Folder(OwnPictures):
         yield from super().conflicts(task, evaluation)
         if not os.path.isdir(self.source):
             yield f"{self.words}: no such folder"
+
+
+def _left_out(folder: Path) -> list[LeftOut] | None:
+    """What was left out of the folder's shards; None if they are not finished, or the file that says it is damaged."""
+    try:
+        return [LeftOut(**one) for one in json.loads((folder / DONE).read_bytes())]
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _shards(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from ...config.schema import Config
 SAME = ("version", "name", "outputs", "cache", "pins", "plugins", "tracking")  # keys that change no result
 SAME_TRAINING = (
     *("accelerator", "devices", "nodes", "strategy", "workers", "log_every", "checkpoint_every", "compile"),
-    *("profile", "skip_at_most", "patience", "checkpointing"),
+    *("profile", "skip_at_most", "patience", "checkpointing", "keep_every", "accept_new_data"),
 )
 MEASURED = ("sampler", "guidance", "evaluation")  # what is done after the training: each row's passport holds it
 ALONE = ("training", "")  # groups without presets: each of their keys is chosen by itself

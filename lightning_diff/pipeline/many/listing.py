@@ -17,6 +17,7 @@ from ...config.errors import ConfigError, nearest
 from ...evaluation.results import study_rows
 from ...evaluation.sweep import best_row
 from ...ranks import console
+from ...strings import visible
 from ...tracking.record import Record
 from ..state import state_of
 from .differences import Values, all_values, config_of, differing, names_of, short_keys, short_value
@@ -44,9 +45,13 @@ def list_runs(outputs: Path, columns: Sequence[str] = ()) -> None:
 def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str], columns: Sequence[str] = ()) -> RunsTable:
     """A table with a line for each run. `jobs` holds the SLURM job and its state, for runs that have one; `columns` chooses the
     columns. Raises ConfigError for a column that there is not."""
-    values: dict[Path, Values] = {
-        folder: all_values(folder) for folder in folders if (folder / "config.yaml").is_file()
-    }
+    values: dict[Path, Values] = {}
+    for folder in folders:
+        try:
+            values |= {folder: all_values(folder)} if (folder / "config.yaml").is_file() else {}
+        except ConfigError as e:
+            console.print(f"{visible(str(e))}", highlight=False)
+    folders = [folder for folder in folders if folder in values or not (folder / "config.yaml").is_file()]
     names, keys = names_of(folders), differing(list(values.values()))
     told = short_keys(keys)
     lines = []

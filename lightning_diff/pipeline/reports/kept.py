@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ...config.errors import ConfigError
 from ...data.dataset import pictures
 from ...data.decode import to_pixels
 from ...models.latent_diffusion import LatentDiffusion
 from ...nets.weights import read_arrays, save_arrays
 from ...tracking.report import data_uri
+
+log = logging.getLogger(__name__)
 
 KEPT = Path("samples") / "kept.safetensors"
 SAID = KEPT.with_suffix(".json")
@@ -44,7 +48,11 @@ def kept(folders: Sequence[Path], labels: Mapping[Path, str]) -> dict[str, Any]:
     for folder in folders:
         if not (folder / KEPT).is_file():
             continue
-        arrays, said = read_arrays(folder / KEPT), json.loads((folder / SAID).read_text())
+        try:
+            arrays, said = read_arrays(folder / KEPT), json.loads((folder / SAID).read_bytes())
+        except (ConfigError, OSError, ValueError) as e:
+            log.warning("%s: not in the report: %s", folder / KEPT, e)
+            continue
         uris = {name: [data_uri(p) for p in pixels.numpy()] for name, pixels in arrays.items()}
         run = labels[folder] if len(folders) > 1 else ""
         if "noisy" in uris:

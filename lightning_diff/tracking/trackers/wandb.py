@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ...config.fields import one_of
 from ...config.registry import choice
-from ..base import Sweep, TrackedRun, Tracker, line_of, tables
+from ...files import write_text
+from ..base import Mirror, Sweep, TrackedRun, Tracker, line_of, tables
 from ..sending import Sender
 
+log = logging.getLogger(__name__)
+
+ID = r"[\w-]{1,64}"
+PROJECT = "lightning-diff"  # of a config that says no other
 PICTURES = 4  # in each row
 SUMMARIES = {"train/quick_fid": "min", "train/quick_clip_score": "max"}  # other values: the last one
 
@@ -49,16 +57,48 @@ class WandB(Tracker):
                     f"tracking.{name}={value}: W&B takes names of 1 to 128 characters, a project's without / \\ # ? % :"
                 )
 
-    def open(self, run: TrackedRun) -> WandBRun:
+    def open(self, run: TrackedRun) -> Mirror:
+        if os.environ.get("WANDB_MODE") == "disabled" or os.environ.get("WANDB_DISABLED", "").lower() in ("true", "1"):
+            log.warning("no W&B mirror: WANDB_MODE or WANDB_DISABLED turns it off")
+            return Nothing()
         return WandBRun(run, self.mode == "online")
 
 
+class Nothing:
+    """A mirror that the user has turned off."""
+
+    def train(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def sweep(self, sweep: Sweep) -> None: ...
+
+    def finish(self) -> None: ...
+
+
 def run_id(folder: Path) -> str:
-    """The id of the run folder's W&B run, which stays the same after restarts."""
+    """The id of the run folder's W&B run, which stays the same after restarts: that in RUN/wandb_id. If this file is damaged or
+    gone, that of the last W&B run in the folder; else WANDB_RUN_ID, which `wandb agent` sets, or a new one."""
     path = folder / "wandb_id"
-    if not path.is_file():
-        path.write_text(uuid.uuid4().hex[:12])
-    return path.read_text().strip()
+    with suppress(OSError, UnicodeDecodeError):
+        if re.fullmatch(ID, found := path.read_text("ascii").strip()):
+            return found
+    segments = [p for p in (folder / "wandb").glob("*run-*-*") if re.fullmatch(ID, p.name.rpartition("-")[2])]
+    last = max(segments, key=lambda p: p.stat().st_mtime_ns, default=None)
+    given = os.environ.get("WANDB_RUN_ID", "")
+    found = last.name.rpartition("-")[2] if last else given if re.fullmatch(ID, given) else uuid.uuid4().hex[:12]
+    write_text(path, found)
+    return found
+
+
+def from_environment(run: TrackedRun) -> dict[str, Any]:
+    """The project, entity, name and tags of a run. What the config does not say is taken from W&B's own variables."""
+    said = {name: os.environ.get(f"WANDB_{name.upper()}") for name in ("project", "entity", "name", "tags")}
+    tags = [tag.strip() for tag in (said["tags"] or "").split(",") if tag.strip()]
+    return {
+        "project": said["project"] if said["project"] and run.project == PROJECT else run.project,
+        "entity": run.entity or said["entity"],
+        "name": said["name"] or run.name,
+        "tags": list(dict.fromkeys([*run.tags, *tags])),
+    }
 
 
 class WandBRun:
@@ -75,18 +115,20 @@ class WandBRun:
         adds = run.job == "evaluate" and (folder / "wandb_id").is_file()
         settings = wandb.Settings(silent=True, console="off")
         arguments: dict[str, Any] = {
-            "project": run.project,
-            "entity": run.entity,
+            **(said := from_environment(run)),
             "group": run.group,
             "id": run_id(folder),
-            "name": run.name,
             "dir": str(folder),
             "config": dict(run.config),
             "job_type": None if adds else run.job,
-            "tags": None if adds else list(run.tags),
+            "tags": None if adds else said["tags"],
             "resume": "allow",
             "settings": settings,
         }
+        if not os.access(os.path.expanduser("~"), os.W_OK):  # else what it keeps there would be lost
+            os.environ.setdefault("WANDB_DATA_DIR", str(folder / "wandb"))
+            os.environ.setdefault("WANDB_CACHE_DIR", str(folder / "wandb"))
+            os.environ.setdefault("WANDB_CONFIG_DIR", str(folder / "wandb"))
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else wandb waits for the server when it ends
         self.run = wandb.init(**arguments, mode="offline")
         self.sender = Sender(folder, Path(self.run.dir).parent) if online else None

@@ -80,11 +80,13 @@ class BaseModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ema"] = self.ema.state()
+        checkpoint["streak"] = float(self.streak)
         if self.posthoc is not None:
             checkpoint["posthoc"] = self.posthoc.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.ema.load(checkpoint["ema"])
+        self.streak = torch.tensor(float(checkpoint.get("streak", 0)))
         if self.posthoc is not None:
             self.posthoc.load(checkpoint["posthoc"])
 

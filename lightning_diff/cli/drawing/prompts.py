@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from ..config.errors import ConfigError
-from ..config.paths import SHIPPED, WEIGHTS
-from ..ranks import say
-from ..strings import clean_text, decode_text
+from ...config.errors import ConfigError
+from ...config.paths import SHIPPED, WEIGHTS
+from ...ranks import say
+from ...strings import clean_text, decode_text
 
 
 def shipped_run() -> Path:
@@ -22,6 +23,22 @@ def finished(folder: Path) -> Path:
     if not (folder / WEIGHTS).is_file():
         raise ConfigError(f"run={folder}: no {WEIGHTS} yet; train it to the end with the command that began it")
     return folder
+
+
+def whole_number(name: str, text: str, least: int, most: int, more: str = "") -> int:
+    """The number that a word of a command holds. Raises ConfigError."""
+    if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise ConfigError(f"{name}={text}: a whole number from {least} to {most}{more}")
+    return int(text)
+
+
+def out_folder(text: str) -> Path:
+    """The folder that out= names. Raises ConfigError if it cannot be one."""
+    path = Path(text)
+    above = next((p for p in (path, *path.parents) if p.exists()), None)
+    if above is not None and not above.is_dir():
+        raise ConfigError(f"out={text}: {above} is a file; name a folder")
+    return path
 
 
 def prompts_of(prompt: str, file: str) -> list[str]:
@@ -42,7 +59,10 @@ def prompts_of(prompt: str, file: str) -> list[str]:
 def _lines(path: Path) -> list[str]:
     """The prompts of a file. A line ends at \\n or \\r\\n and at nothing else; empty lines are skipped. Bytes that are not UTF-8
     become U+FFFD, and their lines are named."""
-    text, whole = decode_text(path.read_bytes())
+    data = path.read_bytes()
+    text, whole = decode_text(data)
+    if not whole and b"\0" in data:
+        raise ConfigError(f"prompts={path}: not a text file; write one prompt a line, in UTF-8")
     found = [line.strip() for line in text.split("\n")]
     for number, line in enumerate(found, 1):
         if not whole and "\ufffd" in line:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config.compose import stored_config
-from ..config.convert import plain, yaml_text
-from ..config.errors import ConfigError
-from ..config.schema import Config
-from ..files import write_text
+from ...config.compose import stored_config
+from ...config.convert import plain, yaml_text
+from ...config.errors import ConfigError
+from ...config.input.stored import with_sum
+from ...config.schema import Config
+from ...files import sha256, write_text
 from .steps import Change, change_of
 
 # Keys that may change when a run is continued: they say where it runs, and what is done after the training.
 FREE = (
-    *("version", "outputs", "cache", "name", "part_steps", "init_from", "pins", "plugins"),
+    *("version", "outputs", "cache", "name", "part_steps", "pins", "plugins"),
     *("sampler", "guidance", "validation", "evaluation", "tracking"),
 )
 FREE_TRAINING = (
@@ -26,6 +28,8 @@ FREE_TRAINING = (
     "workers",
     "log_every",
     "checkpoint_every",
+    "keep_every",
+    "accept_new_data",
     "compile",
     "profile",
     "skip_at_most",
@@ -49,7 +53,12 @@ def keep_config(config: Config, folder: Path) -> None:
     """Write the config into the run's folder, if there is none yet."""
     path = folder / "config.yaml"
     if not path.is_file():
-        write_text(path, yaml_text(plain(config)))
+        write_text(path, with_sum(yaml_text(plain(config))))
+
+
+def another_key(folder: Path, config: Config, free: Sequence[str]) -> str:
+    """The first key, besides the `free` ones, whose value is not that of the folder's run; empty if there is none."""
+    return next((name for name, _, _ in _differences(folder, config) if name not in free), "")
 
 
 def another_run(folder: Path, config: Config) -> str:
@@ -75,5 +84,22 @@ def _compare(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> Iter
             continue
         if isinstance(value, dict) and isinstance(old.get(key), dict):
             yield from _compare(old[key], value, name + ".")
-        elif old.get(key) != value:
+        elif old.get(key) != value and not (name == "init_from" and _same_file(old.get(key), value)):
             yield name, old.get(key), value
+
+
+def _same_file(old: str | None, new: str | None) -> bool:
+    """Whether two paths lead to the same weights, now that one of them may be gone."""
+    if not old or not new:
+        return not old and not new
+    one, two = Path(old), Path(new)
+    return one.resolve() == two.resolve() or (one.is_file() and two.is_file() and sha256(one) == sha256(two))
+
+
+def fixed_values(config: Config, steps: bool = False) -> dict[str, Any]:
+    """The plain values that may not change when a run is continued; with `steps` their number too."""
+    values = {key: value for key, value in plain(config).items() if key not in (*FREE, "init_from")}
+    free = FREE_TRAINING if steps else (*FREE_TRAINING, "steps")
+    values["training"] = {key: value for key, value in values["training"].items() if key not in free}
+    fixed: dict[str, Any] = json.loads(json.dumps(values))
+    return fixed

@@ -9,6 +9,9 @@ Rows are computed in blocks, one file for each block. So processes share the wor
 loses only its current block, and the arrays do not depend on which process computed which block.
 
 A row's content must decide its bits: `compute` must give the same for any company of other rows.
+
+Each row has a sum (CRC-32), made when it was written. Rows of a small store are checked when it is opened; those of a large one
+when they are first read. A row that does not fit its sum is computed again, as if it were not there.
 """
 
 from __future__ import annotations
@@ -24,10 +27,23 @@ from typing import Any
 
 import numpy as np
 
-from ..config.errors import ConfigError
-from ..files import DAMAGED, alone, in_use, shared, whole_file, whole_folder, write_text
+from ...config.errors import ConfigError
+from ...files import alone, in_use, shared, whole_file, whole_folder, write_text
+from ..shards import digest
 from .rows import Rows
-from .shards import digest
+from .segments import (
+    KEYS,
+    LOST,
+    SHAPES,
+    SUMS,
+    Segment,
+    checks_of,
+    description,
+    forget_damaged,
+    opened,
+    row_sums,
+    summed,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +51,8 @@ Compute = Callable[[np.ndarray], Mapping[str, np.ndarray]]  # numbers of B sampl
 Watch = Callable[
     [Iterator[int], int], Iterable[int]
 ]  # shows the progress: (blocks, number of blocks) -> the same blocks
-Segment = dict[str, np.ndarray]  # KEYS, and the arrays
 
 BLOCK = 256  # rows
-SMALL = 2**22  # bytes
-KEYS = "keys"
-SHAPES = "shapes.json"  # of all arrays of a segment
-LOST = (*DAMAGED, FileNotFoundError)  # what is raised for what is not whole
 
 
 def cached_arrays(
@@ -54,7 +65,7 @@ def cached_arrays(
 ) -> dict[str, Rows]:
     """A row of each array for each key, memory-mapped. `keys` is uint8 [N, 16] or bytes [N]. Rows that are missing are computed,
     together with other processes that want the same. Equal keys are computed once. `share` is (number of this process, number
-    of processes); it decides where this process begins. Raises ConfigError if the stored manifest is another one."""
+    of processes); it decides where this process begins. Raises ConfigError if rows are damaged that cannot be computed now."""
     store, keys = root / digest(manifest), _flat(keys)
     store.mkdir(parents=True, exist_ok=True)
     with in_use(store / "lock", lambda: _tidy(store, manifest, keys)):
@@ -69,7 +80,8 @@ def cached_arrays(
     used = np.unique(where[:, 0])
     where[:, 0] = np.searchsorted(used, where[:, 0])
     parts = [segments[i] for i in used]
-    return {name: Rows([part[name] for part in parts], where) for name in sorted(parts[0]) if name != KEYS}
+    names = summed(parts[0])
+    return {name: Rows([part[name] for part in parts], where, checks_of(parts, name)) for name in names}
 
 
 def missing_rows(root: Path, manifest: Mapping[str, Any], keys: np.ndarray) -> int:
@@ -100,26 +112,14 @@ def _segments(store: Path) -> list[Segment]:
     found = []
     for folder in _folders(store):
         try:
-            found.append(_opened(folder))
+            found.append(opened(folder))
         except LOST as e:
-            log.warning("%s: damaged (%s); its rows are computed again", folder, e)
+            log.warning("%s: damaged (%s); its rows are passed over", folder, e)
     return found
 
 
 def _folders(store: Path) -> list[Path]:
     return sorted(p for p in store.glob("*") if p.is_dir() and "." not in p.name)
-
-
-def _opened(folder: Path) -> Segment:
-    """The arrays of a segment. Small ones are read, because each open file counts; the others are memory-mapped. Raises one of
-    LOST if they are not whole."""
-    arrays = {
-        p.stem: np.load(p, mmap_mode=None if p.stat().st_size < SMALL else "r", allow_pickle=False)
-        for p in sorted(folder.glob("*.npy"))
-    }
-    if _shapes(arrays) != json.loads((folder / SHAPES).read_text("utf-8")):
-        raise ValueError("its arrays are not those that were written")
-    return {**arrays, KEYS: np.array(arrays[KEYS])}
 
 
 def _where(segments: Sequence[Segment], keys: np.ndarray) -> np.ndarray:
@@ -157,11 +157,14 @@ def _add(
         )
         for i in watch(work, len(parts)):
             made = {KEYS: keys[parts[i]], **compute(parts[i])}
+            made[SUMS] = np.stack([row_sums(made[name]) for name in summed(made)], axis=1)
             with whole_file(places[i]) as partial, partial.open("wb") as f:
                 np.savez(f, **made)  # type: ignore[arg-type]
         with alone(folder):
             if not folder.is_dir():
                 with suppress(NotWhole):
+                    for place, part in zip(places, parts, strict=True):
+                        _block(place, KEYS, expected=keys[part])
                     _join(store, places)
     shutil.rmtree(blocks, ignore_errors=True)
 
@@ -187,18 +190,18 @@ def _join(store: Path, places: Sequence[Path]) -> None:
             at += len(block[KEYS])
         for array in arrays.values():
             array.flush()  # type: ignore[attr-defined]
-        (partial / SHAPES).write_text(json.dumps(_shapes(arrays)), "utf-8")
+        (partial / SHAPES).write_text(description(arrays), "utf-8")
 
 
-def _shapes(arrays: Segment) -> dict[str, list[int]]:
-    return {name: list(array.shape) for name, array in arrays.items()}
-
-
-def _block(place: Path, *names: str) -> dict[str, np.ndarray]:
-    """The arrays of a block, or those with these names. If it is not whole by the sums in it, it is removed. Raises NotWhole."""
+def _block(place: Path, *names: str, expected: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a block, or those with these names. If it is not whole by the sums in it, or has other keys than `expected`,
+    it is removed. Raises NotWhole."""
     try:
         with np.load(place, allow_pickle=False) as block:
-            return {name: block[name] for name in names or block.files}
+            found = {name: block[name] for name in names or block.files}
+        if expected is not None and not np.array_equal(found[KEYS], expected):
+            raise ValueError("it is another block")
+        return found
     except LOST as e:
         log.warning("%s: damaged (%s); it is computed again", place, e)
         place.unlink(missing_ok=True)  # another process may remove it too
@@ -209,14 +212,21 @@ def _tidy(store: Path, manifest: Mapping[str, Any], keys: np.ndarray) -> None:
     """Check the store's manifest. Remove damaged segments. Make segments of the blocks that killed processes left, unless they
     are those of this very work, which goes on with them. Called while no other process uses the store."""
     file, expected = store / "manifest.json", json.loads(json.dumps(manifest))
-    if not file.is_file():
+    try:
+        stored = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        stored = None
+    except (ValueError, RecursionError):
+        stored = {}
+    if stored != expected:  # the folder is named after it, so the file is damaged
+        if stored is not None:
+            log.warning("%s: damaged; it is written again", file)
         write_text(file, json.dumps(manifest, indent=1, sort_keys=True))
-    if json.loads(file.read_text("utf-8")) != expected:
-        raise ConfigError(f"{store}: its manifest is not what this run needs; delete the folder to compute it again")
     for folder in _folders(store):
         try:
-            _opened(folder)
-        except LOST:
+            forget_damaged(folder)
+        except LOST as e:
+            log.warning("%s: damaged (%s); its rows are computed again where they are needed", folder, e)
             shutil.rmtree(folder)
     left = sorted(store.glob("*.blocks"))
     if len(left) == 1:

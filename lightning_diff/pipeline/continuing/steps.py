@@ -6,13 +6,14 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..config.compose import stored_config
-from ..config.convert import plain, yaml_text
-from ..config.errors import ConfigError
-from ..config.paths import WEIGHTS
-from ..config.schema import Config
-from ..files import file_hash, whole_file, write_text
-from ..tracking.record import STEPS, Record
+from ...config.compose import stored_config
+from ...config.convert import plain, yaml_text
+from ...config.errors import ConfigError
+from ...config.input.stored import with_sum
+from ...config.paths import WEIGHTS
+from ...config.schema import Config
+from ...files import file_hash, whole_file, write_text
+from ...tracking.record import STEPS, Record
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,11 @@ def change_of(folder: Path, config: Config) -> Change | None:
     had, asked = stored_config(folder / "config.yaml").training, config.training
     if had.steps == asked.steps:
         return None
-    from ..training.checkpoint import read_checkpoint
-    from ..training.schedule import decay_start
-    from ..training.trainer import LAST, UNDECAYED
+    from ...training.checkpoint import checkpoints_in, step_of
+    from ...training.schedule import decay_start
 
     most = min(decay_start(had), decay_start(asked))
-    files = [folder / name for name in (LAST, UNDECAYED) if (folder / name).is_file()]
-    found = [(int(read_checkpoint(file, mmap=True)["global_step"]), file) for file in files]
+    found = [(step, file) for file in checkpoints_in(folder) if (step := step_of(file)) is not None]
     fitting = [pair for pair in found if pair[0] <= most]
     if found and not fitting:
         remedy = f"give another name=, and init_from={folder} to start from its weights"
@@ -58,13 +57,14 @@ def change_of(folder: Path, config: Config) -> Change | None:
 def change_steps(change: Change, folder: Path, record: Record) -> None:
     """Let the run go on to its new end. Its old weights stay in checkpoints/, its old rows in the record. The config is written
     last, so a killed process does no harm: the same command does this again."""
-    from ..models.averages import FOLDER, snapshot_steps
-    from ..training.trainer import LAST
+    from ...models.averages import FOLDER, snapshot_steps
+    from ...training.checkpoint import LAST, forget_after
 
     last, old = folder / LAST, folder / LAST.with_name(f"weights-{change.old}.safetensors")
     if change.checkpoint not in (None, last):
         with whole_file(last) as partial:
             shutil.copyfile(str(change.checkpoint), partial)
+    forget_after(folder, change.step)
     if (folder / WEIGHTS).is_file():
         (folder / WEIGHTS).replace(old)
     stored = stored_config(folder / "config.yaml")
@@ -74,4 +74,4 @@ def change_steps(change: Change, folder: Path, record: Record) -> None:
     weights = file_hash(old) if old.is_file() else None
     record.write(STEPS, change.step, old=change.old, new=change.new, weights=weights)
     config = replace(stored, training=replace(stored.training, steps=change.new))
-    write_text(folder / "config.yaml", yaml_text(plain(config)))
+    write_text(folder / "config.yaml", with_sum(yaml_text(plain(config))))

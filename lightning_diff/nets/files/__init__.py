@@ -1,0 +1,1 @@
+"""Safetensors files that hold their own sum."""

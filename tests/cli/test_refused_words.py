@@ -1,0 +1,82 @@
+"""Words that cannot be meant are one line, before anything is loaded, trained or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lightning_diff.cli.arguments import read_arguments
+from lightning_diff.cli.drawing.prompts import out_folder, prompts_of, whole_number
+from lightning_diff.cli.drawing.stored import refuse_another_model
+from lightning_diff.cli.multirun import refuse_one_folder
+from lightning_diff.config.compose import compose_config, load_config
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.config.paths import SHIPPED
+from lightning_diff.data.incoming.walk import find_shards
+from lightning_diff.pipeline.continuing.same import keep_config
+from lightning_diff.pipeline.naming import refuse_misplaced
+from lightning_diff.strings import visible
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "0", "257", "", "1e3", "-1", "9" * 5000])
+def test_a_number_is_a_number(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^count=.*: a whole number from 1 to 256"):
+        whole_number("count", text, 1, 256)
+
+
+def test_out_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert out_folder(str(tmp_path / "new" / "folder")) == tmp_path / "new" / "folder"
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ConfigError, match="is a file; name a folder"):
+            out_folder(str(path))
+
+
+def test_prompts_are_text(tmp_path: Path) -> None:
+    (tmp_path / "p").write_bytes("a mug\nan apple\n".encode("utf-16-le"))  # without its mark
+    assert prompts_of("", str(tmp_path / "p")) == ["a mug", "an apple"]
+    (tmp_path / "p").write_bytes(bytes(range(256)) * 9)
+    with pytest.raises(ConfigError, match="not a text file"):
+        prompts_of("", str(tmp_path / "p"))
+
+
+def test_a_run_has_one_experiment() -> None:
+    with pytest.raises(
+        ConfigError, match=r"experiment=\[base,digits\]: a run has one experiment; .*-m experiment=base,digits"
+    ):
+        read_arguments(["experiment=[base,digits]"])
+
+
+def test_runs_of_one_command_lie_in_folders_of_their_own() -> None:
+    refuse_one_folder([["name=a", "seed=0"], ["name=b", "seed=0"], ["seed=1"], ["seed=2"]])
+    with pytest.raises(ConfigError, match=r"^name=z: 2 runs of this command would lie in that folder"):
+        refuse_one_folder([["name=z", "seed=0"], ["name=z", "seed=1"]])
+
+
+@pytest.mark.parametrize("name", ["cache", "cache/x", "parts", "parts/x", "run/checkpoints", "run/a/b"])
+def test_no_run_lies_in_a_run_or_in_what_runs_share(tmp_path: Path, name: str) -> None:
+    words = ["experiment=base", f"outputs={tmp_path}", f"cache={tmp_path}/cache"]
+    keep_config(compose_config([*words, "name=run"]), tmp_path / "run")
+    refuse_misplaced(compose_config([*words, "name=run"]))
+    refuse_misplaced(compose_config([*words, "name=runs/b"]))
+    with pytest.raises(ConfigError, match=f"^name={name}: the run would lie in "):
+        refuse_misplaced(compose_config([*words, f"name={name}"]))
+
+
+def test_a_pattern_of_a_billion_shards_is_not_written_out() -> None:
+    for pattern in ("x/{0..999999999}.tar", "x/{0..9999}-{0..9999}.tar"):
+        with pytest.raises(ConfigError, match="names more than 1,000,000 shards"):
+            find_shards(pattern)
+
+
+@pytest.mark.parametrize("word", ["training.batch=8", "objective.prediction=v", "text.null=learned"])
+def test_a_drawing_is_of_the_model_that_was_trained(word: str) -> None:
+    run = SHIPPED / "still_life"
+    refuse_another_model(load_config(run / "config.yaml", ["seed=5", "sampler=heun"]), run)
+    with pytest.raises(ConfigError, match=f"^{word.partition('=')[0]}: "):
+        refuse_another_model(load_config(run / "config.yaml", [word]), run)
+
+
+def test_what_is_printed_commands_no_terminal() -> None:
+    assert visible("a\x1b]0;x\x07b\x9b31m\u202ec\td\n") == "a\ufffd]0;x\ufffdb\ufffd31m\ufffdc\td\n"
