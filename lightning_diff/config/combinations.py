@@ -85,3 +85,8 @@ def _diffusion(c: Config) -> Iterator[tuple[bool, str]]:
         f"objective.prediction=eps {o.pure_noise} and eps says nothing of x_0; use objective.schedule=cosine, linear or "
         "scaled_linear, or objective.prediction=flow, v or x0",
     )
+    yield (
+        o.shift != 1 and not o.ends_in_noise,
+        f"objective.shift={o.shift:g} on objective.schedule={o.schedule}: sigma / alpha times the shift lies beyond the noise "
+        "that the path ends in; use objective.times_mean, or a path that ends in pure noise such as flow",
+    )

@@ -8,8 +8,9 @@ from rich.table import Table
 
 from ..config.errors import nearest
 from ..ranks import Fitting, console, say
-from .results import FIRST, reading_order, series_of
+from .results import FIRST, reading_order
 from .sweep import Row
+from .verdict import series_of
 
 USUAL = (*FIRST, "accuracy_setting", "n")
 

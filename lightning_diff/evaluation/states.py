@@ -81,5 +81,5 @@ class PictureMeans(Metric):
         return _tensors(found)
 
 
-def _tensors(row: dict[str, float]) -> dict[str, Tensor]:
-    return {name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()}
+def _tensors(row: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: torch.as_tensor(value, dtype=torch.float64) for name, value in row.items()}
