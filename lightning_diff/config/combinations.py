@@ -87,6 +87,5 @@ def _diffusion(c: Config) -> Iterator[tuple[bool, str]]:
     )
     yield (
         o.shift != 1 and not o.ends_in_noise,
-        f"objective.shift={o.shift:g} on objective.schedule={o.schedule}: sigma / alpha times the shift lies beyond the noise "
-        "that the path ends in; use objective.times_mean, or a path that ends in pure noise such as flow",
+        f"objective.shift={o.shift:g} on objective.schedule={o.schedule}: a shift needs a path that ends in pure noise (flow)",
     )

@@ -17,11 +17,12 @@ from ..nets.weights import save_arrays
 from ..ranks import console, first_rank, say, share_of
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
-from .adaptive import allocate, planned_looks
 from .printed import print_rows
 from .readiness import cautions, readiness
 from .results import SEEN, STUDIED, quality, recorded, study_rows, values_path, write_tables
 from .setup import Combination, Measured, Passport, drawer, picture_key
+from .statistics.adaptive import allocate, planned_looks
+from .statistics.verdict import best_row, series_of, verdict
 from .sweep import (
     LOOKS,
     Case,
@@ -38,7 +39,6 @@ from .sweep import (
     score,
     unlike,
 )
-from .verdict import best_row, series_of, verdict
 
 
 class DrawnCase(NamedTuple):

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from .adaptive import interval
+from .statistics.adaptive import interval
 
 if TYPE_CHECKING:
     from .metrics.base import SetMetric

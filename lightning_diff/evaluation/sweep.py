@@ -27,13 +27,13 @@ from ..files import shared
 from ..nets.attributes import AttributeClassifier
 from ..nets.text import Tower
 from ..nets.weights import read_arrays, save_arrays
-from .adaptive import compared, compared_estimates
 from .component_metrics import correct_heads
 from .features import Extractor, features_of, judge_features
 from .metrics.base import MetricChoice, PictureMetric
 from .metrics.captions import clip_scores
 from .metrics.fid import FID_HALVES
-from .verdict import DECIDING
+from .statistics.adaptive import compared, compared_estimates
+from .statistics.verdict import DECIDING
 
 LOOKS = "looks"  # among a row's values: the numbers of pictures at which its sweep compared the cases
 ROWS = 32  # on two cores as fast as larger calls, to 3 % (16: 8 %)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lightning_diff.evaluation.adaptive import allocate, compared, interval, leader, resamples
+from lightning_diff.evaluation.statistics.adaptive import allocate, compared, interval, leader, resamples
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:

@@ -37,7 +37,7 @@ class Model:
 
     asked: ClassVar[list[tuple[int, ...]]] = []
 
-    def generate(self, captions: Sequence[str], seeds: Sequence[int], *scales: float, apart: bool) -> Tensor:
+    def at_scales(self, captions: Sequence[str], seeds: Sequence[int], scales: Sequence[float], apart: bool) -> Tensor:
         self.asked.append((len(captions), *map(int, scales)))
         draws = [[torch.Generator().manual_seed(int(100 * w) + s) for s in seeds] for w in scales]
         rows = [[torch.randint(0, 256, (3, 16, 16), generator=g, dtype=torch.uint8) for g in row] for row in draws]

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lightning_diff.evaluation.adaptive import allocate, compared, compared_estimates, critical
 from lightning_diff.evaluation.metrics.fid import FID_HALVES
+from lightning_diff.evaluation.statistics.adaptive import allocate, compared, compared_estimates, critical
+from lightning_diff.evaluation.statistics.verdict import best_row, verdict
 from lightning_diff.evaluation.sweep import LOOKS, against_the_best
-from lightning_diff.evaluation.verdict import best_row, verdict
 
 N = 200
 SCALES = (1.0, 1.5, 2.0, 3.0)

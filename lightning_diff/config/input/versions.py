@@ -34,8 +34,7 @@ def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgraded_passport(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored row's passport with today's keys. A row that does not say which code drew and scored it has UNKNOWN in these
-    places, so it is never compared with a row that does."""
+    """A stored row's passport with today's keys. A row that does not name its code is never compared with one that does."""
     now = dict(old) if "metrics" in old else _passport_of_version_1(old)
     if "drawing" not in now and isinstance(now.get("sampler"), Mapping):  # a foreign model's code is never known
         now["drawing"] = dict.fromkeys(("shared", "sampler", "guidance"), UNKNOWN)

@@ -22,7 +22,7 @@ from ...evaluation.results import (
     study_rows,
     write_tables,
 )
-from ...evaluation.verdict import Row, best_row, held_out, series_of, verdict
+from ...evaluation.statistics.verdict import Row, best_row, held_out, series_of, verdict
 from ...tracking.record import Record
 from ...tracking.report import data_uri, thinned, write_report
 from ..many.differences import (
