@@ -87,5 +87,5 @@ def _diffusion(c: Config) -> Iterator[tuple[bool, str]]:
     )
     yield (
         o.shift != 1 and not o.ends_in_noise,
-        f"objective.shift={o.shift:g} on objective.schedule={o.schedule}: a shift needs a path that ends in pure noise (flow)",
+        f"objective.shift={o.shift:g} on objective.schedule={o.schedule}: needs pure noise",
     )

@@ -19,6 +19,7 @@ from ..tracking.table import write_csv, write_parquet
 from .setup import Passport, picture_key
 from .sweep import Row, against_the_best, drawn_by, front, unlike
 
+UNKNOWN = "not recorded"  # the code that made a row, until November 2026
 SEEN = "sweep"  # the run's folder with the stored features and values of each case
 FIRST = ("scale", "fid", "clip_score", "accuracy", "single_object_accuracy")  # columns that a reader looks for
 STUDIED = ("weights", "guidance", "ema", "sampler", "drawn", "plugins")  # what may differ on one axis (law 4)
@@ -29,6 +30,16 @@ def values_path(folder: Path, passport: Passport) -> Path:
     return folder / SEEN / picture_key(passport) / f"{digest(passport)}.safetensors"
 
 
+def _with_code(passport: Passport) -> Passport:
+    """The passport of a row. A row that does not name its code is never compared with one that does."""
+    now = dict(passport)
+    if "drawing" not in now and isinstance(now.get("sampler"), Mapping):  # a foreign model's code is never known
+        now["drawing"] = dict.fromkeys(("shared", "sampler", "guidance"), UNKNOWN)
+    if isinstance(judge := now.get("judge"), Mapping) and "code" not in judge:
+        now["judge"] = {**judge, "code": UNKNOWN, "precision": UNKNOWN}
+    return now
+
+
 def recorded(record: Record) -> list[tuple[Row, Passport]]:
     """The rows of a run's record, oldest first. Each row has its passport in the newest format. The second value is the passport
     as it is stored, because the names of the row's files depend on it."""
@@ -36,7 +47,7 @@ def recorded(record: Record) -> list[tuple[Row, Passport]]:
     for row in record.read("sweep"):
         stored = row["passport"]
         kept = {k: v for k, v in row.items() if k not in ("event", "time")}
-        found.append((kept | {"passport": upgraded_passport(stored)}, stored))
+        found.append((kept | {"passport": _with_code(upgraded_passport(stored))}, stored))
     return found
 
 

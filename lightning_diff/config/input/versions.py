@@ -20,7 +20,6 @@ RENAMED = {  # group: {key in version 1 -> key now}
 }
 # The kind that version 1 meant if it named none.
 USUAL = {"data": "still_life", "sampler": "euler", "guidance": "cfg", "net": "small", "autoencoder": "small"}
-UNKNOWN = "not recorded"  # the code that made a row, until November 2026
 # Every row of version 1 has these.
 METRICS = ("fid", "kid", "cmmd", "precision_recall", "diversity", "clip_score", "attributes")
 
@@ -34,16 +33,9 @@ def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def upgraded_passport(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored row's passport with today's keys. A row that does not name its code is never compared with one that does."""
-    now = dict(old) if "metrics" in old else _passport_of_version_1(old)
-    if "drawing" not in now and isinstance(now.get("sampler"), Mapping):  # a foreign model's code is never known
-        now["drawing"] = dict.fromkeys(("shared", "sampler", "guidance"), UNKNOWN)
-    if isinstance(judge := now.get("judge"), Mapping) and "code" not in judge:
-        now["judge"] = {**judge, "code": UNKNOWN, "precision": UNKNOWN}
-    return now
-
-
-def _passport_of_version_1(old: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored row's passport with today's keys. A passport that names its metrics is new already."""
+    if "metrics" in old:
+        return dict(old)
     now = {**{key: _table(key, value) for key, value in old.items()}, "metrics": {name: {} for name in METRICS}}
     if "guidance" in old:  # the convention is not a key of the guider, so _table dropped it
         now["guidance"]["convention"] = old["guidance"]["convention"]
