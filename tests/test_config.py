@@ -236,7 +236,7 @@ WRONG = [  # the command's words, and what the message must say
     ("guidance=cfgpp sampler=heun", "guidance=cfgpp with sampler=heun"),
     ("guidance=cfgpp", "guidance=cfgpp with sampler=euler"),
     ("objective=v sampler.grid=shifted", "sampler.grid=shifted on objective.schedule=cosine"),
-    ("objective=edm objective.shift=2", "objective.shift=2 on objective.schedule=edm"),
+    ("objective=edm objective.shift=2", "objective.shift=2: needs objective.schedule=flow"),
     ("guidance.schedule=linear guidance.scales=[0,3]", "guidance.schedule=linear with w = 0"),
     ("guidance=cfgpp sampler=ddim guidance.rescale=0.5 guidance.scales=[0.5]", "guidance=cfgpp: rescale"),
     ("guidance.interval=[5,1]", "guidance.interval=[5.0, 1.0]: two limits in sigma / alpha"),
