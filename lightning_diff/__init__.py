@@ -16,7 +16,7 @@ _FACE = {
     "metrics": "library.metrics",
     "LatentDiffusion": "models.latent_diffusion",
     "LatentDiffusionModule": "training.modules.latent_diffusion",
-    "CaptionedImages": "training.captioned_images",
+    "CaptionedImages": "training.loading.captioned_images",
     "Objective": "config.schema",
     "Training": "config.schema",
     "ConfigError": "config.errors",

@@ -25,8 +25,9 @@ def rank_of() -> tuple[int, int]:
     def found(*names: str) -> list[int]:
         return [int(os.environ[n]) for n in names if os.environ.get(n, "").isdigit()]
 
-    # Take the greatest: processes that Lightning starts inside a batch step inherit its SLURM_PROCID = 0.
-    rank = max(found("RANK", "LOCAL_RANK", "SLURM_PROCID"), default=0)
+    # torchrun says RANK. Without it take the greatest: processes that Lightning starts inside a batch step inherit its
+    # SLURM_PROCID = 0. Under torchrun SLURM_PROCID is the number of the node.
+    rank = next(iter(found("RANK")), max(found("LOCAL_RANK", "SLURM_PROCID"), default=0))
     return rank, next(iter(found("WORLD_SIZE", "SLURM_NTASKS")), 1)
 
 

@@ -39,10 +39,14 @@ def loss_weight(path: Path, m: NoiseLevel, name: str, value: float | None = None
     return (of_x_0 * (sigma / det).square()).to(m.alpha.dtype)
 
 
-def shifted(t: Tensor, shift: float) -> Tensor:
-    """Times with more noise, for larger pictures: sigma / alpha of the flow path is multiplied by `shift` (Esser et al. 2024,
-    eq. 23)."""
-    return shift * t / (1 + (shift - 1) * t)
+def shifted(path: Path, t: Tensor, shift: float) -> Tensor:
+    """Times t (float64, any shape) with more noise, for larger pictures: sigma / alpha is multiplied by `shift` (Esser et al.
+    2024, eq. 23). The path must end in pure noise: on other paths the new ratio can lie beyond the last one."""
+    if path.schedule == "flow":
+        return shift * t / (1 + (shift - 1) * t)
+    if not path.ends_in_noise:
+        raise ValueError(f"shift={shift:g} on the {path.schedule} path, which does not end in pure noise")
+    return torch.where((t > 0) & (t < 1), path.time_of(shift * path.ratio(t)), t)
 
 
 def times(
@@ -66,7 +70,7 @@ def times(
     else:
         t = path.time_of((0.5 * math.pi * u).tan())
     if shift != 1:
-        t = shifted(t, shift)
+        t = shifted(path, t, shift)
     return t.float().clamp(1e-6, 1.0)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .records import NoiseLevel, Prediction
-from .schedules import ENDS_IN_NOISE, SCHEDULES, time_of
+from .schedules import ENDS_IN_NOISE, LAST_RATIO, SCHEDULES, STEPS, time_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Path:
         alpha, sigma = SCHEDULES[self.schedule](torch.tensor(float(t), dtype=torch.float64))
         return NoiseLevel(float(t), float(alpha), float(sigma))
 
+    def ratio(self, t: Tensor) -> Tensor:
+        """sigma / alpha at each of t, float64, any shape."""
+        alpha, sigma = SCHEDULES[self.schedule](t.double())
+        return sigma / alpha
+
     def time_of(self, ratio: Tensor) -> Tensor:
         """The t at which sigma / alpha is `ratio`, float64."""
         return time_of(self.schedule, ratio.double())
@@ -40,6 +45,11 @@ class Path:
     def at_ratio(self, ratio: float) -> NoiseLevel:
         """The noise level at which sigma / alpha is `ratio`."""
         return self.at(float(self.time_of(torch.tensor(ratio))))
+
+    @property
+    def last_ratio(self) -> float:
+        """The smallest sigma / alpha at which a sampler evaluates the network on a grid in sigma / alpha."""
+        return LAST_RATIO.get(self.schedule) or float(self.at(1 / STEPS).ratio)
 
     @property
     def ends_in_noise(self) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 Schedule = Callable[[Tensor], tuple[Tensor, Tensor]]
 STEPS = 1000
-SIGMA_MAX, RHO = 80.0, 7.0  # Karras et al. 2022, table 1
+SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7.0  # Karras et al. 2022, table 1
 
 
 def flow(t: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,7 +31,8 @@ def cosine(t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def edm(t: Tensor) -> tuple[Tensor, Tensor]:
-    """Variance exploding, sigma = 80 t^7. So a uniform grid of t is the grid of Karras et al. 2022 (eq. 5)."""
+    """Variance exploding, sigma = 80 t^7. So a grid that is uniform in t from sigma = 80 to 0.002 is the grid of Karras et al.
+    2022 (eq. 5)."""
     return torch.ones_like(t), SIGMA_MAX * t**RHO
 
 
@@ -88,6 +89,9 @@ SCHEDULES: dict[str, Schedule] = {
     "edm": edm,
 }
 ENDS_IN_NOISE = ("flow", "linear_zero", "scaled_linear_zero")  # alpha(1) = 0: x_1 is pure noise
+
+# Where a grid ends before it jumps to the picture: sigma / alpha. On the other schedules it ends at t = 1 / STEPS.
+LAST_RATIO = {"edm": SIGMA_MIN}
 
 _INVERSES: dict[str, Callable[[Tensor], Tensor]] = {
     "flow": lambda ratio: 1 - 1 / (1 + ratio),

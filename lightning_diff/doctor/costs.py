@@ -19,7 +19,7 @@ from ..nets.lora import add_lora
 from ..nets.unet import Condition
 from ..nets.weights import has_passport, read_passport
 from ..pipeline.components import locate_part
-from ..training.footprint import Live, checkpoint_bytes, fake_step, held_bytes, tensor_bytes
+from ..training.footprint import Live, checkpoint_bytes, encoding_bytes, fake_step, held_bytes, tensor_bytes
 from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import BaseModule
 from ..training.modules.diffusion import DiffusionModule
@@ -137,6 +137,16 @@ class Costs:
         if self.config.task == "diffusion":
             found["frozen nets"] = tensor_bytes(list(self.autoencoder.parameters())) + self._tower_bytes()
         return found
+
+    @cached_property
+    def encoding(self) -> int:
+        """Memory of one rank while the features of the pictures are computed, before the training: the frozen nets, and the
+        autoencoder's activations. 0 if nothing is cached."""
+        if self.config.task != "diffusion":
+            return 0
+        passport = {"part": "autoencoder", "net": autoencoder_net(self.config.autoencoder)}
+        made = encoding_bytes(lambda: build(passport), self.config.data.image_size)
+        return self.memory["frozen nets"] + made
 
     def _output(self, net: Any) -> Tensor:
         """The output of a forward pass of one rank's batch."""

@@ -34,6 +34,9 @@ def memory(p: Patient) -> Finding:
     parts, t = p.costs.memory, p.config.training
     total = sum(parts.values())
     listed = ", ".join(f"{name} {size(count)}" for name, count in parts.items())
+    if p.costs.encoding > total:
+        total = p.costs.encoding
+        listed += f"; before the training the autoencoder needs {size(total)} to compute the features of the pictures"
     if on_gpu(t.accelerator):
         free, where = torch.cuda.mem_get_info()[0], "on the GPU"
     else:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..data.decode import to_unit
+from ..devices import full_float32
 from ..nets.text import Tower
 
 Extractor = Callable[[Tensor], Tensor]  # uint8 [B, 3, H, W] -> [B, F], on the CPU
@@ -20,4 +21,6 @@ def judge_features(tower: Tower) -> Extractor:
 
 @torch.no_grad()
 def features_of(images: Tensor, extract: Extractor, batch: int = 128) -> Tensor:
-    return torch.cat([extract(images[i : i + batch]) for i in range(0, len(images), batch)])
+    """Features [B, F] of pictures, uint8 [B, 3, H, W], in the full precision of float32."""
+    with full_float32("cuda" if torch.cuda.is_available() else "cpu"):
+        return torch.cat([extract(images[i : i + batch]) for i in range(0, len(images), batch)])

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from ..config.errors import nearest
 from ..ranks import Fitting, console, say
-from .results import FIRST, reading_order, series_of
+from .results import FIRST, reading_order
+from .statistics.verdict import series_of
 from .sweep import Row
 
 USUAL = (*FIRST, "accuracy_setting", "n")

@@ -1,4 +1,4 @@
-"""Helpers for passports (law 4): hashes of captions and pictures, and the environment."""
+"""Helpers for passports (law 4): hashes of code, captions and pictures, and the environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,26 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..diffusion.path import Path
+from ..models.latent_diffusion import LatentDiffusion
+from ..syntax import code_hash
+
 PACKAGES = ("torch", "torchmetrics", "open_clip_torch", "pytorch-lightning")
+
+
+UNUSED = ("conflicts", "name", "word", "evaluations", "resolve_nfe")  # methods of samplers and guiders
+DRAWING = (
+    *("at_scales", "denoiser", "latent_shape", "_without_caption"),
+    *("_network", "_run", "_prepare", "_bf16", "_pictures"),
+)
+
+
+def drawing_code(sampler: Any, guider: Any) -> dict[str, str]:
+    """Hashes of the code that draws: of what all pictures share, of the sampler and of the guider. The nets do not count: their
+    weights are in the passport."""
+    model = (getattr(LatentDiffusion, name) for name in DRAWING)
+    parts = {"shared": (*model, Path), "sampler": (type(sampler),), "guidance": (type(guider),)}
+    return {name: code_hash(*roots, without=UNUSED) for name, roots in parts.items()}
 
 
 def text_hash(lines: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..devices import full_float32
 from .component_metrics import recall_at_1
 from .metrics.fid import fid_floor
 from .setup import EvaluationSetup
@@ -19,7 +20,8 @@ def readiness(setup: EvaluationSetup, n: int) -> dict[str, Any]:
     among `among` captions."""
     captions = setup.captions[:MOST]
     among = min(256, len(captions))
-    texts = setup.judges.tower.text_features(captions).cpu()
+    with full_float32(setup.judges.tower.device.type):
+        texts = setup.judges.tower.text_features(captions).cpu()
     recall = recall_at_1(setup.judges.reference_embedding[: len(captions)].cpu(), texts)
     return {"floor": round(fid_floor(setup.judges.reference, n), 4), "recall": round(recall, 4), "among": among}
 

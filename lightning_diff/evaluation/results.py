@@ -17,8 +17,9 @@ from ..nets.weights import has_arrays, read_arrays
 from ..tracking.record import STEPS, Record
 from ..tracking.table import write_csv, write_parquet
 from .setup import Passport, picture_key
-from .sweep import Row, against_the_best, front, unlike
+from .sweep import Row, against_the_best, drawn_by, front, unlike
 
+UNKNOWN = "not recorded"  # the code that made a row, until November 2026
 SEEN = "sweep"  # the run's folder with the stored features and values of each case
 FIRST = ("scale", "fid", "clip_score", "accuracy", "single_object_accuracy")  # columns that a reader looks for
 STUDIED = ("weights", "guidance", "ema", "sampler", "drawn", "plugins")  # what may differ on one axis (law 4)
@@ -29,6 +30,16 @@ def values_path(folder: Path, passport: Passport) -> Path:
     return folder / SEEN / picture_key(passport) / f"{digest(passport)}.safetensors"
 
 
+def _with_code(passport: Passport) -> Passport:
+    """The passport of a row. A row that does not name its code is never compared with one that does."""
+    now = dict(passport)
+    if "drawing" not in now and isinstance(now.get("sampler"), Mapping):  # a foreign model's code is never known
+        now["drawing"] = dict.fromkeys(("shared", "sampler", "guidance"), UNKNOWN)
+    if isinstance(judge := now.get("judge"), Mapping) and "code" not in judge:
+        now["judge"] = {**judge, "code": UNKNOWN, "precision": UNKNOWN}
+    return now
+
+
 def recorded(record: Record) -> list[tuple[Row, Passport]]:
     """The rows of a run's record, oldest first. Each row has its passport in the newest format. The second value is the passport
     as it is stored, because the names of the row's files depend on it."""
@@ -36,7 +47,7 @@ def recorded(record: Record) -> list[tuple[Row, Passport]]:
     for row in record.read("sweep"):
         stored = row["passport"]
         kept = {k: v for k, v in row.items() if k not in ("event", "time")}
-        found.append((kept | {"passport": upgraded_passport(stored)}, stored))
+        found.append((kept | {"passport": _with_code(upgraded_passport(stored))}, stored))
     return found
 
 
@@ -52,10 +63,13 @@ def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
     if not found:
         return [], {}
     last = list(found.values())[-1][0]
+    codes: dict[str, str] = {}  # the newest row of each sampler and guider says which code is today's
     like = [
         (row, read_arrays(place))
-        for row, place in found.values()
-        if set(row) == set(last) and not unlike([row["passport"], last["passport"]], STUDIED)
+        for row, place in reversed(found.values())
+        if set(row) == set(last)
+        and not unlike([row["passport"], last["passport"]], STUDIED)
+        and all(codes.setdefault(part, code) == code for part, code in drawn_by(row["passport"]).items())
     ]
     like.sort(key=lambda pair: (*(pair[0][k] for k in ("guider", "sampler", "ema", "scale")), str(pair[0]["passport"])))
     rows = [row for row, _ in like]
@@ -108,35 +122,18 @@ def quality(rows: Sequence[Row]) -> str:
     return "accuracy" if rows and "accuracy" in rows[0] else "clip_score"
 
 
+def silent(rows: Sequence[Row]) -> set[str]:
+    """Columns that say nothing in this table: FID's limit, if its interval holds FID itself in every row."""
+    name = "fid_infinity"
+    if rows and all(f"{name}_low" in r and r[f"{name}_low"] <= r["fid"] <= r[f"{name}_high"] for r in rows):
+        return {name, f"{name}_low", f"{name}_high"}
+    return set()
+
+
 def reading_order(columns: Iterable[str]) -> list[str]:
     """Columns in the order in which a table shows them: the scale, FID and the CLIP score come first."""
     found = list(columns)
     return [*(c for c in FIRST if c in found), *(c for c in found if c not in FIRST)]
-
-
-def series_of(row: Row) -> str:
-    """The name of a case without its guidance scale, with the training's steps if the run has rows from several ends."""
-    name = f"{row['guider']}, {row['sampler']}" + (f", EMA {row['ema']:g}" if row["ema"] else "")
-    return name + (f", {row['steps']:,} steps" if "steps" in row else "")
-
-
-def held_out(row: Row) -> bool:
-    """Whether a row was measured with captions and pictures that the training did not see."""
-    return str(row["passport"]["reference"]["split"]) != "train"
-
-
-def verdict(rows: Sequence[Row], best: Row | None, run: str = "") -> str:
-    """A sentence: is the best scale significantly better than the other scales of its guider, sampler and EMA? `run` is the
-    label of the best row's run, if there are several."""
-    if best is None or len(rows) < 2:
-        return ""
-    series, weights = series_of(best), best["passport"]["weights"]
-    like = [r for r in rows if r is not best and series_of(r) == series and r["passport"]["weights"] == weights]
-    warning = "" if held_out(best) else "Measured on training pictures. "
-    said = f"{warning}Best is {f'{run}: ' if run else ''}{series}, w = {best['scale']:g}"
-    if level := [f"w = {r['scale']:g}" for r in like if r["behind_high"] >= 0]:
-        return f"{said}; these pictures show no difference between it and {', '.join(level)}."
-    return f"{said}: beyond what drawing other pictures would change, if scales of the same guider are compared."
 
 
 def refuse_unlike(runs: Mapping[str, Sequence[Row]]) -> None:

@@ -17,18 +17,19 @@ from ..nets.weights import has_arrays, save_arrays
 from ..ranks import console, first_rank, say, share_of
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
-from .adaptive import allocate
 from .printed import print_rows
 from .readiness import cautions, readiness
-from .results import SEEN, quality, recorded, series_of, study_rows, values_path, verdict, write_tables
+from .results import SEEN, STUDIED, quality, recorded, study_rows, values_path, write_tables
 from .setup import Combination, Measured, Passport, drawer, picture_key
+from .statistics.adaptive import allocate, planned_looks
+from .statistics.verdict import best_row, series_of, verdict
 from .sweep import (
+    LOOKS,
     Case,
     Generate,
     Row,
     Seen,
     Store,
-    best_row,
     blocks,
     deciding,
     draw,
@@ -36,16 +37,19 @@ from .sweep import (
     look,
     picture_values,
     score,
+    unlike,
 )
 
 
 class DrawnCase(NamedTuple):
-    """A case whose pictures are drawn: its passport, the key of its pictures, and the number of pictures."""
+    """A case whose pictures are drawn: its passport, the key of its pictures, the number of pictures, and the numbers at which
+    the cases were compared, if it was allowed to stop early."""
 
     case: Case
     passport: Passport
     key: str
     drawn: int
+    looks: list[int]
 
 
 class Swept(NamedTuple):
@@ -75,6 +79,7 @@ def run_sweep(
         drawn = _drawn(one, folder, record)
         if not first_rank():
             continue
+        _score_again(one, drawn[0].passport, folder, record)
         places = [(row, values_path(folder, stored)) for row, stored in recorded(record)]
         known = {digest(row["passport"]) for row, place in places if has_arrays(place, remove=True)}
         for case in drawn:
@@ -104,14 +109,34 @@ def _drawn(one: Measured, folder: Path, record: Record) -> list[DrawnCase]:
         size = _block(e.batch // len(scales), setup.rows)
         work = _Drawing(one, ema, keys, store, size)
         work.until(dict.fromkeys(keys, count))
-        counts = dict.fromkeys(keys, count)
+        counts, looks = dict.fromkeys(keys, count), list[int]()
         if e.extra and len(cases) > 1:
             chunk = min(size, max(1, e.extra // (2 * len(cases))))
+            looks = planned_looks(count, len(setup.captions), e.extra, chunk)
             counts = allocate(list(keys), count, len(setup.captions), e.extra, chunk, work.look)
         found += [
-            DrawnCase(case, passports[case] | {"drawn": counts[key]}, key, counts[key]) for key, case in keys.items()
+            DrawnCase(case, passports[case] | {"drawn": counts[key]}, key, counts[key], looks)
+            for key, case in keys.items()
         ]
     return found
+
+
+def _score_again(one: Measured, passport: Passport, folder: Path, record: Record) -> None:
+    """Score the older rows of the run that differ from this `passport` in their metrics alone, or in their metrics' code, of the
+    stored features. No picture is drawn. The older rows stay in the record."""
+    old = recorded(record)
+    known = {digest(row["passport"]) for row, _ in old}
+    for row, stored in old:
+        now = row["passport"] | {"metrics": passport["metrics"]}
+        if digest(now) in known or unlike([now, passport], STUDIED):
+            continue
+        known.add(digest(now))
+        case = DrawnCase(Case(*(row[f] for f in Case._fields)), now, picture_key(stored), now["drawn"], [])
+        try:
+            again = _row(case, one, folder, row["nfe"])
+        except FileNotFoundError:
+            continue
+        record.write("sweep", **again, passport=now)
 
 
 def _block(size: int, rows: int | None) -> int:
@@ -162,6 +187,8 @@ def _row(drawn: DrawnCase, one: Measured, folder: Path, nfe: int) -> Row:
     seen, setup = Store(folder / SEEN).read(drawn.key, drawn.drawn), one.setup
     row, values = score(seen, setup.labels(drawn.drawn), setup.judges, drawn.passport["prompts"]["n"])
     kept = {name: torch.from_numpy(v) for name, v in values.items()}
+    if drawn.looks:
+        kept[LOOKS] = torch.tensor(drawn.looks)
     save_arrays(values_path(folder, drawn.passport), {**kept, "pictures": seen["pictures"][: one.settings.grid]})
     return {**drawn.case._asdict(), "nfe": nfe, **row}
 
@@ -213,5 +240,9 @@ def _publish(
     print_rows(spoken, best, columns)
     say(f"real pictures in place of {best['n']} drawn ones: FID {known['floor']:.3g}")
     say(" ".join(filter(None, [cautions(best["fid"], known), verdict(rows, best)])))
+    if left := len(recorded(record)) - len(rows):
+        say(
+            f"{left} older rows of the record are not in the table: they were drawn, scored or asked for in another way"
+        )
     firsts = [shown[digest(r["passport"])] for r in mine]
     return Swept(mine, firsts, ours, made_by[digest(ours["passport"])], best, made)

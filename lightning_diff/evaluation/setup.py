@@ -21,11 +21,12 @@ from ..files import file_hash
 from ..models.build import load_part
 from ..models.latent_diffusion import LatentDiffusion
 from ..nets.weights import has_arrays, read_arrays, save_arrays
+from ..syntax import code_hash
 from .extractors.base import FeatureExtractor
 from .features import Extractor, features_of, judge_features
 from .metrics.base import MetricChoice
-from .provenance import environment, tensor_hash, text_hash
-from .sweep import ROWS, Case, Generate, Judges
+from .provenance import drawing_code, environment, tensor_hash, text_hash
+from .sweep import ROWS, Case, Generate, Judges, see
 
 MOST = 4096  # captions and reference pictures
 
@@ -150,6 +151,7 @@ class Combination:
             guidance["guide"] = file_hash(Path(guide))
         return {
             "weights": self.weights,
+            "drawing": drawing_code(self.sampler, self.guider),
             "sampler": {k: v for k, v in asdict(self.sampler).items() if k != "nfe"},
             "guidance": {"scale": scale, **guidance, "convention": "uncond + w (cond - uncond)"},
             "ema": {"post_hoc": ema} if ema else {"decay": self.decay},
@@ -198,13 +200,20 @@ def make_judges(
     if player is not None and file_hash(tower) == file_hash(player):
         raise ConfigError(f"{tower}: the tower that conditions cannot be its own judge; give another tower")
     judge = load_part(tower).to(device)
-    own = f"judge {file_hash(tower)}"
-    embedding = _reference(reference, judge_features(judge), own, cache)
+    own, code = f"judge {file_hash(tower)}", code_hash(see, type(extractor), without=("conflicts", "name"))
+    embedding = _reference(reference, judge_features(judge), f"{own} {code}", cache)
     extract, features, seen = extractor.build(judge.device), own, embedding
     if extract is not None:
         features = extractor.made_by
-        seen = _reference(reference, extract, features, cache)
-    classifier, judged_by = None, {"tower": file_hash(tower), "fid_features": features, "clip_score": "100 cos"}
+        seen = _reference(reference, extract, f"{features} {code}", cache)
+    judged_by = {
+        "tower": file_hash(tower),
+        "fid_features": features,
+        "clip_score": "100 cos",
+        "code": code,
+        "precision": "float32",
+    }
+    classifier = None
     if attributes is not None:
         classifier = load_part(attributes).to(device)
         judged_by["attributes"] = file_hash(attributes)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from .adaptive import interval
+from .statistics.adaptive import interval
 
 if TYPE_CHECKING:
     from .metrics.base import SetMetric
@@ -81,5 +81,5 @@ class PictureMeans(Metric):
         return _tensors(found)
 
 
-def _tensors(row: dict[str, float]) -> dict[str, Tensor]:
-    return {name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()}
+def _tensors(row: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: torch.as_tensor(value, dtype=torch.float64) for name, value in row.items()}

@@ -22,16 +22,20 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from ..devices import full_float32
 from ..files import shared
 from ..nets.attributes import AttributeClassifier
 from ..nets.text import Tower
 from ..nets.weights import has_arrays, read_arrays, save_arrays
-from .adaptive import compared
 from .component_metrics import correct_heads
 from .features import Extractor, features_of, judge_features
 from .metrics.base import MetricChoice, PictureMetric
 from .metrics.captions import clip_scores
+from .metrics.fid import FID_HALVES
+from .statistics.adaptive import compared, compared_estimates
+from .statistics.verdict import DECIDING
 
+LOOKS = "looks"  # among a row's values: the numbers of pictures at which its sweep compared the cases
 ROWS = 32  # on two cores as fast as larger calls, to 3 % (16: 8 %)
 
 
@@ -116,7 +120,12 @@ def look(
 
 @torch.no_grad()
 def see(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], judges: Judges) -> Seen:
-    """Evaluate every judging net once on pictures, uint8 [B, 3, H, W], of B captions with labels {head: [B]}."""
+    """Evaluate every judging net once, in float32, on pictures, uint8 [B, 3, H, W], of B captions with labels {head: [B]}."""
+    with full_float32(judges.tower.device.type):
+        return _seen(images, captions, labels, judges)
+
+
+def _seen(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], judges: Judges) -> Seen:
     embedding = features_of(images, judge_features(judges.tower))
     texts = judges.tower.text_features(captions).cpu()
     seen = {
@@ -131,14 +140,17 @@ def see(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor], j
 
 
 def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges, n: int) -> tuple[Row, dict[str, np.ndarray]]:
-    """The row of a case, and each picture's values, from which the means and their intervals are computed. Statistics of a set
+    """The row of a case, and each picture's values, from which the means and their intervals are computed, with the replicates
+    from which differences of statistics get theirs. Statistics of a set
     use the first `n` pictures, because their bias depends on the number. Means use all `drawn` pictures."""
     row: Row = {"n": n, "drawn": len(seen["embedding"])}
+    values = picture_values(seen, labels, judges.metrics)
     for choice, metric in judges.scores:
         metric.reset()
         choice.feed(metric, seen, labels, n)
         row |= choice.row(metric)
-    return row, picture_values(seen, labels, judges.metrics)
+        values |= choice.replicates(metric)
+    return row, values
 
 
 def picture_values(seen: Seen, labels: Mapping[str, Tensor], metrics: Sequence[MetricChoice]) -> dict[str, np.ndarray]:
@@ -226,17 +238,29 @@ def draw(
 
 
 def deciding(values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The values that rank the cases: the accuracy on single objects, else the accuracy, or the CLIP score if the data has no
-    attributes."""
-    return values[next(n for n in ("single_object_accuracy", "accuracy", "clip_score") if n in values)]
+    """The values that rank the cases, of each picture."""
+    return values[next(n for n in DECIDING if n in values and (n == DECIDING[-1] or np.isfinite(values[n]).any()))]
 
 
 def against_the_best(rows: Sequence[Row], values: Sequence[Mapping[str, np.ndarray]]) -> None:
-    """Add to each row its distance to the best row, as the 95 % interval of the paired difference: `behind_low`,
-    `behind_high`."""
-    found = compared({str(i): deciding(v) for i, v in enumerate(values)})
-    for i, row in enumerate(rows):
-        row["behind_low"], row["behind_high"] = found[str(i)]
+    """Mark the best row (`best`), and add to each row its distance to it with the ends of the interval: `behind`, `behind_low`,
+    `behind_high`. Add `clip_score_behind`, its distance to the row with the highest CLIP score, and `fid_behind`, its distance
+    to the row with the lowest FID, if all rows know how FID spreads. The intervals of a column hold together, with 95 %."""
+    looks = sorted({int(n) for v in values for n in v.get(LOOKS, ())})
+    for name, each in (
+        ("behind", [deciding(v) for v in values]),
+        ("clip_score_behind", [v["clip_score"] for v in values]),
+    ):
+        best, found = compared({str(i): v for i, v in enumerate(each)}, looks)
+        for i, row in enumerate(rows):
+            row[name], row[f"{name}_low"], row[f"{name}_high"] = found[str(i)]
+            if name == "behind":
+                row["best"] = str(i) == best
+    if all(FID_HALVES in v for v in values):
+        fid = np.array([row["fid"] for row in rows])
+        ends = compared_estimates(fid, np.stack([v[FID_HALVES] for v in values]))
+        for row, (low, high) in zip(rows, ends, strict=True):
+            row["fid_behind"], row["fid_behind_low"], row["fid_behind_high"] = row["fid"] - fid.min(), low, high
 
 
 def front(rows: Sequence[Row], low: Sequence[str], high: Sequence[str]) -> list[int]:
@@ -247,15 +271,24 @@ def front(rows: Sequence[Row], low: Sequence[str], high: Sequence[str]) -> list[
     return [i for i, worse in enumerate(beaten) if not worse]
 
 
-def best_row(rows: Sequence[Row]) -> Row:
-    """The row with the highest accuracy on single objects. If rows are equal, or have no such column, the one with the lowest
-    FID."""
-    return max(rows, key=lambda r: (float(r.get("single_object_accuracy", 0)), -float(r["fid"])))
-
-
 def unlike(passports: Sequence[Mapping[str, Any]], free: Sequence[str]) -> list[str]:
     """The fields in which these passports differ, except the `free` ones. Numbers with such differences must not be compared
     (law 4)."""
     first = passports[0]
-    names = [n for n in first if n not in free]
-    return [n for n in names if len({json.dumps(p.get(n), sort_keys=True) for p in passports}) > 1]
+    names = [n for n in first if n not in free and n != "drawing"]
+    found = [n for n in names if len({json.dumps(p.get(n), sort_keys=True) for p in passports}) > 1]
+    codes: dict[str, set[str]] = {}
+    for passport in passports:
+        for part, code in drawn_by(passport).items():
+            codes.setdefault(part, set()).add(code)
+    return found + ["drawing"] * any(len(some) > 1 for some in codes.values())
+
+
+def drawn_by(passport: Mapping[str, Any]) -> dict[str, str]:
+    """The hashes of the code that drew a row, by what the code is: the same sampler must have the same code in every row."""
+    known: Mapping[str, str] = passport.get("drawing", {})
+    return {
+        f"{part} {passport[part]['kind'] if part != 'shared' else ''}": known[part]
+        for part in ("shared", "sampler", "guidance")
+        if part in known
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,10 +30,15 @@ class AttributeClassifier(nn.Module):
         return {name: head(h).float() for name, head in self.heads.items()}
 
 
-def attribute_loss(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
-    """The sum of the cross-entropy over heads. A label of -1 means "not known" and is left out."""
+def attribute_loss(
+    logits: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor],
+    counted: Callable[[Tensor], Tensor] = lambda count: count.clamp(min=1),
+) -> Tensor:
+    """The sum of the cross-entropy over heads. A label of -1 means "not known" and is left out. `counted` turns the number of
+    known labels into what the sum of their losses is divided by."""
     total = next(iter(logits.values())).new_zeros(())
     for name, values in logits.items():
-        known = (labels[name] >= 0).sum().clamp(min=1)
+        known = counted((labels[name] >= 0).sum())
         total = total + F.cross_entropy(values, labels[name], ignore_index=-1, reduction="sum") / known
     return total

@@ -131,7 +131,9 @@ def positions(height: int, width: int, device: torch.device) -> Tensor:
     k = 1/2, 1, 2, 4."""
     axes = [(torch.arange(n, device=device) + 0.5) / n for n in (height, width)]
     y, x = (a.flatten() for a in torch.meshgrid(*axes, indexing="ij"))
-    rates = math.pi * torch.tensor([0.5, 1.0, 2.0, 4.0], device=device)
+    rates = math.pi * (
+        0.5 * (1 << torch.arange(4, device=device))
+    )  # made on the device: a copy would wait for the host
     angles = torch.cat([x[:, None] * rates, y[:, None] * rates], dim=1)
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 

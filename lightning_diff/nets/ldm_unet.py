@@ -124,7 +124,8 @@ class LatentDiffusionUNet(CaptionedUNet):
         e = self.time_embedding(self._sinusoid(1000 * t + self.time_offset, self.shape.widths[0]).to(dtype))
         if self.pooled:
             h, w = height * self.pixels, width * self.pixels
-            sizes = self._sinusoid(torch.tensor([h, w, 0, 0, h, w], device=t.device), 256).flatten().to(dtype)
+            six = torch.stack([torch.full((), n, device=t.device) for n in (h, w, 0, 0, h, w)])  # no copy from the host
+            sizes = self._sinusoid(six, 256).flatten().to(dtype)
             e = e + self.add_embedding(torch.cat([condition.pooled.to(dtype), sizes.expand(len(t), -1)], dim=1))
         return F.silu(e)
 

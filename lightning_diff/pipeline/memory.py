@@ -14,6 +14,7 @@ from ..devices import on_gpu
 from ..models.build import autoencoder_net, build, denoising_net
 from ..nets.unet import Condition
 from ..ranks import rank_of, started_ranks
+from ..training.features import rows_of
 
 SMALLEST = 2**20  # bytes of shared memory of a worker
 GIB = 2**30
@@ -74,7 +75,8 @@ def least_memory(config: Config) -> float:
     samples = t.batch / (t.devices * t.nodes)
     if config.task == "diffusion":
         kept = config.net.kept(size // config.autoencoder.factor)
-        return numbers_of("net", config) * (4 if t.lora else TRAINED) + samples * kept * 2
+        features = rows_of(size) * config.autoencoder.kept(size) * 4  # computed before the training
+        return max(numbers_of("net", config) * (4 if t.lora else TRAINED) + samples * kept * 2, features)
     picture = 3 * size**2
     if config.task == "autoencoder":
         kept = picture + config.autoencoder.kept(size)

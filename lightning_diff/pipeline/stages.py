@@ -8,6 +8,7 @@ from pathlib import Path
 from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
 from ..data.sources.own import read_once
+from ..devices import take_own_gpu
 from ..ranks import first_rank, say
 from .component_training import train_component
 from .components import NAMES, has_part, locate_part, needed_parts, place_part
@@ -25,6 +26,7 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
     """Train the run of this folder, or continue it, then evaluate it if the config says so. Finished stages are skipped.
 
     If another process uses the folder: `wait` for it, or raise ConfigError."""
+    take_own_gpu(config.training.accelerator)
     check_machine(config)
     with read_once(), Run(config, folder, wait=wait) as run:
         trained = has_weights(config, folder, run.record)
@@ -52,6 +54,7 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
 
 def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = ()) -> None:
     """Run the sweep of a finished run, for each of these configs in turn. `columns` are those of the printed table."""
+    take_own_gpu(configs[0].training.accelerator)
     for config in configs[1:]:
         refuse_another(folder, config)
     with read_once(), Run(configs[0], folder, "evaluate") as run:

@@ -11,7 +11,7 @@ from ..config.checks import all_choices
 from ..config.paths import PARTS, WEIGHTS
 from ..config.registry import plugins_entry
 from ..config.schema import Config, Tracking
-from ..devices import device_of, take_own_gpu
+from ..devices import device_of
 from ..evaluation.runner import Swept, run_sweep
 from ..evaluation.setup import Combination, EvaluationSetup, make_judges
 from ..files import file_hash
@@ -29,7 +29,6 @@ from .run import Run
 
 def sweep_stage(run: Run, configs: Sequence[Config], columns: Sequence[str] = ()) -> None:
     """Measure the run, print these columns, then make its report and tell the trackers."""
-    take_own_gpu()
     folder = run.folder
     swept = run_sweep(_combinations(configs, folder), folder, run.record, all_values(folder), columns)
     if swept is not None:

@@ -24,15 +24,27 @@ from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
 from ..ranks import console, first_rank, share_of
 
-ROWS = 32  # samples in each call of a net
+ROWS = 32  # samples in each call of a net, of pictures up to LARGE pixels wide
+LARGE = 128
 KINDS = ("latents", "captions")  # the two caches, by the names of their folders
+
+
+def rows_of(image_size: int) -> int:
+    """The pictures in each call of the autoencoder: fewer large ones, so that the activations stay within the memory. Stable
+    Diffusion's needs 646 MiB for a picture of 512 pixels."""
+    return max(1, min(ROWS, ROWS * LARGE**2 // image_size**2))
 
 
 def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """For each cache: all that its content depends on, besides the pictures and captions themselves."""
     square = {"image_size": train.image_size, **({"fit": "pad"} if train.fit == "pad" else {})}
     return {
-        "latents": {"autoencoder": hashes["autoencoder"], **square, "decoding": DECODING, "rows": ROWS},
+        "latents": {
+            "autoencoder": hashes["autoencoder"],
+            **square,
+            "decoding": DECODING,
+            "rows": rows_of(train.image_size),
+        },
         "captions": {"text": hashes["text"], "rows": ROWS},
     }
 
@@ -85,13 +97,13 @@ def _shown(what: str) -> Watch:
     return lambda work, total: track(work, what, total, console=console, transient=True) if first_rank() else work
 
 
-def calls(count: int) -> Iterator[tuple[list[int], int]]:
+def calls(count: int, each: int = ROWS) -> Iterator[tuple[list[int], int]]:
     """The calls of a net for `count` samples: the samples of each call, and how many of them are new. On a CPU the bits of a
-    row depend on the number of rows, so each call has ROWS of them; the last sample fills it up. With that number fixed,
+    row depend on the number of rows, so each call has `each` of them; the last sample fills it up. With that number fixed,
     they depend neither on the other rows nor on the place among them."""
-    for first in range(0, count, ROWS):
-        some = list(range(first, min(first + ROWS, count)))
-        yield some + some[-1:] * (ROWS - len(some)), len(some)
+    for first in range(0, count, each):
+        some = list(range(first, min(first + each, count)))
+        yield some + some[-1:] * (each - len(some)), len(some)
 
 
 def _picture(train: Pictures, i: int) -> Tensor:
@@ -116,10 +128,11 @@ def held_out_features(source: Source, cache: Path, frozen: Frozen, count: int) -
 
 @torch.no_grad()
 def _latents(train: Pictures, net: LatentSpace, rows: np.ndarray) -> dict[str, np.ndarray]:
-    images = torch.stack([_picture(train, int(i)) for i in rows])
     means, stds = [], []
-    for call, new in calls(len(rows)):
-        p = net.encode(to_unit(images[call]).to(net.shift.device))
+    for call, new in calls(len(rows), rows_of(train.image_size)):
+        read = [_picture(train, int(rows[i])) for i in call[:new]]
+        images = torch.stack(read + read[-1:] * (len(call) - new))
+        p = net.encode(to_unit(images).to(net.shift.device))
         means.append(p.mean[:new].half().cpu().numpy())
         stds.append(p.std[:new].half().cpu().numpy())
     return {"mean": np.concatenate(means), "std": np.concatenate(stds)}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .features import rows_of
 from .modules.base import BaseModule
 
 
@@ -69,6 +70,16 @@ def fake_step(make: Callable[[], nn.Module], run: Callable[[Any], Tensor], bf16:
                 out = run(net)
             out.float().square().mean().backward()
         return live
+
+
+def encoding_bytes(make: Callable[[], nn.Module], image_size: int) -> int:
+    """The largest memory that the autoencoder's activations need while the features of the pictures are computed."""
+    with FakeTensorMode(), torch.no_grad():
+        net: Any = make()
+        live = Live(net)
+        with live:
+            net.encode(torch.empty(rows_of(image_size), 3, image_size, image_size))
+        return live.peak
 
 
 def _moments(net: nn.Module) -> dict[int, Any]:

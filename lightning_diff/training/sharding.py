@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed import all_reduce, get_world_size
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor, Partial, distribute_tensor
 
 
 def shard(net: Any, mesh: DeviceMesh) -> None:
@@ -31,6 +32,23 @@ def local_shard(t: Tensor) -> Tensor:
 def full_tensor(t: Tensor) -> Tensor:
     """The full tensor, on all ranks. All ranks must call this."""
     return t.full_tensor() if isinstance(t, DTensor) else t
+
+
+def gathered(t: Tensor) -> Tensor:
+    """The full tensor, on all ranks, with a gradient that is the mean over the ranks. All ranks must call this."""
+    return t.full_tensor(grad_placements=[Partial("avg")]) if isinstance(t, DTensor) else t
+
+
+def average_gradients(net: nn.Module) -> None:
+    """Average the gradients of a net that is not sharded over the ranks, as soon as they are there."""
+
+    def average(p: Tensor) -> None:
+        if p.grad is not None:
+            all_reduce(p.grad)
+            p.grad /= get_world_size()
+
+    for p in net.parameters():
+        p.register_post_accumulate_grad_hook(average)
 
 
 def shard_like(full: Tensor, like: Tensor) -> Tensor:

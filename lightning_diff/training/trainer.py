@@ -18,13 +18,13 @@ from torch.utils.data import Dataset
 from ..cluster.signals import STOP
 from ..config.schema import Training
 from ..data.order import sample_at
-from ..devices import bf16_pays, device_of, on_gpu
+from ..devices import bf16_pays, device_of, on_gpu, settings_kept
 from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import LAST as LAST
 from .checkpoint import UNDECAYED as UNDECAYED
 from .checkpoint import AtomicCheckpoints, kept_name
-from .datamodule import Stream
+from .loading.datamodule import Stream
 from .modules.base import BaseModule
 from .origin import Origin, choose_checkpoint
 from .posthoc import Snapshots
@@ -45,8 +45,6 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
-    if on_gpu(training.accelerator):
-        torch.set_float32_matmul_precision("high")
     ranks = training.devices * training.nodes
     strategy: Any = "auto"
     if training.strategy == "fsdp":
@@ -128,11 +126,14 @@ def fit(
         *([Watchdog(t.patience)] if t.patience else []),
     ]
 
-    trainer = make_trainer(t, folder, callbacks)
     stream = Stream(dataset, t, seed)
-    STOP.deferred = True
-    try:
-        trainer.fit(module, datamodule=stream, ckpt_path=str(start) if start else None, weights_only=True)
-    finally:
-        STOP.deferred = False
+    with settings_kept():
+        trainer = make_trainer(t, folder, callbacks)
+        STOP.deferred = True
+        try:
+            if on_gpu(t.accelerator):
+                torch.set_float32_matmul_precision("high")
+            trainer.fit(module, datamodule=stream, ckpt_path=str(start) if start else None, weights_only=True)
+        finally:
+            STOP.deferred = False
     return begin

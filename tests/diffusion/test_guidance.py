@@ -11,7 +11,8 @@ from mixture import EVALUATIONS
 from mixture import sampler as sampler_of
 from torch import Tensor
 
-from lightning_diff.config.registry import named
+from lightning_diff.config.registry import choices, named
+from lightning_diff.diffusion import noise
 from lightning_diff.diffusion.denoiser import BranchPredictions
 from lightning_diff.diffusion.grids import time_grid
 from lightning_diff.diffusion.guiders.base import dynamic_threshold
@@ -211,6 +212,58 @@ def test_cfgpp_noises_again_with_the_unconditional_answer() -> None:
     close(found.x_0, u.x_0 + 0.6 * (c.x_0 - u.x_0))
     assert torch.equal(found.eps, u.eps)
     assert run(Guider("cfgpp"), path, 1.0)[1] == "2"
+
+
+class TwoNormals:
+    """Perfect networks of one number: with the caption it is N(1, 0.1^2), without it N(0, 1)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _says(self, x_t: Tensor, m: NoiseLevel, mean: float, std: float) -> Prediction:
+        share = m.alpha * std**2 / ((m.alpha * std) ** 2 + m.sigma**2)
+        return self.path.from_x_0(mean + share * (x_t - m.alpha * mean), x_t, m)
+
+    def predict(self, x_cond: Sequence[Tensor], x_other: Sequence[Tensor], m: NoiseLevel) -> BranchPredictions:
+        return [self._says(x, m, 1.0, 0.1) for x in x_cond], [self._says(x, m, 0.0, 1.0) for x in x_other]
+
+
+CFGPP = [name for name in choices("sampler") if not list(Guider("cfgpp").conflicts(sampler_of(name), None))]
+
+
+@pytest.mark.parametrize("name", CFGPP)
+def test_cfgpp_is_the_papers_along_whole_trajectories(name: str) -> None:
+    """Chung et al. 2024, algorithm 2: each step is alpha x_0 + sigma eps, with x_0 guided and eps unconditional. Fresh noise
+    may take the place of a part of eps."""
+    path, seeds = Path("cosine", "v"), torch.arange(2000)
+    x, grid, nets = start(path, seeds, (1, 1, 1)).double(), time_grid(path, 20), TwoNormals(path)
+    guided = Guider("cfgpp").guided(nets, path, 0.6)
+    said = list(sampler_of(name).trajectory(guided, path, x, seeds, grid))
+    for n, ((found, _), (t, s)) in enumerate(zip(said, pairwise(grid), strict=True)):
+        (c,), (u,) = nets.predict([x], [x], t)
+        x_0 = u.x_0 + 0.6 * (c.x_0 - u.x_0)
+        new = 0.0 if name == "ddim" else s.sigma**2 * max(0.0, 1 - (t.alpha * s.sigma / (s.alpha * t.sigma)) ** 2)
+        fresh = noise.normal(seeds, (1, 1, 1), 0, noise.STEP + n).double()
+        close(found, s.alpha * x_0 + math.sqrt(max(0.0, s.sigma**2 - new)) * u.eps + math.sqrt(new) * fresh)
+        x = found
+    assert abs(float(x.mean()) - 1.02) < 0.03 and float(x.std()) < 0.1
+
+
+def test_cfgpp_is_refused_where_it_would_be_another_rule() -> None:
+    """A sampler that steps from x_t, or remembers a slope, does not end near N(1, 0.1^2) with CFG++."""
+    assert CFGPP == ["ddim", "ddpm", "euler_ancestral"]
+
+
+@pytest.mark.parametrize(
+    "keys, says",
+    [
+        ({"schedule": "linear", "scales": [1.0, 0.5]}, "guidance.schedule=linear with w = 0.5"),
+        ({"schedule": "cosine", "scale": 0.0}, "guidance.schedule=cosine with w = 0"),
+        ({"rescale": 0.7, "scales": [0.0, 1.0]}, "guidance.rescale with w = 0, which is unconditional"),
+    ],
+)
+def test_what_would_change_the_unconditional_branch_is_refused(keys: dict[str, Any], says: str) -> None:
+    assert any(said.startswith(says) for said in Guider(**keys).conflicts(None, None))
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.7, 1.0])

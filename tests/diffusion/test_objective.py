@@ -8,6 +8,7 @@ import torch
 from lightning_diff.diffusion import noise
 from lightning_diff.diffusion.objective import WEIGHTS, loss_weight, shifted, times, training_noise, uniforms
 from lightning_diff.diffusion.path import Path
+from lightning_diff.diffusion.schedules import SCHEDULES
 
 T = torch.linspace(0.05, 0.95, 19, dtype=torch.float64)
 U = torch.linspace(0.0005, 0.9995, 1000, dtype=torch.float64)
@@ -70,9 +71,14 @@ def test_the_densities() -> None:
 
 
 def test_a_shift_multiplies_the_noise_level() -> None:
-    path = Path("flow", "flow")
-    torch.testing.assert_close(path.at(shifted(T, 3.0)).ratio, 3 * path.at(T).ratio)
-    assert torch.equal(shifted(T, 1.0), T)
+    for schedule in SCHEDULES:
+        path = Path(schedule)
+        if path.ends_in_noise:
+            torch.testing.assert_close(path.ratio(shifted(path, T, 3.0)), 3 * path.ratio(T), rtol=1e-9, atol=0)
+            assert shifted(path, torch.ones(1, dtype=torch.float64), 3.0) == 1
+        else:
+            with pytest.raises(ValueError, match="does not end in pure noise"):
+                shifted(path, T, 3.0)
 
 
 def test_stratified_times_cover_a_batch_evenly_and_are_functions_of_the_position() -> None:

@@ -101,10 +101,11 @@ def test_the_floor_is_what_pictures_of_the_same_kind_score(n: int, m: int) -> No
         row |= CMMD().compare(real, made)
         scores.append(row)
         floors.append(real_scores({"features": real, "embedding": real}, n, metrics))
-    for name in ("fid", "cmmd"):
+    for name in ("fid", "cmmd_google"):
         score, floor = (np.mean([row[name] for row in rows]) for rows in (scores, floors))
         assert floor == pytest.approx(score, rel=0.25), name
     assert abs(np.mean([row["kid"] for row in floors])) < 0.05
+    assert abs(np.mean([row["cmmd"] for row in floors])) < 0.1 * np.mean([row["cmmd_google"] for row in floors])
 
 
 def test_pictures_of_a_run_score_0_against_its_held_out_ones(tmp_path: Path) -> None:

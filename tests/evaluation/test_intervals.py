@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lightning_diff.evaluation.adaptive import allocate, compared, interval, leader, resamples
+from lightning_diff.evaluation.statistics.adaptive import allocate, compared, interval, leader, resamples
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_approximation() -> None:
@@ -27,11 +27,11 @@ def test_resamples_are_always_the_same() -> None:
 def test_pairs_tell_apart_what_alone_could_not_be() -> None:
     """Two cases that differ by 0.1 on pictures that differ by far more among themselves."""
     x = np.random.default_rng(2).normal(0.0, 5.0, 100)
-    found = compared({"a": x, "b": x - 0.1, "c": x + np.random.default_rng(3).normal(0, 5, 100) - 0.3})
-    assert found["a"] == (0.0, 0.0)
-    assert -0.11 < found["b"][0] <= found["b"][1] < -0.09
+    best, found = compared({"a": x, "b": x - 0.1, "c": x + np.random.default_rng(3).normal(0, 5, 100) - 0.3})
+    assert best == "a" and found["a"] == (0.0, 0.0, 0.0)
+    assert -0.11 < found["b"][1] <= found["b"][0] <= found["b"][2] < -0.09
     assert interval(x)[0] < interval(x - 0.1)[1]  # alone they overlap
-    assert found["c"][0] < 0 < found["c"][1]  # no difference is shown
+    assert found["c"][1] < 0 < found["c"][2]  # no difference is shown
 
 
 def test_the_leader_is_chosen_on_shared_prompts() -> None:

@@ -20,6 +20,8 @@ from lightning_diff.data.shards import digest
 from lightning_diff.diffusion.guiders.cfg import CFG
 from lightning_diff.diffusion.path import Path as DiffusionPath
 from lightning_diff.diffusion.samplers.runge_kutta import Euler
+from lightning_diff.evaluation.metrics.base import MetricChoice
+from lightning_diff.evaluation.metrics.fid import FID
 from lightning_diff.evaluation.results import SEEN, study_rows
 from lightning_diff.evaluation.runner import run_sweep
 from lightning_diff.evaluation.setup import Combination, EvaluationSetup, Passport, picture_key
@@ -47,7 +49,7 @@ def combination(judges: Judges) -> Combination:
     Model.asked.clear()
     pictures = torch.randint(0, 256, (N, 3, 16, 16), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     asked = PictureBatch(pictures, CAPTIONS, torch.arange(N), {}, [""] * N)
-    setup = EvaluationSetup("test", asked, judges, {"tower": "t", "fid_features": "judge t"}, 0)
+    setup = EvaluationSetup("test", asked, judges, {"tower": "t", "fid_features": "judge t", "code": "c"}, 0)
     load: Any = lambda ema: Model()  # noqa: E731
     return Combination(
         guider=CFG(scales=[1.0, 3.0]),
@@ -71,7 +73,15 @@ def in_words_of_version_1(passport: Passport) -> Passport:
     return {k: old.get(k, v) for k, v in passport.items() if k != "metrics"}
 
 
+@pytest.fixture
+def metrics_without_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics as version 1 knew them: it did not name their code."""
+    monkeypatch.setattr(MetricChoice, "passport", {})
+
+
+@pytest.mark.usefixtures("metrics_without_code")
 def test_rows_in_old_words_stay_and_are_not_drawn_again(combination: Combination, tmp_path: Path) -> None:
+    """As long as they name the code that drew them."""
     record = Record(tmp_path)
     first = run_sweep([combination], tmp_path, record)
     assert first is not None and Model.asked == [(ROWS, 1, 3)] and [r["scale"] for r in first.rows] == [1.0, 3.0]
@@ -92,6 +102,65 @@ def test_rows_in_old_words_stay_and_are_not_drawn_again(combination: Combination
     assert wider is not None and [r["scale"] for r in wider.rows] == [1.0, 2.0]
     assert Model.asked == [(ROWS, 1, 3), (ROWS, 2)]
     assert [r["scale"] for r in study_rows(tmp_path)[0]] == [1.0, 2.0, 3.0]
+
+
+def without_code(passport: Passport) -> Passport:
+    """A passport as it was before it said which code drew and scored."""
+    judge = {k: v for k, v in passport["judge"].items() if k not in ("code", "precision")}
+    return {k: v for k, v in passport.items() if k != "drawing"} | {"judge": judge}
+
+
+def test_rows_of_unknown_code_stay_and_are_not_compared(
+    combination: Combination, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Record(tmp_path)
+    run_sweep([combination], tmp_path, record)
+    lines = [json.loads(line) for line in record.path.read_text().splitlines()]
+    for row, line in zip(record.read("sweep"), lines, strict=False):
+        now, old = row["passport"], without_code(row["passport"])
+        line["passport"] = old
+        place = tmp_path / SEEN / picture_key(old)
+        shutil.move(tmp_path / SEEN / picture_key(now), place)
+        (place / f"{digest(now)}.safetensors").rename(place / f"{digest(old)}.safetensors")
+    record.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [r["scale"] for r in study_rows(tmp_path)[0]] == [1.0, 3.0]  # among themselves they still are
+    assert study_rows(tmp_path)[0][0]["passport"]["drawing"]["shared"] == "not recorded"
+
+    capsys.readouterr()
+    again = run_sweep([replace(combination, guider=CFG(scales=[1.0, 2.0]))], tmp_path, record)
+    assert again is not None and len(record.read("sweep")) == 4
+    assert [r["scale"] for r in study_rows(tmp_path)[0]] == [1.0, 2.0]
+    assert Model.asked == [(ROWS, 1, 3), (ROWS, 1, 2)]
+    assert "2 older rows of the record are not in the table" in capsys.readouterr().out
+
+
+def test_an_edited_sampler_draws_again_and_an_edited_metric_scores_again(
+    combination: Combination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Record(tmp_path)
+    run_sweep([combination], tmp_path, record)
+
+    class Edited(Euler):
+        k: ClassVar[float] = 1.5
+
+    other = replace(combination, sampler=Edited(steps=2, precision="float32"))
+    run_sweep([other], tmp_path, record)
+    assert Model.asked == [(ROWS, 1, 3)] * 2 and len(record.read("sweep")) == 4 and len(study_rows(tmp_path)[0]) == 2
+
+    class EditedFID(FID):
+        columns: ClassVar = {"fid": False}
+
+        def compare(self, real: Any, made: Tensor) -> dict[str, Any]:
+            return {"fid": 2 * real.distance(made), "mine": 1.0}
+
+    metrics = [EditedFID() if m.kind == "fid" else m for m in other.setup.judges.metrics]
+    setup = replace(other.setup, judges=replace(other.setup.judges, metrics=metrics))
+    few = replace(other, guider=CFG(scales=[1.0]), setup=setup)
+    found = run_sweep([few], tmp_path, record)
+    assert found is not None and Model.asked == [(ROWS, 1, 3)] * 2  # nothing is drawn again
+    rows, _ = study_rows(tmp_path)
+    assert [(r["scale"], r["mine"]) for r in rows] == [(1.0, 1.0), (3.0, 1.0)]  # the row that was not asked for as well
+    assert rows[0]["fid"] == 2 * record.read("sweep")[2]["fid"] and len(record.read("sweep")) == 6
 
 
 def test_other_metrics_are_computed_of_the_same_pictures(combination: Combination, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_diff.config.schema import Evaluation
 from lightning_diff.evaluation.features import features_of, judge_features
+from lightning_diff.evaluation.statistics.verdict import best_row
 from lightning_diff.evaluation.sweep import Case, Judges, Store, against_the_best, blocks, draw, front, score, unlike
 from lightning_diff.nets.text import Tower
 from lightning_diff.nets.tokenizers.clip import Tokenizer
@@ -88,7 +89,12 @@ def test_a_killed_sweep_draws_what_is_missing_alone(judges: Judges, tmp_path: Pa
 def test_the_best_row_is_behind_nothing(judges: Judges, tmp_path: Path) -> None:
     rows, _ = run(judges, tmp_path, 8)
     best = max(rows, key=lambda r: r["clip_score"])  # type: ignore[arg-type,return-value]
-    assert best["behind_low"] == best["behind_high"] == 0.0
+    assert (
+        best["behind_low"] == best["behind_high"] == 0.0
+        and best["best"]
+        and sum(map(bool, [r["best"] for r in rows])) == 1
+    )
+    assert best_row(rows) is best and min(r["fid_behind"] for r in rows) == 0.0  # type: ignore[type-var]
     assert all(r["behind_low"] <= r["clip_score"] - best["clip_score"] <= r["behind_high"] for r in rows)  # type: ignore[operator]
 
 
@@ -117,7 +123,7 @@ def test_means_are_of_all_pictures_and_statistics_of_the_first(judges: Judges, t
     seen = Store(tmp_path).read("k1", N)
     few, _ = score({name: t[:12] for name, t in seen.items()}, {}, judges, 12)
     more, _ = score(seen, {}, judges, 12)
-    same = ("n", "fid", "fid_infinity", "kid", "cmmd", "precision", "recall", "diversity")
+    same = ("n", "fid", "fid_std", "kid", "cmmd", "precision", "recall", "diversity")
     assert {k: few[k] for k in same} == {k: more[k] for k in same}
     assert (few["drawn"], more["drawn"]) == (12, N) and few["clip_score"] != more["clip_score"]
 

@@ -75,7 +75,7 @@ def test_a_finished_run_is_evaluated_and_sampled_again(tmp_path: Path, capsys: p
     evaluate([load_config(folder / "config.yaml", ["guidance.scales=[1,2]"])], folder, ["scale", "fid", "kid"])
     said = capsys.readouterr().out
     assert re.findall(r"^│ (\d) ", said, re.M) == ["1", "2", "3"] and re.search(r"┃ scale ┃ fid +┃ kid +┃", said)
-    assert "these pictures" in said or "Best is" in said  # the verdict, of these three rows
+    assert "obeyed best at w = " in said and "FID is lowest at w = " in said  # the verdict, of these three rows
     after = Record(folder).read("sweep")
     assert [r["scale"] for r in after] == [1.0, 3.0, 2.0]  # w = 1 was known by its passport and not computed again
     assert after[: len(before)] == before
@@ -136,7 +136,8 @@ OPTIONS = [  # every part of the mathematics that a config reaches, two or three
 
 @pytest.mark.parametrize("words", OPTIONS)
 def test_options_train_and_draw(words: str, tmp_path: Path) -> None:
-    more = [*words.split(), "sampler.steps=3", "guidance.scales=[0.7]", "training.steps=2"]
+    scale = 1.7 if "growing" in words else 0.7  # a growing weight must not begin below 1, CFG++'s lies in [0, 1]
+    more = [*words.split(), "sampler.steps=3", f"guidance.scales=[{scale}]", "training.steps=2"]
     folder = tmp_path / "run"
     train(compose_config(short("base", tmp_path, *more)), folder)
     assert (folder / "sweep.csv").read_text().count("\n") == 2

@@ -7,6 +7,7 @@ import json
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
+from lightning_diff.config.compose import compose_config
 from lightning_diff.config.paths import SHIPPED
 from lightning_diff.config.registry import named
 from lightning_diff.data.dataset import CachedFeatures
+from lightning_diff.models.build import autoencoder_net, build
 from lightning_diff.training import features as module
-from lightning_diff.training.features import ROWS, frozen_nets, missing_features
+from lightning_diff.training.features import ROWS, frozen_nets, manifests, missing_features, rows_of
+from lightning_diff.training.footprint import encoding_bytes
 from tests.cases.eye import tar
 
 SIDE = 32
@@ -121,3 +125,15 @@ def test_what_is_missing_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert missing_features(asked[0], tmp_path / "cache", hashes) == {"latents": 0, "captions": 0}
     assert missing_features(asked[0], tmp_path / "elsewhere", hashes) == {"latents": 2, "captions": 2}
     assert missing_features(asked[0], tmp_path / "cache", hashes | {"text": "0"}) == {"latents": 0, "captions": 2}
+
+
+@pytest.mark.parametrize("size, rows", [(32, 32), (64, 32), (128, 32), (256, 8), (512, 2), (768, 1), (1024, 1)])
+def test_large_pictures_are_encoded_a_few_at_a_time(size: int, rows: int) -> None:
+    some: Any = SimpleNamespace(image_size=size, fit="crop")
+    assert rows_of(size) == rows and manifests(some, {"autoencoder": "a", "text": "t"})["latents"]["rows"] == rows
+
+
+def test_the_memory_of_encoding_is_known_before() -> None:
+    """Of Stable Diffusion's autoencoder, which needs 646 MiB for each picture of 512 pixels."""
+    passport = {"part": "autoencoder", "net": autoencoder_net(compose_config(["autoencoder=sd"]).autoencoder)}
+    assert 1200 < encoding_bytes(lambda: build(passport), 512) / 2**20 < 1400

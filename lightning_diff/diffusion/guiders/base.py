@@ -73,6 +73,17 @@ class Guider(Choice):
         if twice := next((name for name in called if called.count(name) > 1), ""):
             yield f"guidance.scales={self.scales}: a scale is named twice, w = {twice}"
         i, t = self.interval, self.threshold
+        low = min([self.scale, *self.scales], default=1.0)
+        if self.schedule != "constant" and low < 1:
+            yield (
+                f"guidance.schedule={self.schedule} with w = {low:g}: towards the picture w would fall below {low:g}; use "
+                "schedule=constant, or scales of at least 1"
+            )
+        if self.rescale and low == 0:
+            yield (
+                "guidance.rescale with w = 0, which is unconditional: rescale moves towards the conditional prediction; use "
+                "rescale=0, or scales above 0"
+            )
         if i and not (len(i) == 2 and 0 <= i[0] < i[1]):
             yield where.format("interval", i, "two limits in sigma / alpha, low < high", "[0.3,5]")
         if t and not (len(t) == 2 and 0 < t[0] <= 1 and t[1] > 0):

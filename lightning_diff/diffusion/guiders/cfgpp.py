@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @choice("guidance", "cfgpp")
 class CFGPlusPlus(Guider):
-    """CFG++ (Chung et al. 2024, algorithm 2). x_0 is guided with w in [0, 1]; the step adds noise with the unconditional eps."""
+    """CFG++ (Chung et al. 2024, algorithm 2). x_0 is guided with w in [0, 1]; the step adds noise with the unconditional eps.
+    So it needs a sampler that steps from x_0 and eps, such as ddim."""
 
     scale: float = at_least(0.6, 0)
     scales: list[float] = listed(0.0, 0.2, 0.4, 0.6, 0.8, 1.0, low=0)
@@ -40,7 +41,8 @@ class CFGPlusPlus(Guider):
             )
         if not sampler.from_x_0_and_eps:
             yield (
-                f"guidance=cfgpp with sampler={sampler.kind}: its two answers, x_0 and eps, need sampler=ddim, euler or ddpm"
+                f"guidance=cfgpp with sampler={sampler.kind}: its x_0 and eps do not add up to x_t, so it needs sampler=ddim, "
+                "ddpm or euler_ancestral"
             )
         if self.rescale > 0 or self.threshold or self.schedule != "constant":
             yield "guidance=cfgpp: rescale, threshold and schedule change x_0 alone or w beyond 1; leave them off"

@@ -44,7 +44,8 @@ class Sampler(Choice):
     shift: float = above(3.0, 0, only={"grid": ("shifted",)})
     precision: str = one_of("auto", "auto", "bf16", "float32")
 
-    from_x_0_and_eps: ClassVar[bool] = False  # a step uses only x_0 and eps of the prediction; CFG++ needs this
+    # Whether a step uses x_0 and eps of the prediction alone. CFG++ needs this: its x_0 and eps do not add up to x_t.
+    from_x_0_and_eps: ClassVar[bool] = False
 
     def stepper(self, denoise: Denoiser, path: Path) -> Step:
         """The step function of one generation: (x at t, t, s, fresh noise) -> (x at s, the denoiser's prediction at t)."""
@@ -58,6 +59,11 @@ class Sampler(Choice):
         counted = objective.schedule.startswith(("linear", "scaled_linear"))
         if self.grid in ("leading", "leading_1", "linspace") and not counted:
             yield f"sampler.grid={self.grid}: counts the 1,000 steps of objective.schedule=linear and scaled_linear; use uniform"
+        if self.grid == "shifted" and not objective.ends_in_noise:
+            yield (
+                f"sampler.grid=shifted on objective.schedule={objective.schedule}: sigma / alpha times sampler.shift lies "
+                "beyond the noise that the path ends in; use uniform, karras or exponential"
+            )
 
     def times(self, path: Path) -> list[NoiseLevel]:
         """The noise levels before, between and after its steps, from t = 1 to t = 0."""

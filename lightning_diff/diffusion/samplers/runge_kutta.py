@@ -54,9 +54,8 @@ class RungeKutta(Sampler):
 
 @choice("sampler", "euler")
 class Euler(RungeKutta):
-    """Euler's step on the probability flow. It equals DDIM's step without fresh noise."""
-
-    from_x_0_and_eps: ClassVar[bool] = True
+    """Euler's step on the probability flow. It equals DDIM's step without fresh noise, as long as x_t = alpha x_0 + sigma eps.
+    CFG++ breaks this equation on purpose, so it needs DDIM itself."""
 
 
 @choice("sampler", "heun")

@@ -12,13 +12,13 @@ from ...nets.text import Tower
 from ..component_metrics import recall_at_1
 from ..metrics.base import MetricChoice, SetMetric
 from ..metrics.captions import CLIPScore, clip_scores
-from ..metrics.fid import FID, Gaussian, fid_std
+from ..metrics.fid import FID, Gaussian, split_differences
 from ..sweep import Judges, Row, Seen, score
 from .reading import PictureSet
 
 SPLITS = 4  # of the reference, for what real pictures score
-WIDE_DRAWS = 20  # of the bootstrap of FID for more than SMALL features
-BIASED = ("fid", "cmmd")  # their bias is c (1 / n + 1 / m) for n and m pictures of one distribution
+WIDE_SPLITS = 10  # of the pictures, for the spread of FID with more than SMALL features
+BIASED = ("fid", "cmmd_google")  # their bias is c (1 / n + 1 / m) for n and m pictures of one distribution
 MOST = 1024  # captions for the judge's own quality
 
 Step = Callable[[str], None]  # is told what is computed next
@@ -47,7 +47,7 @@ def compared(
     if "fid" in row and "fid_std" not in row and any(isinstance(m, FID) for m in metrics):
         step("the interval of FID")
         gaussian, features = Gaussian(real.features), seen["features"]
-        row["fid_std"] = fid_std(gaussian, features, WIDE_DRAWS)
+        row["fid_std"] = float(split_differences(gaussian.distance, features, WIDE_SPLITS).std())
     step("what real pictures score")
     floor = real_scores(reference, len(made), metrics)
     if real.captioned:
@@ -70,8 +70,8 @@ def real_scores(real: Seen, n: int, metrics: Sequence[MetricChoice]) -> Row:
     """What n pictures of the reference's own distribution score against it: two parts of it, without a common picture, are
     compared, and the mean over SPLITS such splits is taken. A part has n pictures, or half of the reference if that is less.
 
-    The bias of FID and CMMD falls as 1 / n + 1 / m with the numbers of pictures (Chong & Forsyth 2020), so these two are scaled
-    from the parts' numbers to n and to the whole reference."""
+    The bias of FID and of the authors' CMMD falls as 1 / n + 1 / m with the numbers of pictures (Chong & Forsyth 2020), so these
+    two are scaled from the parts' numbers to n and to the whole reference."""
     m = len(real["embedding"])
     part = min(n, m // 2)
     ratio = (1 / n + 1 / m) / (1 / part + 1 / (m - part))

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config.registry import Choice
+from ...syntax import code_hash
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -30,8 +31,9 @@ class MetricChoice(Choice):
 
     @property
     def passport(self) -> dict[str, Any]:
-        """Its keys, and the hash of its plugin if it comes from one."""
+        """Its keys, the hash of its code, and the hash of its plugin if it comes from one."""
         keys = {key: value for key, value in asdict(self).items() if key != "kind"}
+        keys["code"] = code_hash(type(self), without=("conflicts", "passport", "columns"))
         return keys | ({"plugin": self.plugin} if self.plugin else {})
 
     def build(self, width: int = 0, keep_real: bool = False, sync: bool = True) -> torchmetrics.Metric:
@@ -50,7 +52,13 @@ class MetricChoice(Choice):
 
     def row(self, metric: torchmetrics.Metric) -> dict[str, float]:
         """The computed values by column."""
-        return {column: float(value) for column, value in metric.compute().items()}
+        return {column: float(value) for column, value in metric.compute().items() if not getattr(value, "ndim", 0)}
+
+    def replicates(self, metric: torchmetrics.Metric) -> dict[str, Any]:
+        """What the metric computed besides its columns, as arrays by name: values of parts of the pictures, from which a
+        difference between two cases gets its interval."""
+        found = metric.compute()
+        return {n: v.numpy() for n, v in found.items() if v.ndim} if isinstance(found, Mapping) else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +72,9 @@ class SetMetric(MetricChoice):
         """What all comparisons with these real features share, computed once."""
         return real
 
-    def compare(self, real: Any, made: Tensor) -> dict[str, float]:
-        """The values by column, from the prepared real features and the drawn ones. Sums are in float64."""
+    def compare(self, real: Any, made: Tensor) -> dict[str, Any]:
+        """The values by column, from the prepared real features and the drawn ones. Sums are in float64. An array is no column,
+        but one of the replicates."""
         raise NotImplementedError
 
     def build(self, width: int = 0, keep_real: bool = False, sync: bool = True) -> TwoSets | torchmetrics.Metric:

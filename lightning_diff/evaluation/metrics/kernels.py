@@ -1,4 +1,4 @@
-"""KID and CMMD: kernel distances between two sets of features. They do not have FID's bias."""
+"""KID and CMMD: kernel distances between two sets of features. Their unbiased estimates do not have FID's bias."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ class KID(SetMetric):
 @choice("metric", "cmmd")
 class CMMD(SetMetric):
     """CMMD (Jayasumana et al. 2024): 1000 times the squared MMD of the judging tower's unit embeddings, with the kernel
-    exp(-|x - y|^2 / (2 10^2))."""
+    exp(-|x - y|^2 / (2 10^2)). `cmmd` is the unbiased estimate, which may be negative. `cmmd_google` is what the authors' code
+    computes: it counts each picture's distance to itself, so it is positive even for two sets of real pictures, and falls with
+    the number of pictures."""
 
-    columns: ClassVar = {"cmmd": False}
+    columns: ClassVar = {"cmmd": False, "cmmd_google": False}
     embedded: ClassVar[bool] = True
 
     def compare(self, real: Tensor, made: Tensor) -> dict[str, float]:
@@ -50,8 +52,14 @@ class CMMD(SetMetric):
 
         x, y = (torch.nn.functional.normalize(a.double(), dim=1) for a in (real, made))
 
-        def mean(a: Tensor, b: Tensor) -> Tensor:
-            total = sum(torch.exp(-torch.cdist(some, b).square() / 200).sum() for some in a.split(ROWS))
-            return torch.as_tensor(total / (len(a) * len(b)))
+        def total(a: Tensor, b: Tensor) -> float:
+            return sum(float(torch.exp(-torch.cdist(some, b).square() / 200).sum()) for some in a.split(ROWS))
 
-        return {"cmmd": 1000 * float(mean(x, x) + mean(y, y) - 2 * mean(x, y))}
+        def of_pairs(a: Tensor) -> float:
+            return (total(a, a) - len(a)) / (len(a) * (len(a) - 1))  # a picture's kernel with itself is 1
+
+        across = total(x, y) / (len(x) * len(y))
+        return {
+            "cmmd": 1000 * (of_pairs(x) + of_pairs(y) - 2 * across),
+            "cmmd_google": 1000 * (total(x, x) / len(x) ** 2 + total(y, y) / len(y) ** 2 - 2 * across),
+        }

@@ -15,7 +15,7 @@ from rich.text import Text
 from ...cluster import slurm
 from ...config.errors import ConfigError, nearest
 from ...evaluation.results import study_rows
-from ...evaluation.sweep import best_row
+from ...evaluation.statistics.verdict import best_row
 from ...ranks import console
 from ...strings import visible
 from ...tracking.record import Record

@@ -15,16 +15,14 @@ from ...data.shards import digest
 from ...data.summary import data_facts
 from ...evaluation.readiness import cautions
 from ...evaluation.results import (
-    held_out,
     reading_order,
     refuse_unlike,
-    series_of,
+    silent,
     spread,
     study_rows,
-    verdict,
     write_tables,
 )
-from ...evaluation.sweep import Row, best_row
+from ...evaluation.statistics.verdict import Row, best_row, held_out, series_of, verdict
 from ...tracking.record import Record
 from ...tracking.report import data_uri, thinned, write_report
 from ..many.differences import (
@@ -39,7 +37,8 @@ from ..many.differences import (
 from ..origin import origin
 from .kept import SHOWN, kept
 
-FREE_COLUMNS = ("passport", "behind_low", "behind_high", "guider", "sampler", "ema")
+FREE_COLUMNS = ("passport", "best", "guider", "sampler", "ema")  # and all that end in BEHIND
+BEHIND = ("behind", "behind_low", "behind_high")
 HELD_OUT = {"loss": "held-out loss", "loss_ema": "held-out loss, averaged weights"}
 SPREAD = ("fid", "clip_score", "accuracy")  # columns whose mean and deviation over several trainings are shown
 
@@ -68,10 +67,7 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         "made": [*origin(folders), f"This page was made at {time.strftime('%Y-%m-%d %H:%M')}."],
         "facts": _facts(folders, best, label_of),
         "rows": [_row(label_of(r), r, r is best, shown) for rows, shown in found.values() for r in rows],
-        "columns": [
-            "label",
-            *reading_order(c for c in dict.fromkeys(c for r in every for c in r) if c not in FREE_COLUMNS),
-        ],
+        "columns": ["label", *_columns(every)],
         "footer": _footer(best),
         "verdict": f"{_cautions(folders, best)} {verdict(every, best, label_of(best, False) if best and several else '')}",
         "held_out": best is None or held_out(best),
@@ -82,6 +78,13 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         **kept(folders, labels),
     }
     return write_report(out, data)
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    """The columns that the report's table shows."""
+    free = {*FREE_COLUMNS, *silent(rows)}
+    every = dict.fromkeys(c for r in rows for c in r)
+    return reading_order(c for c in every if c not in free and not c.endswith(BEHIND))
 
 
 def _known(folders: Sequence[Path]) -> dict[str, Any]:
@@ -225,9 +228,6 @@ def _curves(folder: Path, label: str) -> dict[str, Any]:
     last = curve[-1] if curve else {}
     note = f"precision {start[-1]['precision']}, {start[-1]['world_size']} ranks" if start else ""
     note += f", at most {last['peak_memory_mib']:.0f} MiB" if "peak_memory_mib" in last else ""
-    note += (
-        f", {100 * last['utilisation']:.0f} % of the measured matrix products' rate" if "utilisation" in last else ""
-    )
     speed = thinned([(r["step"], r["images_per_second"]) for r in curve if "images_per_second" in r])
     quick = record.curve("quick")
     if quick:

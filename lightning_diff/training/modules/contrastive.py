@@ -11,6 +11,7 @@ from ...config.schema import Training
 from ...data.dataset import PictureBatch
 from ...data.decode import to_unit
 from ...nets.text import Tower
+from ..synced import per_rank, ranks
 from .base import BaseModule
 
 
@@ -42,8 +43,10 @@ class ContrastiveModule(BaseModule):
         """A loss between each caption and its hard negative; captions without a hard negative are left out. Two captions of a
         batch seldom differ in a single thing, so without this loss the model never learns left from right."""
         rows = [i for i, caption in enumerate(batch.hard_negatives) if caption]
+        count = per_rank(torch.tensor(len(rows), device=images.device))
         if not rows:
             return images.new_zeros(())
         others = self.net.text_features([batch.hard_negatives[i] for i in rows])
         own, false = (images[rows] * texts[rows]).sum(dim=1), (images[rows] * others).sum(dim=1)
-        return F.softplus(scale * (false - own)).mean()
+        each = F.softplus(scale * (false - own))
+        return each.mean() if ranks() == 1 else each.sum() / count

@@ -13,6 +13,8 @@ from ...diffusion.objective import loss_weight, times, training_noise, uniforms
 from ...diffusion.path import Path
 from ...nets.layers import sinusoid, zero_
 from ...nets.unet import Condition
+from ..sharding import average_gradients, gathered
+from ..synced import ranks
 from .base import BaseModule
 
 TIMES = 8  # of the loss on held-out samples
@@ -51,8 +53,18 @@ class DiffusionModule(BaseModule):
 
     def no_caption(self) -> Condition:
         """The null condition, with one row: the learned one if the net has it, else `null`."""
-        learned = getattr(self.net, "null", None)
-        return learned() if learned is not None else self.null.to(self.device)
+        if (learned := getattr(self.net, "null", None)) is not None:
+            tokens = gathered(learned.tokens)
+            mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+            return Condition(tokens, mask, gathered(learned.pooled))
+        if self.null.tokens.device != self.device:
+            self.null = self.null.to(self.device)  # once: a copy in each step would wait for the host
+        return self.null
+
+    def configure_model(self) -> None:
+        super().configure_model()
+        if self.uncertainty is not None and ranks() > 1 and self.training_config.strategy == "fsdp":
+            average_gradients(self.uncertainty)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self.loss_of(batch)

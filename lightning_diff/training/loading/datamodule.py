@@ -8,9 +8,9 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ..config.schema import Training
-from ..data.dataset import collate
-from ..data.order import Batches
+from ...config.schema import Training
+from ...data.dataset import collate
+from ...data.order import Batches
 
 
 class Stream(pl.LightningDataModule):

@@ -13,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, Sampler
 
-from ..config.errors import ConfigError
-from ..config.registry import choices, named
-from ..data.dataset import PictureBatch, Pictures, collate, pictures
-from ..data.decode import SUFFIXES, decode, to_tensor
-from ..data.order import Batches
-from ..data.sources.base import Source
-from ..data.square import fit_square
+from ...config.errors import ConfigError
+from ...config.registry import choices, named
+from ...data.dataset import PictureBatch, Pictures, collate, pictures
+from ...data.decode import SUFFIXES, decode, to_tensor
+from ...data.order import Batches
+from ...data.sources.base import Source
+from ...data.square import fit_square
 from .datamodule import EpochBatches
 
 CAPTIONS = ("txt", "caption", "text")
