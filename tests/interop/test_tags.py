@@ -48,11 +48,11 @@ def test_a_tag_is_asked_for_where_the_weights_differ() -> None:
     assert spec("ViT-L-14", "laion2b_s32b_b82k").described()["mean"] == [0.5, 0.5, 0.5]
 
 
-@pytest.mark.parametrize(("tag", "quick"), [("openai", True), ("cc12m", False)])
+@pytest.mark.parametrize(("tag", "quick"), [("openai", True), ("laion2b_s34b_b79k", False)])
 def test_a_tower_has_the_tags_activation_and_normalisation(
     tag: str, quick: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RN50 of OpenAI has QuickGELU, which the architecture's name does not say. A small net stands for it."""
+    """ViT-B-32 of OpenAI has QuickGELU, which the architecture's name does not say. A small net stands for it."""
 
     def small(name: str, force_quick_gelu: bool, **_: object) -> open_clip.CLIP:
         vision = {"layers": 1, "width": 64, "head_width": 32, "patch_size": 16, "image_size": 32}
@@ -60,7 +60,7 @@ def test_a_tower_has_the_tags_activation_and_normalisation(
         return open_clip.CLIP(8, vision, text, quick_gelu=force_quick_gelu)
 
     monkeypatch.setattr(open_clip, "create_model", small)
-    described = spec("RN50", tag).described()
+    described = spec("ViT-B-32", tag).described()
     tower = Tower(described)
     assert any(isinstance(m, QuickGELU) for m in tower.model.transformer.modules()) == quick
     assert tower.mean.flatten().tolist() == pytest.approx(described["mean"])
