@@ -72,8 +72,7 @@ def _level(s: Any, i: int, t: torch.Tensor, flow: bool, exploding: bool) -> tupl
         sigma = min(float(s.sigmas[i]), 1 - 1e-6)
         return sigma / (1 - sigma), 1 - sigma
     if exploding:
-        s._init_step_index(t) if s.step_index is None else None
-        return float(s.sigmas[s.step_index]), 1.0
+        return float(s.sigmas[i]), 1.0
     total = float(s.alphas_cumprod[int(t)])
     return ((1 - total) / total) ** 0.5, total**0.5
 

@@ -81,7 +81,7 @@ def test_what_people_type_is_answered_with_our_key(command: str, word: str) -> N
 
 def test_what_has_no_key_is_answered_with_a_sentence() -> None:
     assert "training.batch" in said("train.py", "epochs").partition("?")[2]
-    for word, answer in (("negative_prompt", "no negative prompt"), ("resume", "continues"), ("xformers", "always")):
+    for word, answer in (("negative_prompt", "sample.py negative="), ("resume", "continues"), ("xformers", "always")):
         assert answer in said("train.py", word) and not exactly(word)[0]
     assert "trained with" in said("sample.py", "size") and "pag" in said("train.py", "pag_scale")
 

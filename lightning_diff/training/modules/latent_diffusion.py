@@ -122,8 +122,7 @@ class LatentDiffusionModule(DiffusionModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         loss = self.loss_of(self.features(batch))
         self.batches += 1
-        if self._trainer is not None:
-            self.log("train/loss", self.meters["loss"], batch_size=self._count(batch))
+        self.log("train/loss", self.meters["loss"], batch_size=self._count(batch))
         return loss
 
     def on_validation_epoch_start(self) -> None:
