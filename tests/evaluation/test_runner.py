@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lightning_diff.config.registry import plugins_entry
@@ -93,6 +94,9 @@ def test_rows_in_old_words_stay_and_are_not_drawn_again(combination: Combination
         place = tmp_path / SEEN / picture_key(old)
         shutil.move(tmp_path / SEEN / picture_key(now), place)
         (place / f"{digest(now)}.safetensors").rename(place / f"{digest(old)}.safetensors")
+        for file in place.iterdir():  # older files have no sums and no names
+            save_file(load_file(file), file)
+    lines = [{key: value for key, value in line.items() if key != "sum"} for line in lines]
     record.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     again = run_sweep([combination], tmp_path, record)
