@@ -81,6 +81,15 @@ def metrics_without_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("metrics_without_code")
+def without_sums(record: Record, lines: Sequence[dict[str, Any]]) -> None:
+    """The record of these lines, and the stored arrays, as older versions wrote them: without sums and names."""
+    for line in lines:
+        line.pop("sum", None)
+    record.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for file in (record.path.parent / SEEN).rglob("*.safetensors"):
+        save_file(load_file(file), file)
+
+
 def test_rows_in_old_words_stay_and_are_not_drawn_again(combination: Combination, tmp_path: Path) -> None:
     """As long as they name the code that drew them."""
     record = Record(tmp_path)
@@ -94,10 +103,7 @@ def test_rows_in_old_words_stay_and_are_not_drawn_again(combination: Combination
         place = tmp_path / SEEN / picture_key(old)
         shutil.move(tmp_path / SEEN / picture_key(now), place)
         (place / f"{digest(now)}.safetensors").rename(place / f"{digest(old)}.safetensors")
-        for file in place.iterdir():  # older files have no sums and no names
-            save_file(load_file(file), file)
-    lines = [{key: value for key, value in line.items() if key != "sum"} for line in lines]
-    record.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    without_sums(record, lines)
 
     again = run_sweep([combination], tmp_path, record)
     assert again is not None and again.rows == first.rows and len(record.read("sweep")) == 2
@@ -126,7 +132,7 @@ def test_rows_of_unknown_code_stay_and_are_not_compared(
         place = tmp_path / SEEN / picture_key(old)
         shutil.move(tmp_path / SEEN / picture_key(now), place)
         (place / f"{digest(now)}.safetensors").rename(place / f"{digest(old)}.safetensors")
-    record.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    without_sums(record, lines)
     assert [r["scale"] for r in study_rows(tmp_path)[0]] == [1.0, 3.0]  # among themselves they still are
     assert study_rows(tmp_path)[0][0]["passport"]["drawing"]["shared"] == "not recorded"
 
