@@ -35,6 +35,8 @@ PARTS = ("autoencoder", "contrastive", "judge", "attributes")
 def short(experiment: str, *more: str) -> list[str]:
     """The words of an experiment, shortened by those of SHORT that it has a use for."""
     apart = ("net", "part_steps", "sampler", "guidance", "evaluation") if experiment in PARTS else ()
+    if experiment == "aligndraw":
+        apart = ("net", "sampler", "guidance")
     if experiment in ("folder", "stamps"):
         apart = ("data.",)
     return [f"experiment={experiment}", *(w for w in SHORT if not w.startswith(apart)), *more]

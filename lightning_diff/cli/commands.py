@@ -67,7 +67,7 @@ def _train(overrides: list[str]) -> None:
     train(config, folder)
 
 
-def _plain_command(
+def plain_command(
     doc: str,
     defaults: Words,
     work: Callable[[Arguments], None],
@@ -122,7 +122,7 @@ def evaluate_command() -> None:
             evaluate(configs, run, columns)
         finish_many(runs)
 
-    _plain_command(
+    plain_command(
         "python evaluate.py run=outputs/base ['guidance.scales=[1,2,3]' sampler=heun evaluation.samples=512 ...]\n"
         "python evaluate.py run='base-*' [columns=scale,fid,kid]\n"
         "python evaluate.py -m run=outputs/a,outputs/b guidance=cfg,interval sampler=euler,heun sampler.nfe=20,40\n"
@@ -162,7 +162,7 @@ def sample_command() -> None:
         negative = clean_text(words["negative"])
         sample(config, run, prompts, count, out, scales, found.overrides, negative)
 
-    _plain_command(
+    plain_command(
         'python sample.py prompt="a large green avocado on a table" [run=outputs/base] [prompts=FILE] [count=4]\n'
         "                 [negative=\"at night\"] [guidance.scale=3] ['guidance.scales=[1,2,4,8]'] [sampler=ddpm]\n"
         "                 [seed=0] [out=outputs/samples]\n"
@@ -207,7 +207,7 @@ def export_command() -> None:
 
         export(config, run, words["format"], Path(words["out"]), truths[words["verify"]])
 
-    _plain_command(
+    plain_command(
         "python export.py run=outputs/NAME format=diffusers|single_file|kohya_lora out=PATH [verify=true] [sampler=ddim ...]\n"
         "python export.py show=PATH\n"
         "A run of net=ldm as a folder for StableDiffusionPipeline.from_pretrained, or as a single-file checkpoint; its adapters\n"
@@ -239,7 +239,7 @@ def prepare_command() -> None:
         else:
             prepare(config, words["show"], shown)
 
-    _plain_command(
+    plain_command(
         "python prepare.py data=folder source=DIR [data.image_size=64 data.test=auto]\n"
         "python prepare.py data=shards source=DIR show=FOLDER [show.count=64]\n"
         "python prepare.py experiment=base [the overrides of train.py ...] [show=step:1234]\n"
@@ -279,7 +279,7 @@ def runs_command() -> None:
 
             webbrowser.open(place.resolve().as_uri())
 
-    _plain_command(
+    plain_command(
         "python -m lightning_diff [outputs=outputs] [columns=run,seed,FID] [open=NAME] [report=NAME,NAME or 'NAME-*']\n"
         "The runs with their state, what differs and their best numbers; open= makes and opens a report, report= makes it.\n"
         "Both take names, paths and patterns; of several runs (measured alike) they make one report, with a .csv beside it.",
@@ -303,7 +303,7 @@ def doctor_command() -> None:
         if not doctor(config, folder):
             sys.exit(2)
 
-    _plain_command(
+    plain_command(
         "python -m lightning_diff.doctor experiment=base [the words that train.py will get]\n"
         "What would go wrong with that training here, each with its remedy: ranks, GPUs, memory, disk, data, weights,\n"
         "tracking, clocks, the run folder. Trains nothing, leaves nothing behind; exit code 2 if something is wrong. For all\n"

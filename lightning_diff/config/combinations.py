@@ -19,6 +19,10 @@ def combinations(c: Config) -> Iterator[tuple[bool, str]]:
     yield from _evaluation(c)
     yield from _tracking(c)
     yield from _strategy(c)
+    yield (
+        c.task == "aligndraw" and c.net.kind != "aligndraw",
+        f"task=aligndraw with net={c.net.kind}: it trains net=aligndraw; say experiment=aligndraw",
+    )
     yield from path_mistakes(c)
 
 

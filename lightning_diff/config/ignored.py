@@ -31,10 +31,11 @@ def check_words(config: Config, words: Sequence[str]) -> None:
     """Raises ConfigError for a key that the command names but that its task, or the given weights, make useless.
 
     A key from a file of conf/ is not refused, because a preset serves many commands."""
-    c, diffusion = config, config.task == "diffusion"
+    c, diffusion, generates = config, config.task == "diffusion", config.generates
     trains_autoencoder = not diffusion or c.autoencoder.weights == "auto"
     uses = (
-        (("net", "objective", "sampler", "guidance", "validation", "evaluation", "part_steps"), diffusion, "task=diffusion"),
+        (("objective", "sampler", "validation"), diffusion, "task=diffusion"),
+        (("net", "guidance", "evaluation", "part_steps"), generates, "task=diffusion or aligndraw"),
         (("autoencoder",), diffusion or c.task == "autoencoder", "task=diffusion or autoencoder"),
         (("text",), diffusion or c.task == "contrastive", "task=diffusion or contrastive"),
         (tuple(f"autoencoder.{k}" for k in c.autoencoder.errors), trains_autoencoder, "autoencoder.weights=auto"),

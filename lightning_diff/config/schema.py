@@ -169,8 +169,8 @@ class Tracking:
 class Config:
     """The config of a run. `name` is its folder in `outputs`; by default it is made from the command's overrides.
 
-    `task` is what is trained: the diffusion model, or one of its frozen components. `seed` is that of the training. `cache` is
-    the folder of the shards and features that several runs share. `version` is that of the keys' names.
+    `task` is what is trained: the diffusion model, alignDRAW (with net=aligndraw), or a frozen component. `seed` is that of the
+    training. `cache` is the folder of the shards and features that several runs share. `version` is that of the keys' names.
     `init_from` is where training starts: a weights file, a run, a diffusers folder, or a single-file checkpoint. What a model
     says of its objective and steps sets `objective` and `sampler.grid` while `init_scheduler` is kept; changed trains it to the
     run's own objective. `init_average`: which weights of a single file that has both. LoRA and DoRA files in `init_lora` are
@@ -180,7 +180,7 @@ class Config:
     """
 
     version: int = one_of(2, 2)  # of the key names; input/versions.py reads older ones
-    task: str = one_of("diffusion", "diffusion", "autoencoder", "contrastive", "attributes")
+    task: str = one_of("diffusion", "diffusion", "aligndraw", "autoencoder", "contrastive", "attributes")
     name: str | None = None
     outputs: str = path("outputs")
     cache: str = path("outputs/cache")
@@ -203,6 +203,11 @@ class Config:
     validation: Validation = field(default_factory=Validation)
     evaluation: Evaluation = field(default_factory=Evaluation)
     tracking: Tracking = field(default_factory=Tracking)
+
+    @property
+    def generates(self) -> bool:
+        """Whether it trains a model that draws pictures of captions, so that a sweep can follow."""
+        return self.task in ("diffusion", "aligndraw")
 
 
 @dataclass

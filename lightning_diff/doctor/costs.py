@@ -27,6 +27,7 @@ from ..training.speed import step_flops
 from ..training.trainer import precision_of
 
 META = torch.device("meta")
+SOME_WORDS = ["a caption of eleven words stands here for all of them"]
 
 
 @dataclass
@@ -88,6 +89,8 @@ class Costs:
         if c.task == "diffusion":
             learned = c.text.null == "learned"
             return {"part": "net", "net": denoising_net(c.net, self.autoencoder, self.null, learned, c.objective)}
+        if c.task == "aligndraw":
+            return {"part": "net", "net": c.net.described(c.data.image_size, SOME_WORDS)}
         if c.task == "autoencoder":
             return {"part": "autoencoder", "net": autoencoder_net(c.autoencoder)}
         if c.task == "attributes":
@@ -157,6 +160,9 @@ class Costs:
             given = Condition(tokens, mask, pooled)
             return net(torch.ones(b, a.latent_channels, self.side, self.side), torch.ones(b), given)
         pictures = torch.ones(b, 3, c.data.image_size, c.data.image_size)
+        if c.task == "aligndraw":
+            bce, kl, *_ = net(SOME_WORDS * b, torch.ones(b, net.glimpses, net.latent), net.shown(pictures))
+            return bce + kl
         if c.task == "autoencoder":
             return net.decode_raw(net.moments(pictures)[0])
         if c.task == "attributes":
@@ -182,7 +188,8 @@ class Costs:
     @cached_property
     def sample(self) -> int:
         """Bytes of one sample in the caches of the frozen nets' features: float16, except the mask."""
-        latent = 2 * int(self.autoencoder.latent_channels) * self.side**2
+        latent = int(self.autoencoder.latent_channels) * self.side**2
+        latent += 1 if self.autoencoder.exact else latent  # the mean, and the std
         tokens, mask, pooled = (x.numel() for x in (self.null.tokens, self.null.mask, self.null.pooled))
         return 2 * (latent + tokens + pooled) + mask
 

@@ -82,7 +82,7 @@ def weights(p: Patient) -> Finding:
     """Where the weights of each frozen component come from, and the weights that the run starts from."""
     c, what = p.config, "weights"
     said: list[str] = []
-    for part in needed_parts(c, c.evaluation.enabled) if c.task == "diffusion" else ():
+    for part in needed_parts(c, c.evaluation.enabled) if c.generates else ():
         place = locate_part(part, c, look=True)
         if place.path.is_dir():
             said.append(f"{NAMES[part]}: {place.path}")
@@ -90,8 +90,9 @@ def weights(p: Patient) -> Finding:
             if has_passport(place.path):
                 check_part(part, place.path)
             said.append(f"{NAMES[part]}: {place.origin} ({file_hash(place.path)})")
+        elif place.recipe is None:
+            said.append(f"{NAMES[part]}: {place.origin}")
         else:
-            assert place.recipe is not None
             steps = place.recipe.training.steps
             said.append(f"{NAMES[part]}: will be trained first, {steps} steps, in {place.path.parent}")
     others = {"init_from": c.init_from, "evaluation.features.weights": getattr(c.evaluation.features, "weights", None)}

@@ -18,6 +18,7 @@ from ..diffusion.guiders.base import Guider
 from ..diffusion.path import Path as DiffusionPath
 from ..diffusion.samplers.base import Sampler
 from ..files import file_hash
+from ..models.align_draw import AlignDrawModel, Glimpses
 from ..models.build import load_part
 from ..models.latent_diffusion import LatentDiffusion
 from ..nets.weights import has_arrays, read_arrays, save_arrays
@@ -122,9 +123,9 @@ class Combination:
     EMA, whose decay is `decay`). `plugins` is the passport's entry for choices that come from plugins."""
 
     guider: Guider
-    sampler: Sampler
+    sampler: Sampler | Glimpses
     path: DiffusionPath
-    load: Callable[[float], LatentDiffusion]
+    load: Callable[[float], LatentDiffusion | AlignDrawModel]
     weights: str
     decay: float
     plugins: Mapping[str, Any]
@@ -160,7 +161,7 @@ class Combination:
         }
 
 
-def drawer(model: LatentDiffusion, setup: EvaluationSetup) -> Generate:
+def drawer(model: LatentDiffusion | AlignDrawModel, setup: EvaluationSetup) -> Generate:
     """The function that draws the pictures of cases, uint8 [cases, B, 3, H, W], of the B prompts with these numbers."""
 
     def generate(cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:

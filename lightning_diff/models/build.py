@@ -15,7 +15,7 @@ from ..config.registry import named
 from ..config.schema import Objective
 from ..interop.diffusers import autoencoder_state, carried_arguments, unet_state
 from ..nets.attributes import AttributeClassifier
-from ..nets.autoencoders.base import AutoencoderSpec
+from ..nets.autoencoders.base import AutoencoderChoice
 from ..nets.denoisers.base import Inputs, NetSpec
 from ..nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from ..nets.ldm_unet import LatentDiffusionUNet
@@ -67,7 +67,7 @@ def load_part(path: Path) -> Any:
     return net.eval()
 
 
-def autoencoder_net(autoencoder: AutoencoderSpec) -> dict[str, Any]:
+def autoencoder_net(autoencoder: AutoencoderChoice) -> dict[str, Any]:
     """The description, for a passport, of this choice's autoencoder."""
     return {"kind": autoencoder.kind, **autoencoder.arguments()}
 

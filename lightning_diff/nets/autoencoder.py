@@ -36,6 +36,7 @@ class LatentSpace(nn.Module):
 
     shift: Tensor
     scale: Tensor
+    exact = False  # whether a picture has one latent alone, without a spread
 
     def __init__(self, factor: int, latent_channels: int) -> None:
         super().__init__()

@@ -24,6 +24,7 @@ from ..nets.weights import has_passport, is_whole, read_passport, save_weights
 from ..ranks import first_rank, say
 from ..sums import ASIDE, known_sha256, read_sidecar, set_aside, write_sidecar
 
+NO_WEIGHTS = "no weights"  # in place of the file of a component that has none
 HEAD_START = 0.2  # the share of its steps that an autoencoder needs if it starts from one of other pictures
 EXPERIMENTS = {"autoencoder": "autoencoder", "text": "contrastive", "judge": "judge", "attributes": "attributes"}
 NAMES = {
@@ -50,6 +51,8 @@ def locate_part(part: str, config: Config, look: bool = False) -> Place:
     given = {"autoencoder": config.autoencoder.weights, "text": config.text.weights}.get(part, "auto")
     if given != "auto":
         return Place(Path(given), "given")
+    if part == "autoencoder" and not config.autoencoder.errors:
+        return Place(Path(NO_WEIGHTS), f"none, autoencoder={config.autoencoder.kind}")
     unread = look and config.data.prepared(Path(config.cache)) is None
     data = (
         f"{config.data.kind}-unread" if unread and not config.data.drawn else config.data.identity(Path(config.cache))
@@ -110,12 +113,17 @@ def part_config(part: str, config: Config) -> Config:
         autoencoder=config.autoencoder,
         text=replace(recipe.text, **{k: getattr(config.text, k) for k in recipe.text.sizes})
         if part == "text"
-        else recipe.text,
+        else replace(recipe.text, patch_size=_patch(recipe.text.patch_size, config.data.image_size)),
         training=training,
         outputs=config.outputs,
         cache=config.cache,
         tracking=replace(config.tracking, wandb="disabled", also=[]),
     )
+
+
+def _patch(asked: int, image_size: int) -> int:
+    """The largest patch size up to `asked` that divides the picture's size."""
+    return next(size for size in range(asked, 0, -1) if image_size % size == 0)
 
 
 def check_part(part: str, path: Path) -> None:
@@ -172,6 +180,10 @@ def has_readable_passport(path: Path) -> bool:
 def _copy_part(part: str, config: Config, placed: Path) -> None:
     """Write the run's copy of a component."""
     source = locate_part(part, config).path
+    if part == "autoencoder" and not config.autoencoder.errors:
+        passport = {"part": part, "net": autoencoder_net(config.autoencoder), "data": "any"}
+        save_weights(placed, build(passport).state_dict(), passport)
+        return placed
     if part == "text" and not (config.text.has_passport and config.text.reads_plainly):
         towers = config.text.encoder(source)
         save_weights(placed, towers.state_dict(), {"part": part, "net": towers.config, "data": source.name})
@@ -199,4 +211,4 @@ def needed_parts(config: Config, measured: bool) -> tuple[str, ...]:
     judges: tuple[str, ...] = ()
     if measured:
         judges = ("judge", "attributes") if config.data.attributes else ("judge",)
-    return ("autoencoder", "text", *judges)
+    return judges if config.task == "aligndraw" else ("autoencoder", "text", *judges)

@@ -65,7 +65,7 @@ def check_enough(found: Prepared, config: Config) -> None:
     """Raises ConfigError if a sweep is asked for, and there are too few pictures to measure with."""
     split = "test" if "test" in found.splits else "train"
     count = len(found.splits[split])
-    if config.task == "diffusion" and config.evaluation.enabled and count < FEWEST:
+    if config.generates and config.evaluation.enabled and count < FEWEST:
         raise ConfigError(
             f"{config.data.words}: {count} {split} pictures are too few to measure with, {FEWEST} are needed; "
             "add some, or evaluation.enabled=false"

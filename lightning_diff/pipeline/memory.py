@@ -78,6 +78,9 @@ def least_memory(config: Config) -> float:
         features = rows_of(size) * config.autoencoder.kept(size) * 4  # computed before the training
         return max(numbers_of("net", config) * (4 if t.lora else TRAINED) + samples * kept * 2, features)
     picture = 3 * size**2
+    if config.task == "aligndraw":
+        kept = config.net.glimpses * (8 * (config.net.encoder + config.net.decoder) + config.net.channels * size**2)
+        return numbers_of("net", config) * TRAINED + samples * kept * 4
     if config.task == "autoencoder":
         kept = picture + config.autoencoder.kept(size)
         return numbers_of("autoencoder", config) * TRAINED + samples * kept * 2
@@ -93,7 +96,9 @@ def numbers_of(component: str, config: Config) -> int:
     `text` allows."""
     meta = torch.device("meta")
     net: dict[str, Any] = autoencoder_net(config.autoencoder)
-    if component == "net":
+    if config.task == "aligndraw":
+        net = config.net.described(config.data.image_size, [])
+    elif component == "net":
         long, wide, pooled = config.text.least_shape()
         token = torch.empty(1, long, wide, device=meta)
         null = Condition(token, token[..., 0] > 0, torch.empty(1, pooled, device=meta))

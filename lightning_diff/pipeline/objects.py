@@ -7,6 +7,7 @@ from pathlib import Path
 from ..config.schema import Config, Objective
 from ..devices import device_of
 from ..diffusion.path import Path as DiffusionPath
+from ..models.align_draw import AlignDrawModel, load_align_draw
 from ..models.build import Start
 from ..models.latent_diffusion import LatentDiffusion
 from ..models.load import load_model
@@ -38,3 +39,10 @@ def model_of(config: Config, folder: Path, ema: float = 0.0) -> LatentDiffusion:
         ema,
         t.compile,
     )
+
+
+def generator_of(config: Config, folder: Path, ema: float = 0.0) -> LatentDiffusion | AlignDrawModel:
+    """Load the model of a run folder, whatever task trained it. Raises ConfigError."""
+    if config.task == "aligndraw":
+        return load_align_draw(folder, device_of(config.training.accelerator), ema)
+    return model_of(config, folder, ema)

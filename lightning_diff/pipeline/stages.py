@@ -10,6 +10,7 @@ from ..config.schema import Config
 from ..data.sources.own import read_once
 from ..devices import take_own_gpu
 from ..ranks import first_rank, say
+from .aligndraw.training import train_align_draw
 from .component_training import train_component
 from .components import NAMES, has_part, locate_part, needed_parts, place_part
 from .continuing.mend import check_test_split, check_weights, has_weights
@@ -41,11 +42,11 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
                 say(line)
             if first_rank():
                 run.record.write("data", 0, **event)
-        if config.task != "diffusion":
+        if not config.generates:
             return train_component(run, trained)
         place_components(needed_parts(config, config.evaluation.enabled), config, folder)
         if not trained:
-            train_net(run)
+            (train_align_draw if config.task == "aligndraw" else train_net)(run)
         if config.evaluation.enabled:
             sweep_stage(run, [config])
         elif trained:

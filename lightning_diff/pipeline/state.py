@@ -19,7 +19,7 @@ def is_finished(config: Config, folder: Path) -> bool:
         or stored_config(folder / "config.yaml").training.steps != config.training.steps
     ):
         return False
-    if config.task != "diffusion" or not config.evaluation.enabled:
+    if not config.generates or not config.evaluation.enabled:
         return True
     record = Record(folder)
     measured = {row["scale"] for row in record.read("sweep")}
@@ -34,7 +34,7 @@ def state_of(folder: Path, config: Config, step: int, measured: bool) -> str:
         found = re.match(r"process (\d+) on (\S+)", held)
         return f"running, pid {found[1]} on {found[2].rstrip(',')}" if found else "running"
     if (folder / WEIGHTS).is_file():
-        asked = config.task == "diffusion" and config.evaluation.enabled
+        asked = config.generates and config.evaluation.enabled
         return "done" if measured or not asked else "trained, not measured"
     if measured:
         return "measured"  # somebody else's model

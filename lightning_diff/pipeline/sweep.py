@@ -12,16 +12,19 @@ from ..config.paths import PARTS, WEIGHTS
 from ..config.registry import plugins_entry
 from ..config.schema import Config, Tracking
 from ..devices import device_of
+from ..diffusion.path import Path as DiffusionPath
+from ..diffusion.samplers.base import Sampler
 from ..evaluation.runner import Swept, run_sweep
 from ..evaluation.setup import Combination, EvaluationSetup, make_judges
 from ..files import file_hash
+from ..models.align_draw import Glimpses
 from ..models.latent_diffusion import precision_of
 from ..ranks import say
 from ..tracking.base import Sweep
 from .components import place_part
 from .folders.reference import reference_pictures
 from .many.differences import all_values
-from .objects import model_of, path_of
+from .objects import generator_of, path_of
 from .reports.kept import keep_for_report
 from .reports.page import make_report
 from .run import Run
@@ -58,18 +61,25 @@ def _combinations(configs: Sequence[Config], folder: Path) -> Iterator[Combinati
 def combination(config: Config, folder: Path, setup: EvaluationSetup, weights: str) -> Combination:
     """What a config asks to draw. `weights` is the name of the net's weights in passports."""
     path = path_of(config.objective)
-    sampler = config.sampler.resolve_nfe(config.guidance, path)
     return Combination(
         guider=config.guidance,
-        sampler=replace(sampler, precision=precision_of(sampler, device_of(config.training.accelerator))),
+        sampler=_sampler(config, path),
         path=path,
-        load=partial(model_of, config, folder),
+        load=partial(generator_of, config, folder),
         weights=weights,
         decay=config.training.ema,
         plugins=plugins_entry(all_choices(replace(config, tracking=Tracking()))),  # trackers change no score
         settings=config.evaluation,
         setup=setup,
     )
+
+
+def _sampler(config: Config, path: DiffusionPath) -> Sampler | Glimpses:
+    """The sampler with its final steps and precision."""
+    if config.task == "aligndraw":
+        return Glimpses(steps=config.net.glimpses)
+    sampler: Sampler = config.sampler.resolve_nfe(config.guidance, path)
+    return replace(sampler, precision=precision_of(sampler, device_of(config.training.accelerator)))
 
 
 def evaluation_setup(config: Config, folder: Path) -> EvaluationSetup:

@@ -45,9 +45,9 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_report(path: Path, data: Mapping[str, Any]) -> Path:
-    """Write the report; the file is complete or does not exist. "<" is written as \\u003c, so that no text can end the script
-    element that holds it."""
+def write_report(path: Path, data: Mapping[str, Any], page: Path = PAGE) -> Path:
+    """Write the report, or another `page`; the file is complete or does not exist. "<" is written as \\u003c, so that no text
+    can end the script element that holds it."""
     text = json.dumps(_plain(data), allow_nan=False).replace("<", "\\u003c")
-    write_text(path, PAGE.read_text("utf-8").replace("__DATA__", text))
+    write_text(path, page.read_text("utf-8").replace("__DATA__", text))
     return path

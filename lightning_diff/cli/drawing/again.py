@@ -16,7 +16,7 @@ from ...config.errors import ConfigError
 from ...config.paths import WEIGHTS
 from ...config.schema import Config
 from ...pipeline.many.named import one_folder
-from ...pipeline.objects import model_of
+from ...pipeline.objects import generator_of
 from ...ranks import say
 from ...tracking.made_picture import Origin, read_picture, save_picture
 from ..arguments import Arguments, read_arguments
@@ -47,7 +47,7 @@ def again(picture: Path, run: Path | None, plugins: Sequence[str], out: Path) ->
     origin, before = read_picture(picture)
     folder = run or (Path(origin.run) if origin.run else shipped_run())
     config = config_of(picture, origin, folder, plugins)
-    model = model_of(config, folder)
+    model = generator_of(config, folder)
     now = origin_of(config, folder, model, origin.words)
     for name in ("sampler", "guidance", "size"):
         if getattr(now, name) != getattr(origin, name):

@@ -17,8 +17,9 @@ from ...config.paths import PARTS, SHIPPED, WEIGHTS
 from ...config.schema import Config
 from ...data.shards import digest
 from ...files import file_hash
+from ...models.align_draw import AlignDrawModel
 from ...models.latent_diffusion import LatentDiffusion, precision_of
-from ...pipeline.objects import model_of
+from ...pipeline.objects import generator_of
 from ...ranks import console, say
 from ...strings import file_stem
 from ...tracking.figures import save_grid, save_table
@@ -44,7 +45,7 @@ def sample(
     are none, at guidance.scale). Guidance moves away from the prompt `negative`, or from no caption if it is empty. `words`
     are the command's overrides. Writes PNG files and a grid to `out`; of several scales it has a row for each prompt and
     seed, and a column for each scale."""
-    model = model_of(config, folder)
+    model = generator_of(config, folder)
     _say_what_is_not_read(model, prompts)
     wanted = list(dict.fromkeys(scales)) or [config.guidance.scale]
     lines = [(p, config.seed + i) for p in prompts for i in range(count)]
@@ -72,16 +73,20 @@ def sample(
     say(f"{len(origins)} pictures at w = {said} in {out}; all on {place}")
 
 
-def draw(model: LatentDiffusion, lines: Sequence[tuple[str, int]], scale: float, negative: str = "") -> np.ndarray:
+def draw(
+    model: LatentDiffusion | AlignDrawModel, lines: Sequence[tuple[str, int]], scale: float, negative: str = ""
+) -> np.ndarray:
     """The pictures, uint8 [B, 3, H, W], of B prompts with their seeds, in one call. Guidance moves away from `negative`."""
     prompts, seeds = [prompt for prompt, _ in lines], [seed for _, seed in lines]
     pixels: np.ndarray = model.generate(prompts, seeds, scale, [negative] * len(lines) if negative else None).numpy()
     return pixels
 
 
-def origin_of(config: Config, folder: Path, model: LatentDiffusion, words: Sequence[str]) -> Origin:
+def origin_of(config: Config, folder: Path, model: LatentDiffusion | AlignDrawModel, words: Sequence[str]) -> Origin:
     """The origin that all pictures of a command share."""
-    sampler = asdict(model.sampler) | {"precision": precision_of(model.sampler, model.device.type)}
+    sampler = asdict(model.sampler)
+    if isinstance(model, LatentDiffusion):
+        sampler |= {"precision": precision_of(model.sampler, model.device.type)}
     guidance = {key: value for key, value in asdict(config.guidance).items() if f"guidance.{key}" not in SCALES}
     return Origin(
         prompt="",
@@ -135,7 +140,7 @@ def _once(place: Path, first: Path) -> Path:
     return place
 
 
-def _say_what_is_not_read(model: LatentDiffusion, prompts: Sequence[str]) -> None:
+def _say_what_is_not_read(model: LatentDiffusion | AlignDrawModel, prompts: Sequence[str]) -> None:
     for prompt in dict.fromkeys(prompts):
         shown = repr(prompt if len(prompt) <= 80 else f"{prompt[:80]}...")
         if (read := model.text_encoder.read(prompt)).cut:

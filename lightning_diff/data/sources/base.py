@@ -59,7 +59,7 @@ class Source(Choice):
     `features` cached: the frozen nets encode all of them once, before the training. online: they encode each batch in its step,
     which takes no disk and more time."""
 
-    image_size: int = one_of(64, 16, 32, 64, 128, 256, 512)
+    image_size: int = one_of(64, 16, 32, 60, 64, 128, 256, 512)
     features: str = one_of("cached", "cached", "online")
 
     # The heads of the attribute classifier and their values; empty if a picture has no labels besides its caption.

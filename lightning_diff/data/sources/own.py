@@ -120,7 +120,7 @@ class OwnPictures(Source):
         yield from super().conflicts(task, evaluation)
         if self.test not in ("auto", "none") and not re.fullmatch("[0-9]{1,7}", self.test):
             yield f"data.test={self.test}: must be auto, none, or a number of pictures"
-        elif 0 < self.asked(0) < FEWEST and task == "diffusion" and evaluation.enabled:
+        elif 0 < self.asked(0) < FEWEST and task in ("diffusion", "aligndraw") and evaluation.enabled:
             yield (
                 f"data.test={self.test}: the sweep needs at least {FEWEST} test pictures, or none, which measures with the "
                 "training's"

@@ -49,5 +49,5 @@ class SyntheticSource(SampleSource):
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:
         yield from super().conflicts(task, evaluation)
-        if self.test < 64 and task == "diffusion" and evaluation.enabled:
+        if self.test < 64 and task in ("diffusion", "aligndraw") and evaluation.enabled:
             yield f"data.test={self.test}: the sweep needs at least 64 test captions, or evaluation.enabled=false"

@@ -17,6 +17,7 @@ from PIL import Image
 
 from ..sample import Sample
 from .attributes import LAYOUTS, WORDS
+from .idx import read_digits
 
 # The first digit is always the left or upper one, so each picture has one true label in every phrasing.
 TEMPLATES = {
@@ -93,8 +94,9 @@ def altered(drawn: Page, rng: np.random.Generator) -> tuple[int, ...]:
     return tuple((d + by) % 10 if n == which else d for n, d in enumerate(drawn.digits))
 
 
-def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
-    """Sample `index` of a split. Pure: the same arguments give the same picture and caption."""
+def sample(split: str, seed: int, index: int, image_size: int = 64, folder: str | None = None) -> Sample:
+    """Sample `index` of a split. Pure: the same arguments give the same picture and caption. `folder` holds MNIST's files; its
+    digits have alignDRAW's size, 28 of 60 pixels."""
     drawn, rng = page(split, seed, index)
     layout = LAYOUTS[drawn.layout]
     phrasings = TEMPLATES[layout]
@@ -107,9 +109,10 @@ def sample(split: str, seed: int, index: int, image_size: int = 64) -> Sample:
     labels |= dict(zip(("first_digit", "second_digit"), drawn.digits, strict=False))
 
     picture = Image.new("RGB", (image_size, image_size))
-    side = round(image_size * 28 / 64)
+    side = round(image_size * 28 / (64 if folder is None else CANVAS))
+    handwriting = _handwriting() if folder is None else read_digits(Path(folder))
     for digit, frame in zip(drawn.digits, FRAMES[layout], strict=True):
-        pool = _handwriting()["test" if split == "test" else "train"][digit]
+        pool = handwriting["test" if split == "test" else "train"][digit]
         ink = Image.fromarray(pool[int(rng.integers(len(pool)))]).resize((side, side), Image.Resampling.BICUBIC)
         x, y = (round(rng.uniform(*span) * image_size / CANVAS) for span in frame)
         picture.paste((255, 255, 255), (x, y), ink)  # the ink is the mask: overlapping frames do not hide each other

@@ -93,7 +93,8 @@ class SmallTextEncoder(TextEncoderSpec):
 
     def conflicts(self, text: Any, task: Any, data: Any, training: Any) -> Iterator[str]:
         if self is text:
-            yield from self._size_conflicts(data.image_size)
+            if task != "aligndraw":  # which has its own net for captions
+                yield from self._size_conflicts(data.image_size)
             if task == "diffusion" and self.role != "text":
                 yield f"text.role={self.role} on task=diffusion: the judge is never the player; leave text=small"
             if self.weights != "auto" and task != "diffusion":

@@ -14,30 +14,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderSpec(Choice):
-    """An autoencoder whose latents have `latent_channels`. `weights` is auto (shipped, or else trained for this data), a
-    safetensors file, or a diffusers folder.
+class AutoencoderChoice(Choice):
+    """What maps pictures to the latents in which the diffusion happens, and back."""
 
-    The other keys are for its training. They are the weights of three losses: the KL (`kl_weight`), a perceptual distance
-    (`perceptual`; LPIPS if `lpips_weights` is a file of VGG-16, else the hidden states of our CLIP model), and, from step
-    `adversarial_from` on, a discriminator (`adversarial`)."""
-
-    weights: str = path("auto")
-    latent_channels: int = between(4, 1, 1024)
-    kl_weight: float = at_least(1e-4, 0)
-    perceptual: float = at_least(0.0, 0)
-    lpips_weights: str | None = path(None)
-    adversarial: float = at_least(0.0, 0)
-    adversarial_from: int = at_least(0, 0)
-
-    # The keys of the losses: only its training reads them.
-    errors: ClassVar[tuple[str, ...]] = (
-        "kl_weight",
-        "perceptual",
-        "lpips_weights",
-        "adversarial",
-        "adversarial_from",
-    )
+    # The keys of its losses: only its training reads them. Empty if there is nothing to train, and then it has no weights.
+    errors: ClassVar[tuple[str, ...]] = ()
 
     @property
     def factor(self) -> int:
@@ -56,6 +37,32 @@ class AutoencoderSpec(Choice):
     def kept(self, size: int) -> int:
         """How many numbers its first layers keep for the backward pass, for one picture of size x size; 0 if not known."""
         return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderSpec(AutoencoderChoice):
+    """An autoencoder whose latents have `latent_channels`. `weights` is auto (shipped, or else trained for this data), a
+    safetensors file, or a diffusers folder.
+
+    The other keys are for its training. They are the weights of three losses: the KL (`kl_weight`), a perceptual distance
+    (`perceptual`; LPIPS if `lpips_weights` is a file of VGG-16, else the hidden states of our CLIP model), and, from step
+    `adversarial_from` on, a discriminator (`adversarial`)."""
+
+    weights: str = path("auto")
+    latent_channels: int = between(4, 1, 1024)
+    kl_weight: float = at_least(1e-4, 0)
+    perceptual: float = at_least(0.0, 0)
+    lpips_weights: str | None = path(None)
+    adversarial: float = at_least(0.0, 0)
+    adversarial_from: int = at_least(0, 0)
+
+    errors: ClassVar[tuple[str, ...]] = (
+        "kl_weight",
+        "perceptual",
+        "lpips_weights",
+        "adversarial",
+        "adversarial_from",
+    )
 
     def conflicts(self, task: Any) -> Iterator[str]:
         ignored = "autoencoder.{}: would be ignored; it belongs to {}"

@@ -55,15 +55,20 @@ class Inputs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetSpec(Choice):
-    """The keys of a denoising net."""
+class NetChoice(Choice):
+    """The net that is trained to draw pictures of captions."""
 
     takes_lora: ClassVar[bool] = False  # whether training.lora can add adapters to it
 
     @staticmethod
     def module() -> type[nn.Module]:
-        """The class of the net, which is a Net."""
+        """The class of the net."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetSpec(NetChoice):
+    """The keys of a denoising net. Its `module()` is a Net."""
 
     def arguments(self, given: Inputs) -> dict[str, Any]:
         """The arguments of its class: plain values, which the passport of its weights holds."""

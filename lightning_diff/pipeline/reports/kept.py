@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ...config.errors import ConfigError
-from ...data.dataset import pictures
+from ...data.dataset import PictureBatch, pictures
 from ...data.decode import to_pixels
+from ...models.align_draw import AlignDrawModel
 from ...models.latent_diffusion import LatentDiffusion
 from ...nets.weights import read_arrays, save_arrays
 from ...tracking.report import data_uri
@@ -24,9 +26,11 @@ SAID = KEPT.with_suffix(".json")
 SHOWN = 8  # number of pictures beside the slider
 
 
-def keep_for_report(run: Any, model: LatentDiffusion | None, captions: Sequence[str], scale: float, split: str) -> None:
-    """Save what the report shows besides the sweep: training pictures, and of a latent diffusion model one sampling trajectory
-    and reconstructions."""
+def keep_for_report(
+    run: Any, model: LatentDiffusion | AlignDrawModel | None, captions: Sequence[str], scale: float, split: str
+) -> None:
+    """Save what the report shows besides the sweep: training pictures, and of a model of this project one trajectory and
+    reconstructions."""
     source, cache = run.config.data, Path(run.config.cache)
     compared, train = (pictures(source, cache, s) for s in (split, "train"))
     assert compared is not None and train is not None
@@ -34,13 +38,20 @@ def keep_for_report(run: Any, model: LatentDiffusion | None, captions: Sequence[
     kept = {"contact": seen.images}
     if model is not None:
         trajectory = list(model.trajectory(captions[0], run.config.evaluation.seed * 2**32, scale))
-        with torch.no_grad():
-            rebuilt = to_pixels(model.autoencoder.decode(model.encode(real.images).mean)).cpu()
+        rebuilt = _rebuilt(model, real)
         noisy, guess = (torch.stack(frames) for frames in zip(*trajectory, strict=True))
         kept |= {"noisy": noisy, "guess": guess, "real": real.images, "rebuilt": rebuilt}
     save_arrays(run.folder / KEPT, kept)
     said = {"prompts": list(captions[:SHOWN]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
     (run.folder / SAID).write_text(json.dumps(said))
+
+
+@torch.no_grad()
+def _rebuilt(model: LatentDiffusion | AlignDrawModel, real: PictureBatch) -> Tensor:
+    """The pictures after the model's own autoencoder, uint8 [B, 3, H, W]."""
+    if isinstance(model, AlignDrawModel):
+        return model.rebuild(real.images, real.captions)
+    return to_pixels(model.autoencoder.decode(model.encode(real.images).mean)).cpu()
 
 
 def kept(folders: Sequence[Path], labels: Mapping[Path, str]) -> dict[str, Any]:

@@ -59,10 +59,7 @@ class BaseModule(pl.LightningModule):
     def configure_gradient_clipping(self, optimizer: Any, gradient_clip_val: Any = None, *_: Any, **__: Any) -> None:
         """Clip the gradient here, because Lightning refuses to clip with a fused optimizer (bf16 needs no unscaling). If the
         gradient is not finite, the optimizer's kernel skips the step, so the CPU does not wait for the device."""
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.net.parameters(), gradient_clip_val or self.training_config.clip or float("inf"), foreach=True
-        )
-        norm = full_tensor(norm.detach())
+        norm = full_tensor(self.clip_gradient(gradient_clip_val or self.training_config.clip).detach())
         not_finite = (~torch.isfinite(norm)).float()
         if self.training_config.strategy == "ddp":
             optimizer.found_inf = not_finite
@@ -70,6 +67,10 @@ class BaseModule(pl.LightningModule):
             optimizer.zero_grad()
         self.streak = (self.streak.to(not_finite.device) + 1) * not_finite
         self.meters |= {"gradient_norm": torch.where(not_finite > 0, torch.nan, norm), "skipped": not_finite}
+
+    def clip_gradient(self, limit: float) -> Tensor:
+        """Clip the gradient, in place, to this norm (0: no limit). Returns the norm that it had."""
+        return torch.nn.utils.clip_grad_norm_(self.net.parameters(), limit or float("inf"), foreach=True)
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Make the step and update the averages at once, so that no callback can save a checkpoint with old averages."""

@@ -1,0 +1,62 @@
+"""What a run of alignDRAW on digits can: python experiments/aligndraw/accuracy.py outputs/aligndraw [count=256] [part_steps=1]
+
+It draws captions whose contents were seen in training, and captions whose contents were held out. A classifier reads the
+pictures. Prints the shares of pictures with every attribute as asked, also for single digits and for pairs, the same of real
+pictures, and the bound in nats a picture. The classifier is trained first if it is missing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+from lightning_diff.config.compose import load_config
+from lightning_diff.config.paths import PARTS
+from lightning_diff.data.dataset import PictureBatch, pictures
+from lightning_diff.diffusion import noise
+from lightning_diff.evaluation.component_metrics import correct
+from lightning_diff.models.align_draw import AlignDrawModel
+from lightning_diff.models.build import load_part
+from lightning_diff.pipeline.objects import generator_of
+from lightning_diff.pipeline.stages import place_components
+
+BATCH = 32
+
+
+@torch.no_grad()
+def bound(model: AlignDrawModel, some: PictureBatch) -> float:
+    """The mean bound in nats of these pictures."""
+    rows, found = torch.arange(len(some.captions)), []
+    for at in range(0, len(rows), BATCH):
+        shown = model.net.shown(some.images[at : at + BATCH].float() / 255)
+        eps = noise.normal(rows[at : at + BATCH], (model.net.glimpses, model.net.latent), 0, noise.POSTERIOR)
+        bce, kl, *_ = model.net(some.captions[at : at + BATCH], eps, shown)
+        found.append(bce + kl)
+    return float(torch.cat(found).mean())
+
+
+def main() -> None:
+    run, words = Path(sys.argv[1]), sys.argv[2:]
+    count = next((int(word.removeprefix("count=")) for word in words if word.startswith("count=")), 256)
+    config = load_config(run / "config.yaml", [word for word in words if not word.startswith("count=")])
+    place_components(("attributes",), config, run)
+    classifier, model = load_part(run / PARTS / "attributes.safetensors"), generator_of(config, run)
+    assert isinstance(model, AlignDrawModel)
+    for split, said in (("train", "seen"), ("test", "held out")):
+        known = pictures(config.data, Path(config.cache), split, tuple(config.data.attributes))
+        assert known is not None
+        some, drawn = known.range(0, count), []
+        for at in range(0, len(some.captions), BATCH):
+            prompts = some.captions[at : at + BATCH]
+            drawn.append(model.generate(prompts, range(at, at + len(prompts))))
+        single = some.labels["count"] == 0
+        right, real = (correct(classifier, images, some.labels).float() for images in (torch.cat(drawn), some.images))
+        print(
+            f"{said}: {len(some.captions)} captions, as asked {right.mean():.3f} (single digits {right[single].mean():.3f}, "
+            f"pairs {right[~single].mean():.3f}); real pictures {real.mean():.3f}; bound {bound(model, some):.1f} nats"
+        )
+
+
+if __name__ == "__main__":
+    main()

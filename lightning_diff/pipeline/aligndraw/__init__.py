@@ -1,0 +1,1 @@
+"""The training of alignDRAW as a stage of its run."""

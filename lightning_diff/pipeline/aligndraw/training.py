@@ -1,0 +1,52 @@
+"""Training of alignDRAW on pictures and captions. It ends with the weights and their passport, as that of the denoising net."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from ...config.checks import all_choices
+from ...config.paths import WEIGHTS
+from ...config.registry import plugins_entry
+from ...data.dataset import pictures
+from ...models.build import build, parameters, start_from
+from ...nets.aligndraw.model import AlignDraw
+from ...nets.weights import save_weights
+from ...ranks import console, first_rank, say, wait_for
+from ...training.modules.aligndraw import AlignDrawModule
+from ...training.trainer import LAST, fit
+from ..run import Run
+
+
+def train_align_draw(run: Run) -> None:
+    """Train alignDRAW, or continue its training, and write its weights with their passport."""
+    config, folder, cache = run.config, run.folder, Path(run.config.cache)
+    train_set = pictures(config.data, cache, "train")
+    assert train_set is not None
+    captions = (one for i in range(len(train_set)) for one in train_set.reader.captions(i))
+    described = config.net.described(config.data.image_size, captions)
+    torch.manual_seed(config.seed)
+    net = build({"part": "net", "net": described})
+    assert isinstance(net, AlignDraw)
+    if config.init_from and not (folder / LAST).is_file():
+        start_from(net, Path(config.init_from))
+    module = AlignDrawModule(net, config.training, config.seed, config.net.adversarial)
+    words = len(described["vocabulary"])
+    say(f"net=aligndraw: {parameters(net):.2f} M parameters, {words} words, {len(train_set)} pictures, in {folder}")
+    title, mirror = folder.name, run.mirror.train
+    fit(module, train_set, config.training, config.seed, folder, run.record, console, mirror, title)
+    if not first_rank():
+        wait_for(folder / WEIGHTS)
+        return
+    passport = {
+        "part": "net",
+        "net": described,
+        "data": config.data.identity(cache),
+        "config": asdict(config),
+        "torch": torch.__version__,
+        **plugins_entry(all_choices(config)),
+    }
+    save_weights(folder / WEIGHTS, module.averaged().state_dict(), passport)
+    run.record.write("weights", config.training.steps, path=WEIGHTS)

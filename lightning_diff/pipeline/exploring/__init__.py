@@ -1,0 +1,1 @@
+"""explore.html of a run."""
