@@ -76,8 +76,7 @@ def _strategy(c: Config) -> Iterator[tuple[bool, str]]:
         "training.strategy=fsdp: shards the net of task=diffusion over training.devices x training.nodes > 1; use ddp",
     )
     given = {"training.lora": t.lora > 0, "training.ema_every": t.ema_every > 0, "training.compile": t.compile}
-    periodic = {"evaluation.every": c.evaluation.every > 0, "validation.every": c.validation.every > 0}
-    for name, asked in (given | periodic).items():
+    for name, asked in (given | {"evaluation.every": c.evaluation.every > 0}).items():
         yield sharded and asked, f"{name}: not with training.strategy=fsdp, which has the net in parts; use ddp"
 
 

@@ -180,11 +180,10 @@ def has_readable_passport(path: Path) -> bool:
 def _copy_part(part: str, config: Config, placed: Path) -> None:
     """Write the run's copy of a component."""
     source = locate_part(part, config).path
-    if part == "autoencoder" and not config.autoencoder.errors:
+    if part == "autoencoder" and not config.autoencoder.errors:  # it has nothing to learn
         passport = {"part": part, "net": autoencoder_net(config.autoencoder), "data": "any"}
         save_weights(placed, build(passport).state_dict(), passport)
-        return placed
-    if part == "text" and not (config.text.has_passport and config.text.reads_plainly):
+    elif part == "text" and not (config.text.has_passport and config.text.reads_plainly):
         towers = config.text.encoder(source)
         save_weights(placed, towers.state_dict(), {"part": part, "net": towers.config, "data": source.name})
     elif part == "autoencoder" and (source.is_dir() or not has_passport(source)):

@@ -58,7 +58,11 @@ def train_net(run: Run) -> None:
         found: list[pl.Callback] = []
         if not first_rank():
             return found
-        if every := config.validation.every:
+        if (every := config.validation.every) and config.training.strategy == "fsdp":
+            say(
+                f"validation.every={every}: no rank has the whole net (training.strategy=fsdp), so no loss on held-out pictures"
+            )
+        elif every:
             held_out = held_out_features(config.data, Path(config.cache), frozen, config.validation.samples)
             if held_out:
                 measured_loss = partial(held_out_loss, module, held_out)
