@@ -182,8 +182,7 @@ def _copy_part(part: str, config: Config, placed: Path) -> None:
     source = locate_part(part, config).path
     if part == "autoencoder" and not config.autoencoder.errors:
         passport = {"part": part, "net": autoencoder_net(config.autoencoder), "data": "any"}
-        save_weights(placed, build(passport).state_dict(), passport)
-        return placed
+        return save_weights(placed, build(passport).state_dict(), passport)
     if part == "text" and not (config.text.has_passport and config.text.reads_plainly):
         towers = config.text.encoder(source)
         save_weights(placed, towers.state_dict(), {"part": part, "net": towers.config, "data": source.name})

@@ -15,8 +15,12 @@ from ...models.build import build, parameters, start_from
 from ...nets.aligndraw.model import AlignDraw
 from ...nets.weights import save_weights
 from ...ranks import console, first_rank, say, wait_for
+from ...training.checkpoint import checkpoints_in
 from ...training.modules.aligndraw import AlignDrawModule
-from ...training.trainer import LAST, fit
+from ...training.origin import Origin
+from ...training.trainer import fit
+from ..continuing.mend import data_origin
+from ..continuing.same import fixed_values
 from ..run import Run
 
 
@@ -30,15 +34,16 @@ def train_align_draw(run: Run) -> None:
     torch.manual_seed(config.seed)
     net = build({"part": "net", "net": described})
     assert isinstance(net, AlignDraw)
-    if config.init_from and not (folder / LAST).is_file():
+    if config.init_from and not checkpoints_in(folder):
         start_from(net, Path(config.init_from))
     module = AlignDrawModule(net, config.training, config.seed, config.net.adversarial)
     words = len(described["vocabulary"])
     say(f"net=aligndraw: {parameters(net):.2f} M parameters, {words} words, {len(train_set)} pictures, in {folder}")
-    title, mirror = folder.name, run.mirror.train
-    fit(module, train_set, config.training, config.seed, folder, run.record, console, mirror, title)
+    title, mirror, t = folder.name, run.mirror.train, config.training
+    origin = Origin(fixed_values(config), data_origin(config, train_set.index), {}, t.accept_new_data)
+    fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, origin=origin)
     if not first_rank():
-        wait_for(folder / WEIGHTS)
+        wait_for((folder / WEIGHTS).is_file, t.patience, f"written {folder / WEIGHTS}")
         return
     passport = {
         "part": "net",
