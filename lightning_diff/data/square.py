@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-FITS = ("crop", "pad")
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
 NEAR = 16  # of 255: a pixel that is no farther from the border's colour, in each channel, has it

@@ -16,7 +16,6 @@ from ...config.fields import between, one_of, path
 from ...strings import clean_text
 from ..sample import LeftOut, lost, told
 from ..shards import Progress
-from ..square import FITS
 from .base import Prepared, Source
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class OwnPictures(Source):
     captions: str = one_of("whole", "whole", "lines")
     max_bad: float = between(1.0, 0, 1)
     truncated: str = one_of("use", "use", "skip")
-    fit: str = one_of("crop", *FITS)
+    fit: str = one_of("crop", "crop", "pad")
 
     @property
     def drawn(self) -> bool:
