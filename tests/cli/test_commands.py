@@ -34,7 +34,7 @@ def train(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (["--cfg", "job", "--comments"], 0, []),
         (["--version"], 0, []),
         (["lr=1e-4"], 2, ["error: lr: no such key; did you mean 'training.learning_rate'?"]),
-        ([], 2, ["error: say what to train: experiment=attributes, autoencoder, base, "]),
+        ([], 2, ["error: say what to train: experiment=aligndraw, attributes, autoencoder, base, "]),
         (["-m"], 2, ["error: say what to train: "]),
         (["experiment=base", "tracking.also=[csvv]"], 2, ["error: tracking.also[0]=csvv: no such choice"]),
     ],

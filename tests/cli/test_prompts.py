@@ -69,7 +69,7 @@ class Model:
 def test_prompts_of_every_kind_are_drawn_and_what_is_cut_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "model_of", lambda *_: Model())
+    monkeypatch.setattr(module, "generator_of", lambda *_: Model())
     prompts = [
         "a red mug",
         "a mug!",

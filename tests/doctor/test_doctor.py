@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from lightning_diff.cli.commands import doctor_command
+from lightning_diff.cluster.requeue import OURS
 from lightning_diff.config.compose import compose_config
 from lightning_diff.config.paths import PACKAGE_FOLDER, SHIPPED
 from lightning_diff.doctor import machine as doctor_machine
@@ -155,6 +156,7 @@ def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     for name, value in STEP.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv(OURS, STEP["SLURM_JOB_ID"])  # slurm/job.sh started it
     yield tmp_path / "said"
 
 
@@ -241,8 +243,8 @@ def test_room_in_memory_and_on_the_disk(tmp_path: Path, monkeypatch: pytest.Monk
     usage = shutil.disk_usage(tmp_path)
     for free, said, remedy in (
         (p.costs.checkpoint, "last.ckpt will have", "outputs=FOLDER"),
-        (2 * p.costs.checkpoint + 1000, "averages every 1 steps", "training.ema_every"),
-        (2 * p.costs.checkpoint + 3 * p.costs.gradients + 1000, "features of frozen nets", "cache=FOLDER"),
+        (3 * p.costs.checkpoint + 1000, "averages every 1 steps", "training.ema_every"),
+        (3 * p.costs.checkpoint + 3 * p.costs.gradients + 1000, "features of frozen nets", "cache=FOLDER"),
     ):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
         found(doctor_run.disk, p, WRONG, said, remedy)
@@ -339,7 +341,7 @@ def test_the_checkpoint_and_the_memory_are_as_large_as_was_said(words: str, tmp_
     (p.folder / "weights.safetensors").unlink()
     found(doctor_run.run_folder, p, OK, "goes on at step 2 of 2")
     last.write_bytes(last.read_bytes()[:5000])
-    found(doctor_run.run_folder, p, WRONG, "not a whole checkpoint", "delete it")
+    found(doctor_run.run_folder, p, WRONG, "not a whole checkpoint", "take it from a copy")
 
 
 def test_sharded_a_rank_holds_its_part_and_two_blocks(tmp_path: Path) -> None:

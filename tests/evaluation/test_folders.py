@@ -105,7 +105,7 @@ def test_the_floor_is_what_pictures_of_the_same_kind_score(n: int, m: int) -> No
         score, floor = (np.mean([row[name] for row in rows]) for rows in (scores, floors))
         assert floor == pytest.approx(score, rel=0.25), name
     assert abs(np.mean([row["kid"] for row in floors])) < 0.05
-    assert abs(np.mean([row["cmmd"] for row in floors])) < 0.1 * np.mean([row["cmmd_google"] for row in floors])
+    assert abs(np.mean([row["cmmd"] for row in floors])) < 0.25 * np.mean([row["cmmd_google"] for row in floors])
 
 
 def test_pictures_of_a_run_score_0_against_its_held_out_ones(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ class BaseModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ema"] = self.ema.state()
-        checkpoint["streak"] = float(self.streak)
+        checkpoint["streak"] = self.streak
         if self.posthoc is not None:
             checkpoint["posthoc"] = self.posthoc.state()
 
