@@ -21,7 +21,13 @@ from tests.conftest import draw_pictures
 
 README = (PACKAGE_FOLDER / "README.md").read_text("utf-8")
 AS_THEY_ARE = ("python prepare.py", "python -m lightning_diff ", "python -m lightning_diff.config.options")
-ELSEWHERE = ("python export.py show=", "python benchmarks/", "python -m tests.", "make ", "python -m lightning_diff.config.json_schema")
+ELSEWHERE = (
+    "python export.py show=",
+    "python benchmarks/",
+    "python -m tests.",
+    "make ",
+    "python -m lightning_diff.config.json_schema",
+)
 SBATCH = """#!/bin/bash
 while [[ $1 != slurm/*.sbatch ]]; do shift; done
 script=$(basename "$1" .sbatch)
