@@ -98,7 +98,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
     [
         (["objective=flow,bla"], "error: objective=bla: no such choice"),
         (["training.steps=1,0"], "error: training.steps=0: must be at least 1"),
-        (["seed=0,1", "name=x"], "leave name= out, then each run is named after its overrides"),
+        (["seed=0,1", "name=x"], "leave it out, then each run is named after what differs"),
         (["seed=0,1", "hydra.launcher.partition=hihg"], "error: sbatch: error: invalid partition specified: hihg"),
         (["seed=0,1", "hydra.launcher.nodes=3"], "error: training.batch=2: must be a multiple of devices x nodes = 3"),
         (["seed=0,1", "hydra.launcher.on_interrupt=leaf"], "error: hydra.launcher.on_interrupt=leaf: must be one of"),
