@@ -23,6 +23,7 @@ CHOSEN = single_groups(Config())
 GROUPS = [*FILES, *((registry.place_of(group), name) for group in sorted(CHOSEN) for name in registry.choices(group))]
 TOWER = "lightning_diff/weights/still_life/parts/text.safetensors"
 NEEDS = {  # what the user must say for the groups that cannot know it
+    ("net", "aligndraw"): ["experiment=aligndraw"],
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
     ("text", "open_clip"): [f"text.weights={TOWER}"],
