@@ -30,7 +30,8 @@ from lightning_diff.diffusion.noise import start  # noqa: E402
 from lightning_diff.diffusion.path import Path as DiffusionPath  # noqa: E402
 from lightning_diff.diffusion.samplers.ancestral import DDIM  # noqa: E402
 from lightning_diff.evaluation.provenance import environment  # noqa: E402
-from lightning_diff.interop.export import export_pipeline, scheduler_config  # noqa: E402
+from lightning_diff.interop.configs import scheduler_config  # noqa: E402
+from lightning_diff.interop.export import export_pipeline  # noqa: E402
 from lightning_diff.models.latent_diffusion import LatentDiffusion  # noqa: E402
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder  # noqa: E402
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet  # noqa: E402
@@ -157,7 +158,7 @@ def peer_unet(size: dict[str, Any]) -> Any:
     """diffusers' net with our net's weights."""
     from diffusers import UNet2DConditionModel
 
-    from lightning_diff.interop.export import unet_config
+    from lightning_diff.interop.configs import unet_config
     from lightning_diff.interop.names import to_diffusers
 
     ours = our_unet(size)

@@ -17,7 +17,7 @@ import torch
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lightning_diff.interop.export import unet_config  # noqa: E402
+from lightning_diff.interop.configs import unet_config  # noqa: E402
 from lightning_diff.interop.names import to_diffusers  # noqa: E402
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder  # noqa: E402
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet  # noqa: E402
@@ -61,7 +61,7 @@ def unet_error(name: str, side: int) -> tuple[float, int]:
 def autoencoder_error() -> tuple[float, int]:
     from diffusers import AutoencoderKL
 
-    from lightning_diff.interop.export import autoencoder_config
+    from lightning_diff.interop.configs import autoencoder_config
 
     torch.manual_seed(0)
     net = LatentDiffusionAutoencoder((128, 256, 512, 512), 4, 2, 32).eval()

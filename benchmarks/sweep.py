@@ -85,8 +85,8 @@ def straightforward(run: Path, inception: Path, n: int) -> None:
 
     from lightning_diff.config.compose import load_config
     from lightning_diff.data.dataset import pictures
+    from lightning_diff.diffusion.noise import start
     from lightning_diff.diffusion.path import Path as DiffusionPath
-    from lightning_diff.diffusion.samplers import start
     from lightning_diff.evaluation.setup import MOST
     from lightning_diff.models.build import load_part
 

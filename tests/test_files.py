@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -68,9 +68,10 @@ def test_a_lock_says_who_holds_it_and_goes_with_its_process(tmp_path: Path) -> N
     lock(tmp_path / "lock", wait=False).close()
 
 
-def work(folder: Path, first: int, die_at: int) -> None:
+def work(folder: Path, first: int, die_at: int, all_began: Barrier) -> None:
     for i in shared(folder / "lock", COUNT, lambda i: (folder / str(i)).is_file(), first):
-        time.sleep(0.005)
+        if i == first:
+            all_began.wait(60)
         if i == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
         with (folder / str(i)).open("x") as f:  # fails if another one was at it
@@ -78,7 +79,8 @@ def work(folder: Path, first: int, die_at: int) -> None:
 
 
 def test_work_is_shared_and_each_thing_is_done_once(tmp_path: Path) -> None:
-    workers = [multiprocessing.Process(target=work, args=(tmp_path, first, -1)) for first in (0, 13, 26)]
+    barrier = multiprocessing.Barrier(3)
+    workers = [multiprocessing.Process(target=work, args=(tmp_path, first, -1, barrier)) for first in (0, 13, 26)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -89,7 +91,8 @@ def test_work_is_shared_and_each_thing_is_done_once(tmp_path: Path) -> None:
 
 
 def test_what_a_dead_worker_held_is_taken_over(tmp_path: Path) -> None:
-    workers = [multiprocessing.Process(target=work, args=(tmp_path, first, die)) for first, die in ((0, 3), (20, -1))]
+    barrier = multiprocessing.Barrier(2)
+    workers = [multiprocessing.Process(target=work, args=(tmp_path, *at, barrier)) for at in ((3, 3), (20, -1))]
     for worker in workers:
         worker.start()
     for worker in workers:

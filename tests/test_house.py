@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +61,9 @@ def test_no_room_is_too_large() -> None:
         room = str(path.parent.relative_to(PACKAGE))
         lines[room] = lines.get(room, 0) + path.read_text().count("\n")
     assert {room: n for room, n in lines.items() if n > MOST} == {}
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    tests = Path(__file__).parent.rglob("test_*.py")
+    names = Counter(path.name for path in tests if not (path.parent / "__init__.py").exists())
+    assert [name for name, count in names.items() if count > 1] == []  # pytest refuses the second

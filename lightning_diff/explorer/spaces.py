@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ..data.decode import to_pixels, to_unit
+from ..data.decode import to_pixels
 from ..diffusion import noise
 from ..models.latent_diffusion import LatentDiffusion
 from ..nets.unet import Condition
@@ -61,10 +61,7 @@ class Latents:
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """Pictures -> mean latents [N, C, h, w]."""
-        found = [
-            self.model.autoencoder.encode(to_unit(images[s]).to(self.model.device)).mean for s in _calls(len(images))
-        ]
-        return torch.cat(found).float()
+        return torch.cat([self.model.encode(images[s]).mean for s in _calls(len(images))]).float()
 
     def features(self, looked: Looked) -> Tensor:
         return self.encode(looked.images).flatten(1).cpu()
@@ -82,15 +79,25 @@ class Latents:
 
 
 @dataclass
-class Middle:
-    """The output of the UNet's middle, its smallest resolution (Kwon et al. 2023, "h-space"). The walk draws a prompt with a
-    seed, and moves this output at every step."""
+class OfPrompt:
+    """A space whose walk draws a prompt with a seed, at the guidance scale w."""
 
     model: LatentDiffusion
-    latents: Latents
     prompt: str
     seed: int
     w: float
+
+    def drawn(self, model: LatentDiffusion, count: int) -> Tensor:
+        """`count` pictures, uint8 [count, 3, H, W], in one call of this model."""
+        return model.generate([self.prompt] * count, [self.seed] * count, self.w)
+
+
+@dataclass
+class Middle(OfPrompt):
+    """The output of the UNet's middle, its smallest resolution (Kwon et al. 2023, "h-space"). The walk draws a prompt with a
+    seed, and moves this output at every step."""
+
+    latents: Latents
     name: str = "the UNet's middle (h-space)"
     said: str = "one prompt is drawn from one noise, and the UNet's middle is moved at every step"
     scale: float = 8.0
@@ -114,20 +121,15 @@ class Middle:
         return torch.cat(found)
 
     def walk(self, steps: Tensor) -> Tensor:
-        count = len(steps)
         with pushed(middle_of(self.model.net), steps.to(self.model.device)):
-            return drawn(self.model, [self.prompt] * count, [self.seed] * count, self.w)
+            return self.drawn(self.model, len(steps))
 
 
 @dataclass
-class Text:
+class Text(OfPrompt):
     """The text encoder's output: the mean of a caption's tokens, and the pooled output. The walk draws a prompt with a seed, and
     moves each of its tokens and the pooled output."""
 
-    model: LatentDiffusion
-    prompt: str
-    seed: int
-    w: float
     name: str = "the text encoder"
     said: str = "one prompt is drawn from one noise, and what the text encoder says of the prompt is moved"
     scale: float = 3.0
@@ -143,11 +145,10 @@ class Text:
         return torch.cat(found)
 
     def walk(self, steps: Tensor) -> Tensor:
-        count = len(steps)
-        c = self.model.text_encoder.condition([self.prompt] * count)
+        c = self.model.text_encoder.condition([self.prompt] * len(steps))
         tokens, pooled = steps.to(c.tokens.device).split([c.tokens.shape[-1], c.pooled.shape[-1]], dim=1)
         moved = Condition(c.tokens + tokens[:, None], c.mask, c.pooled + pooled)
-        return drawn(saying(self.model, moved), [self.prompt] * count, [self.seed] * count, self.w)
+        return self.drawn(saying(self.model, moved), len(steps))
 
 
 def middle_of(net: Any) -> nn.Module:
@@ -187,8 +188,3 @@ class _Says:
 def saying(model: LatentDiffusion, condition: Condition) -> LatentDiffusion:
     """The model with this condition of B rows in place of what its text encoder makes of B prompts."""
     return replace(model, text_encoder=_Says(condition))  # type: ignore[arg-type]
-
-
-def drawn(model: LatentDiffusion, prompts: Sequence[str], seeds: Sequence[int], w: float) -> Tensor:
-    """Pictures, uint8 [B, 3, H, W], in one call."""
-    return model.generate(prompts, seeds, w)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..config.compose import stored_config
@@ -11,8 +12,7 @@ from ..devices import device_of
 from ..diffusion.guiders.base import Guider
 from ..diffusion.samplers.base import Sampler
 from ..models.latent_diffusion import LatentDiffusion
-from ..models.load import load_model
-from ..pipeline.objects import path_of
+from ..pipeline.objects import model_of
 
 
 def load(
@@ -29,13 +29,10 @@ def load(
         what = f"no finished run in it ({WEIGHTS}, config.yaml)" if folder.exists() else "no such file or folder"
         raise ConfigError(f"{folder}: {what}; ld.load takes a run folder, outputs/NAME")
     config = stored_config(folder / "config.yaml")
-    return load_model(
-        folder,
-        path_of(config.objective),
-        sampler or config.sampler,
-        guider or config.guidance,
-        config.data.image_size,
-        device or device_of("auto"),
-        config.text.null,
-        ema,
+    config = replace(
+        config,
+        sampler=sampler or config.sampler,
+        guidance=guider or config.guidance,
+        training=replace(config.training, compile=False),  # a notebook draws a few pictures
     )
+    return model_of(config, folder, ema, device or device_of("auto"))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,9 +18,8 @@ from torchmetrics import Metric
 
 from ..config.compose import compose_config
 from ..config.input.typed import for_hydra
-from ..config.registry import choices
 from ..config.schema import Config
-from ..data.sources.base import Source
+from ..data.sources.base import Source, meant_by
 from ..evaluation.metrics.base import MetricChoice
 from ..evaluation.runner import run_sweep
 from ..evaluation.setup import EvaluationSetup
@@ -55,7 +54,9 @@ def evaluate(
     config = _config(data, image_size, [m for m in metrics if isinstance(m, MetricChoice)], samples, seed, batch)
     if given:
         config.evaluation.grid = samples  # metrics of others need all pictures
-    with _place(folder) as place:
+    with TemporaryDirectory() if folder is None else nullcontext(str(folder)) as where:
+        place = Path(where)
+        place.mkdir(parents=True, exist_ok=True)
         kept = cache or (config.cache if folder else _scratch().name)
         config = replace(config, cache=str(kept))
         place_judges(config, place)
@@ -67,16 +68,6 @@ def evaluate(
             for metric in given:
                 row |= of_pictures(metric, torch.from_numpy(np.ascontiguousarray(pictures)), setup)
     return rows
-
-
-@contextmanager
-def _place(folder: str | Path | None) -> Iterator[Path]:
-    if folder is not None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        yield Path(folder)
-        return
-    with TemporaryDirectory() as scratch:
-        yield Path(scratch)
 
 
 @cache
@@ -101,9 +92,8 @@ def _config(
         "tracking=disabled",
     ]
     if not isinstance(data, Source):
-        named = str(data) in choices("data")
-        kind = str(data) if named else "folder" if Path(data).is_dir() else "shards"
-        words += [f"data={kind}", *([] if named else [for_hydra(f"data.source={data}")]), *size]
+        kind, keys = meant_by(data)
+        words += [f"data={kind}", *(for_hydra(f"data.{key}={value}") for key, value in keys.items()), *size]
     config = compose_config(words)
     if isinstance(data, Source):
         config = replace(config, data=data)

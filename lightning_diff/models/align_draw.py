@@ -18,6 +18,7 @@ from ..nets.aligndraw.captions import Words, split
 from ..nets.aligndraw.model import AlignDraw, Glimpse
 from .averages import last_snapshot
 from .load import load_net
+from .prompts import check_one_each
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ class AlignDrawModel:
     ) -> Tensor:
         """Pictures, uint8 [B, 3, H, W] on the CPU. Picture i depends on prompt i and seed i alone. Raises ConfigError for a scale
         other than 1, for negative prompts, and for other numbers of prompts and seeds."""
-        if len(prompts) != len(seeds):
-            raise ConfigError(f"seeds: {len(seeds)} seeds for {len(prompts)} prompts; give one for each")
+        check_one_each("seeds", "seeds", seeds, prompts)
         if scale not in (None, 1) or negative is not None:
             what = "negative" if negative is not None else f"guidance.scale={scale:g}"
             raise ConfigError(f"{what}: alignDRAW has no guidance; its only scale is 1, without a negative prompt")

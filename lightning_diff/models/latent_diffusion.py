@@ -25,6 +25,7 @@ from ..nets.denoisers.base import Net
 from ..nets.text import TextEncoder
 from ..nets.unet import Condition
 from .build import null_condition
+from .prompts import check_one_each
 
 
 def precision_of(s: Sampler, device: str) -> str:
@@ -110,13 +111,12 @@ class LatentDiffusion:
     def condition(self, prompts: Sequence[str]) -> Condition:
         return self.text_encoder.condition(prompts)
 
-    def _without_caption(self, negative: Sequence[str] | None, count: int) -> Condition:
+    def _without_caption(self, negative: Sequence[str] | None, prompts: Sequence[str]) -> Condition:
         """The condition of the other branch: no caption, or the captions that guidance moves away from."""
         if negative is None:
             assert self.null is not None
-            return self.null.expand(count)
-        if len(negative) != count:
-            raise ConfigError(f"negative: {len(negative)} negative prompts for {count} prompts; give one for each")
+            return self.null.expand(len(prompts))
+        check_one_each("negative", "negative prompts", negative, prompts)
         return self.text_encoder.condition(negative)
 
     def denoiser(
@@ -134,7 +134,7 @@ class LatentDiffusion:
             worse = self.worse
             branches = WorseNetwork(self._network, lambda *a: self._run(worse, *a), self.path, condition, apart)
         else:
-            other = self._without_caption(negative, len(prompts))
+            other = self._without_caption(negative, prompts)
             branches = WithoutCaption(self._network, self.path, condition, other, self._prepare, apart)
         return self.guider.guided(branches, self.path, *scales)
 
@@ -160,8 +160,7 @@ class LatentDiffusion:
     ) -> Tensor:
         """Pictures at several scales, uint8 [scales, B, 3, H, W] on the CPU. Work that is the same for several scales is done
         once. Raises ConfigError for other numbers of prompts and seeds."""
-        if len(prompts) != len(seeds):
-            raise ConfigError(f"seeds: {len(seeds)} seeds for {len(prompts)} prompts; give one for each")
+        check_one_each("seeds", "seeds", seeds, prompts)
         rows, s = torch.tensor(list(seeds), device=self.device), self.sampler.resolve_nfe(self.guider, self.path)
         x, many = start(self.path, rows, self.latent_shape()), len(scales)
         denoiser = self.denoiser(prompts, *scales, negative=negative, apart=apart)

@@ -205,9 +205,12 @@ def _copy_part(part: str, config: Config, placed: Path) -> None:
             shutil.copyfile(source, partial)
 
 
+def judges_of(config: Config) -> tuple[str, ...]:
+    """The frozen components that evaluation uses."""
+    return ("judge", "attributes") if config.data.attributes else ("judge",)
+
+
 def needed_parts(config: Config, measured: bool) -> tuple[str, ...]:
     """The frozen components that training uses and, if the run is `measured`, those that evaluation uses."""
-    judges: tuple[str, ...] = ()
-    if measured:
-        judges = ("judge", "attributes") if config.data.attributes else ("judge",)
+    judges = judges_of(config) if measured else ()
     return judges if config.task == "aligndraw" else ("autoencoder", "text", *judges)

@@ -14,7 +14,6 @@ from ..config.checks import all_choices
 from ..config.paths import PARTS, WEIGHTS
 from ..config.registry import plugins_entry
 from ..config.schema import Config
-from ..data.dataset import pictures
 from ..devices import device_of
 from ..evaluation.runner import periodic_measure
 from ..models.build import build, denoising_net, heeded, null_condition, parameters, start_from
@@ -79,10 +78,7 @@ def train_net(run: Run) -> None:
         return [*found, Periodic(QUICK, config.evaluation.every, measure, run.record, run.mirror.train)]
 
     title, mirror, t = folder.name, run.mirror.train, config.training
-    trained_on = pictures(config.data, Path(config.cache), "train")
-    assert trained_on is not None
-    data = data_origin(config, trained_on.index)
-    origin = Origin(fixed_values(config), data, frozen.hashes, t.accept_new_data)
+    origin = Origin(fixed_values(config), data_origin(config, frozen.index), frozen.hashes, t.accept_new_data)
     fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, periodic, origin)
     if not first_rank():
         wait_for((folder / WEIGHTS).is_file, t.patience, f"written {folder / WEIGHTS}")

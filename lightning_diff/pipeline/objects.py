@@ -25,8 +25,9 @@ def start_of(config: Config) -> Start | None:
     return Start(Path(config.init_from), config.init_average, [Path(p) for p in config.init_lora])
 
 
-def model_of(config: Config, folder: Path, ema: float = 0.0) -> LatentDiffusion:
-    """Load the model of a run folder, with the sampler and the guider of the config. Raises ConfigError."""
+def model_of(config: Config, folder: Path, ema: float = 0.0, device: str | None = None) -> LatentDiffusion:
+    """Load the model of a run folder, with the sampler and the guider of the config, to that device, or to the config's. Raises
+    ConfigError."""
     t = config.training
     return load_model(
         folder,
@@ -34,7 +35,7 @@ def model_of(config: Config, folder: Path, ema: float = 0.0) -> LatentDiffusion:
         config.sampler,
         config.guidance,
         config.data.image_size,
-        device_of(t.accelerator),
+        device or device_of(t.accelerator),
         config.text.null,
         ema,
         t.compile,

@@ -17,6 +17,7 @@ from ..data.cached.cache import Compute, Watch, cached_arrays, missing_rows
 from ..data.cached.rows import Rows
 from ..data.dataset import CachedFeatures, Pictures, pictures
 from ..data.decode import DECODING, BadPicture, to_unit
+from ..data.index import Index
 from ..data.sources.base import Source
 from ..files import file_hash
 from ..models.build import load_part
@@ -62,12 +63,13 @@ def missing_features(train: Pictures, cache: Path, hashes: Mapping[str, str]) ->
 
 @dataclass(frozen=True)
 class Frozen:
-    """The frozen nets, the hashes of their weights, and the training set: its cached features, or its pictures."""
+    """The frozen nets, the hashes of their weights, and the training set: its cached features or pictures, and its `index`."""
 
     autoencoder: LatentSpace
     tower: TextEncoder
     hashes: dict[str, str]
     train: CachedFeatures | Pictures
+    index: Index
 
 
 def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen:
@@ -81,7 +83,7 @@ def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen
     train = pictures(source, cache, "train")
     assert train is not None
     if source.features == "online":
-        return Frozen(autoencoder, tower, hashes, train)
+        return Frozen(autoencoder, tower, hashes, train, train.index)
     made_by, keys = manifests(train, hashes), digests(train)
 
     def cached(kind: str, compute: Compute) -> dict[str, Rows]:
@@ -90,7 +92,7 @@ def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen
     latents = cached("latents", lambda rows: _latents(train, autoencoder, rows))
     captions = cached("captions", lambda rows: _captions(train, tower, rows))
     features = CachedFeatures(latents, captions, train.index.facts.first_caption, train.index.keys.tolist())
-    return Frozen(autoencoder, tower, hashes, features)
+    return Frozen(autoencoder, tower, hashes, features, train.index)
 
 
 def _shown(what: str) -> Watch:

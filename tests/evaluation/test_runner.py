@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -84,6 +84,20 @@ def without_sums(record: Record, lines: Sequence[dict[str, Any]]) -> None:
         save_file(arrays, file)
 
 
+def as_older(record: Record, older: Callable[[Passport], Passport]) -> None:
+    """Write the sweep's rows and their files anew, with older passports, and without sums."""
+    lines = [json.loads(line) for line in record.path.read_text().splitlines()]
+    seen = record.path.parent / SEEN
+    for row, line in zip(record.read("sweep"), lines, strict=False):
+        now, old = row["passport"], older(row["passport"])
+        line["passport"] = old
+        del line["sum"]  # those lines had none
+        place = seen / picture_key(old)
+        shutil.move(seen / picture_key(now), place)
+        (place / f"{digest(now)}.safetensors").rename(place / f"{digest(old)}.safetensors")
+    without_sums(record, lines)
+
+
 @pytest.fixture
 def metrics_without_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metrics as version 1 knew them: it did not name their code."""
@@ -96,16 +110,7 @@ def test_rows_in_old_words_stay_and_are_not_drawn_again(combination: Combination
     record = Record(tmp_path)
     first = run_sweep([combination], tmp_path, record)
     assert first is not None and Model.asked == [(ROWS, 1, 3)] and [r["scale"] for r in first.rows] == [1.0, 3.0]
-    rows = record.read("sweep")
-    lines = [json.loads(line) for line in record.path.read_text().splitlines()]
-    for row, line in zip(rows, lines, strict=False):
-        now, old = row["passport"], in_words_of_version_1(row["passport"])
-        line["passport"] = old
-        del line["sum"]  # those lines had none
-        place = tmp_path / SEEN / picture_key(old)
-        shutil.move(tmp_path / SEEN / picture_key(now), place)
-        (place / f"{digest(now)}.safetensors").rename(place / f"{digest(old)}.safetensors")
-    without_sums(record, lines)
+    as_older(record, in_words_of_version_1)
 
     again = run_sweep([combination], tmp_path, record)
     assert again is not None and again.rows == first.rows and len(record.read("sweep")) == 2
@@ -127,15 +132,7 @@ def test_rows_of_unknown_code_stay_and_are_not_compared(
 ) -> None:
     record = Record(tmp_path)
     run_sweep([combination], tmp_path, record)
-    lines = [json.loads(line) for line in record.path.read_text().splitlines()]
-    for row, line in zip(record.read("sweep"), lines, strict=False):
-        now, old = row["passport"], without_code(row["passport"])
-        line["passport"] = old
-        del line["sum"]  # those lines had none
-        place = tmp_path / SEEN / picture_key(old)
-        shutil.move(tmp_path / SEEN / picture_key(now), place)
-        (place / f"{digest(now)}.safetensors").rename(place / f"{digest(old)}.safetensors")
-    without_sums(record, lines)
+    as_older(record, without_code)
     assert [r["scale"] for r in study_rows(tmp_path)[0]] == [1.0, 3.0]  # among themselves they still are
     assert study_rows(tmp_path)[0][0]["passport"]["drawing"]["shared"] == "not recorded"
 

@@ -48,11 +48,11 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def shaken(net: Any) -> Any:
+def shaken(net: Any, by: float = 0.03) -> Any:
     """Norms begin as 1 and 0 and biases as small numbers: with noise on them a swap of two shows."""
     with torch.no_grad():
         for p in net.parameters():
-            p.add_(0.03 * torch.randn_like(p))
+            p.add_(by * torch.randn_like(p))
     return net.eval()
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.interop.diffusers import load_autoencoder, load_unet
@@ -26,6 +26,7 @@ from lightning_diff.models.build import start_from
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
 from lightning_diff.nets.unet import Condition
+from tests.interop.models import shaken
 
 CROSS, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
 UNETS: dict[str, dict[str, Any]] = {  # the shapes of the three, with narrow levels
@@ -70,14 +71,6 @@ def peer_unet(name: str) -> Any:
     up = ["CrossAttnUpBlock2D" if t == CROSS else "UpBlock2D" for t in reversed(config["down_block_types"])]
     net = UNet2DConditionModel(sample_size=16, up_block_types=tuple(up), **config).eval()
     return shaken(net)
-
-
-def shaken(net: nn.Module) -> nn.Module:
-    """Norms begin as 1 and 0 and biases as small numbers: with noise on them a swap of two would show."""
-    with torch.no_grad():
-        for p in net.parameters():
-            p.add_(0.03 * torch.randn_like(p))
-    return net
 
 
 def relative(a: Tensor, b: Tensor) -> float:

@@ -24,16 +24,10 @@ from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
 from lightning_diff.nets.text import Tower, Towers
 from lightning_diff.nets.tokenizers.clip import Tokenizer
+from tests.interop.models import shaken
 
 CAPTIONS = ["a large green avocado, on a table", "two bananas"]
 SIZE = 64
-
-
-def shaken(net: Any) -> Any:
-    with torch.no_grad():
-        for p in net.parameters():
-            p.add_(0.03 * torch.randn_like(p))
-    return net.eval().requires_grad_(False)
 
 
 @pytest.fixture
@@ -42,9 +36,9 @@ def parts() -> tuple[LatentDiffusionUNet, LatentDiffusionAutoencoder, Tower]:
     text = {"context_length": 16, "width": 64, "heads": 2, "layers": 2}
     vision = {"layers": 1, "width": 64, "head_width": 32, "patch_size": 16, "image_size": 64}
     words = Tokenizer.words_of(CAPTIONS)
-    tower = shaken(Tower({"embedding": 32, "vision": vision, "text": text, "vocabulary": words}))
-    net = shaken(LatentDiffusionUNet(4, 64, (32, 64), 1, (1, 2), head_width=32, groups=8))
-    autoencoder = shaken(LatentDiffusionAutoencoder((16, 32, 32), 4, 1, groups=8))
+    tower = shaken(Tower({"embedding": 32, "vision": vision, "text": text, "vocabulary": words})).requires_grad_(False)
+    net = shaken(LatentDiffusionUNet(4, 64, (32, 64), 1, (1, 2), head_width=32, groups=8)).requires_grad_(False)
+    autoencoder = shaken(LatentDiffusionAutoencoder((16, 32, 32), 4, 1, groups=8)).requires_grad_(False)
     autoencoder.shift.copy_(torch.tensor([0.3, -0.2, 0.1, 0.0]))
     autoencoder.scale.copy_(torch.tensor([1.3, 0.7, 2.0, 1.1]))
     return net, autoencoder, tower

@@ -23,6 +23,7 @@ from lightning_diff.models.build import Start, heeded, start_from
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
 from lightning_diff.nets.unet import Condition
+from tests.interop.models import shaken
 
 CROSS, PLAIN, UP = "CrossAttnDownBlock2D", "DownBlock2D", "CrossAttnUpBlock2D"
 
@@ -68,18 +69,11 @@ def test_another_value_of_a_fixed_field_is_refused_by_name(laws: Laws) -> None:
     assert heed(laws, {"_name_or_path": "x"}, "c.json") == {n: plain(law.default) for n, law in laws.items()}
 
 
-def shaken(net: Any) -> Any:
-    with torch.no_grad():
-        for p in net.parameters():
-            p.add_(0.05 * torch.randn_like(p))
-    return net.eval()
-
-
 def peer_unet(**more: Any) -> Any:
     torch.manual_seed(0)
     usual: dict[str, Any] = {"block_out_channels": (32, 64), "down_block_types": (CROSS, PLAIN), "layers_per_block": 1}
     usual |= {"up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"), "cross_attention_dim": 24, "attention_head_dim": 4}
-    return shaken(UNet2DConditionModel(sample_size=8, **{**usual, **more}))
+    return shaken(UNet2DConditionModel(sample_size=8, **{**usual, **more}), 0.05)
 
 
 CARRIED_UNET: dict[str, dict[str, Any]] = {
@@ -139,7 +133,8 @@ def test_an_autoencoders_words_are_carried(name: str, tmp_path: Path) -> None:
             down_block_types=("DownEncoderBlock2D",) * 2,
             up_block_types=("UpDecoderBlock2D",) * 2,
             **{"norm_num_groups": 16, **VAES[name]},
-        )
+        ),
+        0.05,
     )
     peer.save_pretrained(tmp_path / "vae")
     ours, c = load_autoencoder(tmp_path).eval(), peer.config

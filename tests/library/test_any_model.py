@@ -16,7 +16,8 @@ from lightning_diff.diffusion.samplers.ancestral import DDIM
 from lightning_diff.evaluation.any_model import resized
 from lightning_diff.evaluation.features import judge_features
 from lightning_diff.evaluation.results import study_rows
-from lightning_diff.interop.export import export_pipeline, scheduler_config
+from lightning_diff.interop.configs import scheduler_config
+from lightning_diff.interop.export import export_pipeline
 from lightning_diff.pipeline.others.opened import DiffusersPipeline
 from tests.interop.test_export import parts  # noqa: F401 (a fixture)
 

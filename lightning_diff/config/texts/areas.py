@@ -22,6 +22,11 @@ AREAS = {  # the keys that another command has a use for, and all keys inside th
 }
 
 
+def key_of(word: str) -> str:
+    """The dotted key that an override sets."""
+    return word.partition("=")[0].lstrip("+~").replace("/", ".")
+
+
 def within(key: str, areas: Sequence[str]) -> bool:
     return "" in areas or any(key == area or key.startswith(f"{area}.") for area in areas)
 
@@ -30,7 +35,7 @@ def check_used(command: str, words: Sequence[str]) -> None:
     """Raises ConfigError for an override of a run's config that the command has no use for: it would change nothing, or
     contradict what the run was trained with. A key that does not exist is refused where the config is read."""
     for word in words:
-        key = word.partition("=")[0].lstrip("+~").replace("/", ".")
+        key = key_of(word)
         if fields_at(key) and not within(key, AREAS[command]):
             raise ConfigError(
                 f"{as_typed(word)}: {command} has no use for it, the run keeps what it was trained with; of the config it takes "

@@ -32,6 +32,14 @@ FORMAT = 3  # of the written shards; shards of another format are written anew
 SPLITS = ("train", "test")
 
 
+def meant_by(source: str | Path) -> tuple[str, dict[str, str]]:
+    """(kind, keys) of the source that a text stands for: the name of a choice, a folder of pictures, or a pattern of shards."""
+    if str(source) in choices("data"):
+        return str(source), {}
+    place = Path(source).expanduser()
+    return "folder" if place.is_dir() else "shards", {"source": str(place)}
+
+
 @dataclass(frozen=True)
 class Prepared:
     """The samples of each split (a split without samples is not there), how they were split, and what is left out."""

@@ -19,7 +19,7 @@ from ...explorer.glimpses import save_movie, save_strip
 from ...explorer.guidance import guidance_seen, pinch_films
 from ...explorer.page import Frames, movie, rows_of, section, sliders, table, write_page
 from ...explorer.probes import Axis, fit_axes, nearest, principal, slerp
-from ...explorer.spaces import Latents, Looked, Middle, Space, Text, drawn, has_middle, saying
+from ...explorer.spaces import Latents, Looked, Middle, Space, Text, has_middle, saying
 from ...models.align_draw import AlignDrawModel
 from ...models.latent_diffusion import LatentDiffusion
 from ...nets.unet import Condition
@@ -139,7 +139,7 @@ def _axes(
     w, prompt = config.guidance.scale, prompts[0]
     spaces: list[Space] = [latents, Text(model, prompt, asked.seed, w)]
     if has_middle(model.net):
-        spaces.insert(1, Middle(model, latents, prompt, asked.seed, w))
+        spaces.insert(1, Middle(model, prompt, asked.seed, w, latents))
     accuracies: dict[str, dict[str, float]] = {}
     later: list[Section] = []
     for space in spaces:
@@ -230,7 +230,7 @@ def _between(
         (ends[0].mask | ends[1].mask).expand(len(shares), -1),
         ends[0].pooled.lerp(ends[1].pooled, t),
     )
-    images = drawn(saying(model, said), [first] * len(shares), [seed] * len(shares), w)
+    images = saying(model, said).generate([first] * len(shares), [seed] * len(shares), w)
     rows = [
         ("two pictures", "their latents, by slerp", [(p, f"{s:.2f}") for p, s in zip(between, shares, strict=True)]),
         ("two prompts", f"“{first}” to “{second}”", [(p, f"{s:.2f}") for p, s in zip(images, shares, strict=True)]),

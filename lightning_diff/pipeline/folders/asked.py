@@ -12,6 +12,7 @@ from ...config.errors import ConfigError
 from ...config.installed import check_installed
 from ...config.paths import PARTS, SHIPPED, WEIGHTS
 from ...config.schema import Config
+from ...config.texts.areas import key_of, within
 
 USED = ("evaluation.features", "evaluation.metrics", "evaluation.batch", "training.accelerator", "plugins", "pins")
 OF_A_RUN = ("evaluation.seed", "cache")  # they say where the run's pictures lie and which are taken
@@ -55,8 +56,7 @@ def _check_used(overrides: Sequence[str], of_a_run: bool) -> None:
     """Raises ConfigError for an override that would be ignored."""
     used = (*USED, *(OF_A_RUN if of_a_run else ()))
     for word in overrides:
-        key = word.partition("=")[0].lstrip("+~").replace("/", ".")
-        if key != "evaluation" and not any(key == name or key.startswith(f"{name}.") for name in used):
+        if (key := key_of(word)) != "evaluation" and not within(key, used):
             raise ConfigError(f"{key}: would be ignored: nothing is drawn; pictures= takes {', '.join(used)}")
 
 

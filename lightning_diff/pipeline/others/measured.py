@@ -15,6 +15,7 @@ from ...evaluation.provenance import modules_hash
 from ...evaluation.runner import run_sweep
 from ...evaluation.setup import Combination, EvaluationSetup, Measured
 from ...models.latent_diffusion import LatentDiffusion, precision_of
+from ..components import judges_of
 from ..data import prepare_data
 from ..many.differences import all_values
 from ..run import Run
@@ -26,7 +27,7 @@ from .opened import open_model
 def place_judges(config: Config, folder: Path) -> None:
     """Prepare the data, and put the judges for it into the folder. A judge that is missing is trained first."""
     prepare_data(config)
-    place_components(("judge", "attributes") if config.data.attributes else ("judge",), config, folder)
+    place_components(judges_of(config), config, folder)
 
 
 def measure(model: str, config: Config, folder: Path, columns: Sequence[str] = ()) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...config.errors import ConfigError
 from ...config.schema import Config
+from ...config.texts.areas import key_of, within
 from ...data.shards import digest
 from ...devices import device_of
 from ...files import file_hash
@@ -30,6 +31,7 @@ USED = (
     "guidance.scales",
     "plugins",
     "pins",
+    "training.accelerator",
 )
 
 
@@ -52,8 +54,7 @@ def name_of(model: str) -> str:
 def check_words(model: str, words: Sequence[str]) -> None:
     """Raises ConfigError for a word that another project's model would ignore."""
     for word in words:
-        key = word.partition("=")[0].lstrip("+").replace("/", ".")
-        if not any(key == used or key.startswith(f"{used}.") for used in (*USED, "training.accelerator")):
+        if word.startswith("~") or not within(key_of(word), USED):
             raise ConfigError(f"{word}: would be ignored: {model} draws in its own way; leave it out")
 
 

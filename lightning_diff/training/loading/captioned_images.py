@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, Sampler
 
 from ...config.errors import ConfigError
-from ...config.registry import choices, named
+from ...config.registry import named
 from ...data.dataset import PictureBatch, Pictures, collate, pictures
 from ...data.decode import SUFFIXES, decode, to_tensor
 from ...data.order import Batches
-from ...data.sources.base import Source
+from ...data.sources.base import Source, meant_by
 from ...data.square import fit_square
 from .datamodule import EpochBatches
 
@@ -125,11 +125,7 @@ def source_of(source: str | Path | Source, image_size: int) -> Source:
     """The Source that a name, a folder or a pattern of shards stands for. Raises ConfigError."""
     if isinstance(source, Source):
         return source
-    if str(source) in choices("data"):
-        kind, keys = str(source), {}
-    else:
-        kind = "folder" if Path(source).expanduser().is_dir() else "shards"
-        keys = {"source": str(Path(source).expanduser())}
+    kind, keys = meant_by(source)
     cls: Any = named("data", kind)
     made: Source = cls(image_size=image_size, **keys)
     return made

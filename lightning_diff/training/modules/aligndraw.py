@@ -14,7 +14,6 @@ from ...diffusion import noise
 from ...nets.aligndraw.model import AlignDraw
 from ..adversary import Adversary
 from ..rmsprop import RMSProp
-from ..schedule import learning_rate_factor
 from .base import BaseModule
 
 
@@ -29,15 +28,11 @@ class AlignDrawModule(BaseModule):
 
     def __init__(self, net: AlignDraw, training: Training, seed: int, adversarial: float = 0.0) -> None:
         super().__init__(net, training, seed)
-        self.adversary: Adversary | None = None
         if net.sharpener is not None and adversarial:
             self.adversary = Adversary(adversarial, training.learning_rate, 0)
 
-    def configure_optimizers(self) -> Any:
-        c = self.training_config
-        optimizer = RMSProp([p for p in self.net.parameters() if p.requires_grad], c.learning_rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: learning_rate_factor(c, n))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def optimizer(self) -> torch.optim.Optimizer:
+        return RMSProp([p for p in self.net.parameters() if p.requires_grad], self.training_config.learning_rate)
 
     def clip_gradient(self, limit: float) -> Tensor:
         grads = [p.grad for p in self.net.parameters() if p.grad is not None]
@@ -69,13 +64,3 @@ class AlignDrawModule(BaseModule):
             sharpening = sharpening + adversarial
         self.meter(loss=loss, **said)
         return loss + sharpening
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        if self.adversary is not None:
-            checkpoint["adversary"] = self.adversary.state()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        if self.adversary is not None:
-            self.adversary.load(checkpoint["adversary"])

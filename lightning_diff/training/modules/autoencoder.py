@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -36,7 +34,6 @@ class AutoencoderModule(BaseModule):
         self.frozen = (
             [perceptual] if perceptual is not None else []
         )  # a list hides it from Lightning: it is not trained or saved
-        self.adversary: Adversary | None = None
         if config.adversarial:
             self.adversary = Adversary(config.adversarial, training.learning_rate, config.adversarial_from)
 
@@ -59,13 +56,3 @@ class AutoencoderModule(BaseModule):
         error = (y.detach().float() - x).square().mean() / 4  # the error of values in [0, 1]
         self.meter(loss=loss, psnr=-10 * error.log10(), **said)
         return loss
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        if self.adversary is not None:
-            checkpoint["adversary"] = self.adversary.state()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        if self.adversary is not None:
-            self.adversary.load(checkpoint["adversary"])

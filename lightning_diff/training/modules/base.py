@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...config.schema import Training
+from ..adversary import Adversary
 from ..ema import Ema
 from ..posthoc import PowerEma
 from ..schedule import learning_rate_factor
@@ -28,18 +29,23 @@ class BaseModule(pl.LightningModule):
         self.flops = 0.0  # of one training step of one sample; 0 if it is not known
         self.ema = Ema(self.net, training.ema)
         self.posthoc = PowerEma(self.net) if training.ema_every else None
+        self.adversary: Adversary | None = None
         self.run_net = torch.compile(self.net) if training.compile else self.net
 
     def configure_model(self) -> None:
         if self.training_config.strategy == "fsdp" and self.device_mesh is not None:
             shard(self.net, self.device_mesh["data_parallel"])
 
-    def configure_optimizers(self) -> Any:
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW, without weight decay of vectors."""
         c = self.training_config
         wide = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
         narrow = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
         groups = [{"params": wide, "weight_decay": c.weight_decay}, {"params": narrow, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=c.learning_rate, betas=(0.9, 0.99), fused=c.strategy == "ddp")
+        return torch.optim.AdamW(groups, lr=c.learning_rate, betas=(0.9, 0.99), fused=c.strategy == "ddp")
+
+    def configure_optimizers(self) -> Any:
+        c, optimizer = self.training_config, self.optimizer()
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: learning_rate_factor(c, n))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -84,12 +90,16 @@ class BaseModule(pl.LightningModule):
         checkpoint["streak"] = self.streak
         if self.posthoc is not None:
             checkpoint["posthoc"] = self.posthoc.state()
+        if self.adversary is not None:
+            checkpoint["adversary"] = self.adversary.state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.ema.load(checkpoint["ema"])
         self.streak = torch.tensor(float(checkpoint.get("streak", 0)))
         if self.posthoc is not None:
             self.posthoc.load(checkpoint["posthoc"])
+        if self.adversary is not None:
+            self.adversary.load(checkpoint["adversary"])
 
     def averaged(self) -> nn.Module:
         """The net with the averaged weights. This is the net that is measured and saved."""

@@ -96,10 +96,10 @@ class LatentDiffusionModule(DiffusionModule):
     def configure_optimizers(self) -> Any:
         if self.follows_trainer:
             steps = self.trainer.estimated_stepping_batches
-            finite = isinstance(steps, int) and steps > 0
-            kept = replace(self.training_config, schedule="constant", warmup=0)
-            own = replace(self.training_config, steps=int(steps), warmup=min(100, int(steps) // 10)) if finite else kept
-            self.training_config = own
+            follows: dict[str, Any] = {"schedule": "constant", "warmup": 0}  # a training without an end
+            if isinstance(steps, int) and steps > 0:
+                follows = {"steps": steps, "warmup": min(100, steps // 10)}
+            self.training_config = replace(self.training_config, **follows)
         return super().configure_optimizers()
 
     @torch.no_grad()
@@ -120,9 +120,10 @@ class LatentDiffusionModule(DiffusionModule):
         return {**found, "tokens": said.tokens, "mask": said.mask, "pooled": said.pooled}
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        loss = self.loss_of(self.features(batch))
+        features = self.features(batch)
+        loss = self.loss_of(features)
         self.batches += 1
-        self.log("train/loss", self.meters["loss"], batch_size=self._count(batch))
+        self.log("train/loss", self.meters["loss"], batch_size=len(features["positions"]))
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -131,17 +132,14 @@ class LatentDiffusionModule(DiffusionModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Log `validation/loss` of the net and `validation/loss_ema` of the averaged net, at fixed times with fixed noise."""
-        features, count = self.features(batch), self._count(batch)
+        features = self.features(batch)
+        count = len(features["positions"])
         for name, net in (("validation/loss", self.net), ("validation/loss_ema", self.averaged_net)):
             loss = self.held_out_losses(features, net).mean()
             self.log(name, loss, on_epoch=True, batch_size=count, sync_dist=self.trainer.world_size > 1)
 
     def on_validation_epoch_end(self) -> None:
         self.averaged_net = None
-
-    @staticmethod
-    def _count(batch: Any) -> int:
-        return len(batch["positions"] if isinstance(batch, Mapping) and "mean" in batch else _read(batch)[1])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
