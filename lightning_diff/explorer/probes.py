@@ -29,21 +29,27 @@ class Axis:
     direction: Tensor
 
 
-class _Kernel(NamedTuple):
-    """The eigenvalues and eigenvectors of X X^T, for ridge regression with more features than samples."""
+class _Ridge(NamedTuple):
+    """Ridge regression on features x [N, D], by the eigenvectors of the smaller of X X^T and X^T X, in float64: with more
+    samples than features X X^T has N - D eigenvalues of 0, which float32 does not tell from small ones."""
 
+    x: Tensor
     values: Tensor
     vectors: Tensor
 
     @classmethod
-    def of(cls, x: Tensor) -> _Kernel:
-        values, vectors = torch.linalg.eigh(x @ x.T)
-        return cls(values.clamp(min=0), vectors)
+    def of(cls, x: Tensor) -> _Ridge:
+        x = x.double()
+        values, vectors = torch.linalg.eigh(x @ x.T if len(x) <= x.shape[1] else x.T @ x)
+        return cls(x, values.clamp(min=0), vectors)
 
     def weights(self, y: Tensor, ridge: float) -> Tensor:
-        """The dual weights [N, K] of targets [N, K]."""
-        floor = ridge * self.values.mean().clamp(min=1e-12)
-        return self.vectors @ ((self.vectors.T @ y) / (self.values + floor)[:, None])
+        """The weights [D, K] for targets [N, K]. `ridge` is a share of a sample's mean squared length."""
+        x, v, y = self.x, self.vectors, y.double()
+        floor = ridge * (self.values.sum() / len(x)).clamp(min=1e-12)
+        scale = (self.values + floor)[:, None]
+        found = x.T @ (v @ ((v.T @ y) / scale)) if len(x) <= x.shape[1] else v @ ((v.T @ (x.T @ y)) / scale)
+        return found.float()
 
 
 def balanced(output: Tensor, has: Tensor, threshold: Tensor) -> Tensor:
@@ -64,17 +70,17 @@ def fit_axes(train: Tensor, has: Tensor, held_out: Tensor, held_has: Tensor, nam
     mean = train.mean(dim=0)
     x, y = train - mean, has.float() - has.float().mean(dim=0)
     checked = torch.arange(len(x)) % CHECKED == 0
-    part = _Kernel.of(x[~checked])
+    part = _Ridge.of(x[~checked])
     scores = []
     for ridge in RIDGES:
-        dual = part.weights(y[~checked], ridge)
-        outputs = [some @ (x[~checked].T @ dual) for some in (x[~checked], x[checked])]
+        found = part.weights(y[~checked], ridge)
+        outputs = [some @ found for some in (x[~checked], x[checked])]
         scores.append(balanced(outputs[1], has[checked], _between(outputs[0], has[~checked])))
     best = torch.stack(scores).argmax(dim=0)
-    kernel, weights = _Kernel.of(x), torch.empty(x.shape[1], len(names))
+    whole, weights = _Ridge.of(x), torch.empty(x.shape[1], len(names))
     for i, ridge in enumerate(RIDGES):
         if (chosen := best == i).any():
-            weights[:, chosen] = x.T @ kernel.weights(y[:, chosen], ridge)
+            weights[:, chosen] = whole.weights(y[:, chosen], ridge)
     output = x @ weights
     accuracy = balanced((held_out - mean) @ weights, held_has, _between(output, has))
     patterns = (x.T @ output) / (output.square().sum(dim=0) * len(x)).sqrt().clamp(min=1e-12)

@@ -49,9 +49,8 @@ def train_net(run: Run) -> None:
     module = _module(config, folder, net, null, frozen)
     side = config.data.image_size // autoencoder.factor
     module.flops = step_flops(net, null, autoencoder.latent_channels, side)
-    say(
-        f"net={config.net.kind}: {parameters(module.net):.2f} M parameters, {len(train_set)} captioned pictures, in {folder}"
-    )
+    kind, millions = config.net.kind, parameters(module.net)
+    say(f"net of kind {kind}: {millions:.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
 
     def periodic() -> list[pl.Callback]:
         found: list[pl.Callback] = []

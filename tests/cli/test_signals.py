@@ -19,6 +19,7 @@ from lightning_diff.cluster.signals import HEARD, STOP, Interrupted
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in HEARD}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and the tests may run under nohup
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
