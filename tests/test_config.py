@@ -22,6 +22,7 @@ FILES = [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml")) if p.par
 CHOSEN = single_groups(Config())
 GROUPS = [*FILES, *((registry.place_of(group), name) for group in sorted(CHOSEN) for name in registry.choices(group))]
 TOWER = "lightning_diff/weights/still_life/parts/text.safetensors"
+A_FILE = f"evaluation.features.weights={TOWER}"
 NEEDS = {  # what the user must say for the groups that cannot know it
     ("net", "aligndraw"): ["experiment=aligndraw"],
     ("data", "folder"): ["data.source=."],
@@ -38,10 +39,10 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("sampler", "heun_karras"): ["objective=v"],
     ("evaluation", "inception"): ["evaluation.features.weights=train.py"],
     ("evaluation/features", "inception"): ["evaluation.features.weights=train.py"],
-    ("evaluation/features", "dinov2"): [
-        "evaluation.features.weights=lightning_diff/weights/still_life/parts/text.safetensors"
-    ],
-    ("evaluation", "dinov2"): ["evaluation.features.weights=lightning_diff/weights/still_life/parts/text.safetensors"],
+    ("evaluation/features", "dinov2"): [A_FILE],
+    ("evaluation", "imagenet"): [A_FILE],
+    ("evaluation/features", "imagenet"): [A_FILE],
+    ("evaluation", "dinov2"): [A_FILE],
 }
 WRONG = [  # the command's words, and what the message must say
     ("text.more=[{layer:2}]", "text.more[0].kind: say which choice of text it is, one of folder, open_clip, small"),
@@ -176,6 +177,7 @@ WRONG = [  # the command's words, and what the message must say
     ("data=folder data.source=. data.test=3", "data.test=3: the sweep needs at least 4 test pictures"),
     ("data.test=63", "data.test=63: the sweep needs at least 64 test captions"),
     ("evaluation/features=dinov2", "evaluation.features=dinov2: its weights must be a local file"),
+    ("evaluation.metrics=[fid,clip_score,named]", "evaluation.metrics=named: it needs ImageNet's classifier"),
     ("evaluation/features=dinvo2", "evaluation/features=dinvo2: no such choice; did you mean 'dinov2'?"),
     ("evaluation=inception evaluation.features.weights=/no/file", "evaluation.features.weights=/no/file: no such file"),
     (
@@ -184,7 +186,7 @@ WRONG = [  # the command's words, and what the message must say
     ),
     (
         "evaluation.features.weights=train.py",
-        "evaluation.features.weights: no such key; evaluation/features=dinov2 or inc",
+        "evaluation.features.weights: no such key; evaluation/features=dinov2 or imagenet or inc",
     ),
     (
         "evaluation=inception evaluation.features.model=x",

@@ -28,6 +28,7 @@ from ..nets.attributes import AttributeClassifier
 from ..nets.text import Tower
 from ..nets.weights import has_arrays, read_arrays, save_arrays
 from .component_metrics import correct_heads
+from .extractors.imagenet import Classifier
 from .features import Extractor, features_of, judge_features
 from .metrics.base import MetricChoice, PictureMetric
 from .metrics.captions import clip_scores
@@ -56,7 +57,7 @@ class Case(NamedTuple):
 
 
 Row = dict[str, Any]
-Seen = dict[str, Tensor]  # of each picture: features, embedding, clip_score, right.HEAD; and the first pictures
+Seen = dict[str, Tensor]  # of each picture: features, embedding, clip_score, right.HEAD, named; and the first pictures
 Block = tuple[int, int]
 Generate = Callable[[Sequence[Case], Sequence[int]], Tensor]  # cases, numbers of B prompts -> uint8 [cases, B, 3, H, W]
 
@@ -134,6 +135,8 @@ def _seen(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor],
     }
     if judges.extract is not None:
         seen["features"] = features_of(images, judges.extract)
+    if isinstance(judges.extract, Classifier):
+        seen["named"] = judges.extract.finds(seen["features"], captions)
     if judges.classifier is not None:
         seen |= {f"right.{name}": ok for name, ok in correct_heads(judges.classifier, images, labels).items()}
     return seen

@@ -8,10 +8,12 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.data.imagenet_info import ImageNetInfo
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.evaluation.extractors.dinov2 import DINOv2
+from lightning_diff.evaluation.extractors.imagenet import ImageNet, class_words, named_classes
 from lightning_diff.evaluation.extractors.inception import Inception
 from lightning_diff.evaluation.features import features_of
 
@@ -64,3 +66,49 @@ def test_dinov2_is_timms(tmp_path: Path) -> None:
         DINOv2(weights=weights, model="vit_smal_patch14_dinov2").build(CPU)
     with pytest.raises(ConfigError, match="not weights of this architecture"):
         DINOv2(weights=weights, model="vit_base_patch14_dinov2").build(CPU)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
+    """A net with random weights, and their file."""
+    torch.manual_seed(0)
+    net: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    path = tmp_path_factory.mktemp("imagenet") / "net.safetensors"
+    save_file(net.state_dict(), path)
+    return net, str(path)
+
+
+def test_the_imagenet_classifier_is_timms(classifier: tuple[Any, str], tmp_path: Path) -> None:
+    net, weights = classifier
+    judge = ImageNet(weights=weights).build(CPU)
+    images = torch.randint(0, 256, (3, 3, 224, 224), dtype=torch.uint8)  # at its own size: nothing is resized
+    with torch.no_grad():
+        x = images / 255 * 2 - 1
+        features = judge(images)
+        torch.testing.assert_close(
+            features, net.forward_head(net.forward_features(x), pre_logits=True), rtol=1e-4, atol=1e-5
+        )
+        five = net(x).topk(5, dim=1).indices
+    infos = ImageNetInfo()
+    said = [infos.index_to_description(int(i)) for i in (five[0, 4], (five[1, 0] + 1) % 1000)] + [
+        "nothing that has a name"
+    ]
+    found = judge.finds(features, said)
+    assert found[0] == 1 and torch.isnan(found[2])
+    assert found[1] == float(set(named_classes(said[1], judge.names)) & set(five[1].tolist()) != set())
+    with pytest.raises(ConfigError, match="timm has no such model"):
+        ImageNet(weights=weights, model="tf_efficientnet_lit0").build(CPU)
+    with pytest.raises(ConfigError, match="not weights of this architecture"):
+        ImageNet(weights=weights, model="resnet18").build(CPU)
+
+
+def test_a_caption_names_the_classes_of_its_longest_name() -> None:
+    names, info = class_words(), ImageNetInfo()
+
+    def named(caption: str) -> list[str]:
+        return [info.index_to_description(i).split(", ")[0] for i in named_classes(caption, names)]
+
+    assert named("A frog.") == ["tree frog", "tailed frog"]
+    assert named("a coffee mug on a table") == ["coffee mug"]
+    assert named("A Goldfish") == ["goldfish"] and named("the letter v") == []
+    assert "tabby" in named("a cat") and "polecat" not in named("a cat")

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from ..states import PictureMeans, TwoSets
 
-Seen = Mapping[str, "Tensor"]  # of each picture: features (of evaluation.features), embedding, clip_score, right.HEAD
+Seen = Mapping[
+    str, "Tensor"
+]  # of each picture: features (of evaluation.features), embedding, clip_score, right.HEAD, named
 Labels = Mapping[str, "Tensor"]  # of each caption, {head: int64 [N]}, -1 where it states nothing
 
 

@@ -1,8 +1,9 @@
-"""Metrics of how well a picture fits its caption: CLIP score, and attributes for data with labels."""
+"""Metrics of how well a picture fits its caption: CLIP score, attributes for data with labels, ImageNet's classes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config.registry import choice
 from .base import Labels, PictureMetric, Seen
@@ -37,6 +38,22 @@ class Attributes(PictureMetric):
 
     def values(self, seen: Seen, labels: Labels) -> dict[str, Tensor]:
         return obeyed(seen, labels)
+
+
+@choice("metric", "named")
+class Named(PictureMetric):
+    """The share of pictures in which the classifier of evaluation/features=imagenet finds, among its five likeliest classes, what
+    the caption names ("A frog.": tree frog or tailed frog). Captions that name no class of ImageNet do not count."""
+
+    columns: ClassVar = {"named": True}
+    intervals: ClassVar[tuple[str, ...]] = ("named",)
+
+    def conflicts(self, evaluation: Any) -> Iterator[str]:
+        if evaluation.features.kind != "imagenet":
+            yield "evaluation.metrics=named: it needs ImageNet's classifier; say evaluation/features=imagenet"
+
+    def values(self, seen: Seen, labels: Labels) -> dict[str, Tensor]:
+        return {"named": seen["named"]} if "named" in seen else {}
 
 
 def obeyed(seen: Seen, labels: Labels) -> dict[str, Tensor]:
