@@ -12,7 +12,7 @@ from .results import FIRST, reading_order
 from .statistics.verdict import series_of
 from .sweep import Row
 
-USUAL = (*FIRST, "accuracy_setting", "n")
+USUAL = (*FIRST, "accuracy_setting", "named", "n")
 
 
 def print_rows(rows: Sequence[Row], best: Row, columns: Sequence[str] = ()) -> None:

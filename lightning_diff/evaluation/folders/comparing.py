@@ -11,7 +11,7 @@ from torch import Tensor
 from ...nets.text import Tower
 from ..component_metrics import recall_at_1
 from ..metrics.base import MetricChoice, SetMetric
-from ..metrics.captions import CLIPScore, clip_scores
+from ..metrics.captions import CLIPScore, Named, clip_scores
 from ..metrics.fid import FID, Gaussian, split_differences
 from ..sweep import Judges, Row, Seen, score
 from .reading import PictureSet
@@ -19,6 +19,7 @@ from .reading import PictureSet
 SPLITS = 4  # of the reference, for what real pictures score
 WIDE_SPLITS = 10  # of the pictures, for the spread of FID with more than SMALL features
 BIASED = ("fid", "cmmd_google")  # their bias is c (1 / n + 1 / m) for n and m pictures of one distribution
+OF_CAPTIONS = (CLIPScore, Named)
 MOST = 1024  # captions for the judge's own quality
 
 Step = Callable[[str], None]  # is told what is computed next
@@ -32,7 +33,8 @@ def _seen(some: PictureSet, tower: Tower) -> Seen:
         part = rows[at : at + 256]
         texts = tower.text_features([some.captions[i] for i in part]).cpu()
         scores[part] = clip_scores(torch.nn.functional.normalize(some.embedding[part], dim=1), texts)
-    return {"features": some.features, "embedding": some.embedding, "clip_score": scores}
+    seen = {"features": some.features, "embedding": some.embedding, "clip_score": scores}
+    return seen if some.named is None else seen | {"named": some.named}
 
 
 @torch.no_grad()
@@ -51,13 +53,13 @@ def compared(
     step("what real pictures score")
     floor = real_scores(reference, len(made), metrics)
     if real.captioned:
-        floor |= _score(reference, reference, [m for m in _useful(metrics, real) if isinstance(m, CLIPScore)])
+        floor |= _score(reference, reference, [m for m in _useful(metrics, real) if isinstance(m, OF_CAPTIONS)])
     return row, floor
 
 
 def _useful(metrics: Sequence[MetricChoice], some: PictureSet) -> list[MetricChoice]:
     """Metrics of sets, and those of captions if there are captions."""
-    return [m for m in metrics if isinstance(m, SetMetric) or (isinstance(m, CLIPScore) and some.captioned)]
+    return [m for m in metrics if isinstance(m, SetMetric) or (isinstance(m, OF_CAPTIONS) and some.captioned)]
 
 
 def _score(seen: Seen, reference: Seen, metrics: Sequence[MetricChoice]) -> Row:

@@ -21,6 +21,7 @@ from ...data.sample import LeftOut, left_out, told
 from ...data.shards import digest
 from ...data.square import fit_square
 from ...nets.text import Tower
+from ..extractors.imagenet import Classifier
 from ..features import Extractor, judge_features
 
 FEWEST = 4  # pictures of a set
@@ -44,7 +45,8 @@ class Eyes:
 @dataclass
 class PictureSet:
     """The features of N pictures, float32 [N, E] of the tower and [N, F] of the extractor, and their captions ("" for none).
-    `passport` says which pictures they are, `contents` are the hashes of their files; `left` is what could not be used."""
+    `passport` says which pictures they are, `contents` are the hashes of their files; `left` is what could not be used. `named`,
+    float64 [N], says which pictures show what their captions name, if the extractor is a classifier."""
 
     embedding: Tensor
     features: Tensor
@@ -52,6 +54,7 @@ class PictureSet:
     passport: dict[str, object]
     contents: list[str] = field(default_factory=list)
     left: list[LeftOut] = field(default_factory=list)
+    named: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.embedding)
@@ -116,7 +119,8 @@ def read_folder(root: Path, listing: Listing, eyes: Eyes, word: str, done: Told 
         "captioned": sum(map(bool, captions)),
     }
     embedding, features = (torch.cat(column) for column in zip(*parts, strict=True))
-    return PictureSet(embedding, features, captions, passport, contents, left)
+    named = eyes.extract.finds(features, captions) if isinstance(eyes.extract, Classifier) else None
+    return PictureSet(embedding, features, captions, passport, contents, left, named)
 
 
 def _decoded(root: Path, found: Sequence[Found], eyes: Eyes, left: list[LeftOut], done: Told) -> Iterator[Seen]:
