@@ -1,4 +1,6 @@
-"""Files that are written completely or not at all, their hashes, and locks that never become stale."""
+"""Files that are written completely or not at all, their hashes, and locks that never become stale.
+
+On a file system without locks, markers are used in their place (markers.py)."""
 
 from __future__ import annotations
 
@@ -19,6 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO
+
+from .markers import Marker, holder_of, take
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, the quota is used up, the file is too large
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -64,8 +68,15 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def _to_disk(path: Path) -> None:
-    with path.open("rb") as f:
-        os.fsync(f.fileno())
+    """Wait until a file, or a folder's list of names, is on the disk. Not every file system can do that for a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as e:
+        if _no_room(e) or not path.is_dir():
+            raise
+    finally:
+        os.close(handle)
 
 
 def _no_room(error: BaseException | None) -> int:
@@ -90,8 +101,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield partial
         for file in partial.rglob("*"):
-            if file.is_file():
-                _to_disk(file)
+            _to_disk(file)
+        _to_disk(partial)
         try:
             partial.rename(path)
         except OSError:
@@ -124,47 +135,62 @@ def file_hash(path: Path) -> str:
     return sha256(path)[:12]
 
 
-def _lockf(file: IO[str], flags: int, length: int = 0, start: int = 0) -> None:
-    """fcntl.lockf. Raises OSError with a message that says what to do, if the file system has no locks."""
-    try:
-        fcntl.lockf(file, flags, length, start)
-    except OSError as e:
-        if e.errno not in NO_LOCKS:
-            raise
-        words = f"this file system has no locks ({e.strerror}); keep outputs= and cache= on one that has them"
-        raise OSError(e.errno, words, file.name) from e
+def _no_locks(error: OSError) -> bool:
+    return error.errno in NO_LOCKS
 
 
-def lock(path: Path, wait: bool) -> IO[str]:
-    """Take a lock and return its open file. The lock is held until the file is closed or the process ends; the system then
+def _marker(path: Path, part: int | None = None) -> Path:
+    """The marker that stands for a lock, or for the lock of one byte of it, on a file system without locks."""
+    return path.with_name(f"{path.name}.held" if part is None else f"{path.name}.{part}.held")
+
+
+def _me() -> str:
+    """This process, in words."""
+    job = os.environ.get("SLURM_JOB_ID")
+    since = time.strftime("since %Y-%m-%d %H:%M:%S")
+    return f"process {os.getpid()} on {socket.gethostname()}{f' (SLURM job {job})' if job else ''}, {since}"
+
+
+def lock(path: Path, wait: bool) -> IO[str] | Marker:
+    """Take a lock and return it. The lock is held until it is closed or the process ends; the system then
     releases it, so a lock is never stale. (It is a record lock: worker processes do not inherit it, and it works across
     machines on NFS and Lustre.) Raises Held if another process holds it and `wait` is false."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+")
     try:
-        _lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         file.seek(0)
         holder = " ".join(file.read().split()) or "another process"
         file.close()
         raise Held(holder) from None
+    except OSError as e:
+        file.close()
+        if not _no_locks(e):
+            raise
+        while not (marker := take(_marker(path), _me(), wait)):
+            if who := holder_of(_marker(path)):
+                raise Held(who) from None
+        return marker
     file.truncate(0)
-    job = os.environ.get("SLURM_JOB_ID")
-    file.write(f"process {os.getpid()} on {socket.gethostname()}{f' (SLURM job {job})' if job else ''}")
-    file.write(time.strftime(", since %Y-%m-%d %H:%M:%S\n"))
+    file.write(_me() + "\n")
     file.flush()
     return file
 
 
 def holder(path: Path) -> str | None:
-    """The process that holds a lock, in words; None if nobody holds it. Writes nothing."""
+    """The process that holds a lock, in words; None if nobody holds it. Writes nothing, where there are locks."""
     if not path.is_file():
         return None
     with path.open() as file:
         try:
-            _lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return " ".join(file.read().split()) or "another process"
+        except OSError as e:
+            if not _no_locks(e):
+                raise
+            return holder_of(_marker(path))
     return None
 
 
@@ -181,14 +207,26 @@ def alone(path: Path) -> Iterator[None]:
 @contextmanager
 def in_use(path: Path, tidy: Callable[[], None]) -> Iterator[None]:
     """Hold the lock file `path` together with all other processes that are in here. A process that finds nobody else first calls
-    `tidy`, alone; the others wait for it."""
+    `tidy`, alone; the others wait for it. Without locks, one process after the other is in here."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    marker: IO[str] | Marker | None = None
     with path.open("a+") as file:
-        with suppress(BlockingIOError):
-            _lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            tidy()
-        _lockf(file, fcntl.LOCK_SH)
-        yield
+        try:
+            with suppress(BlockingIOError):
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                tidy()
+            fcntl.lockf(file, fcntl.LOCK_SH)
+        except OSError as e:
+            if not _no_locks(e):
+                raise
+            marker = lock(path, wait=True)
+        try:
+            if marker:
+                tidy()
+            yield
+        finally:
+            if marker:
+                marker.close()
 
 
 def shared(path: Path, count: int, done: Callable[[int], bool], first: int = 0) -> Iterator[int]:
@@ -201,14 +239,24 @@ def shared(path: Path, count: int, done: Callable[[int], bool], first: int = 0) 
     with path.open("a+") as file:
         for wait in (False, True):
             for i in (*range(first, count), *range(first)):
-                if done(i):
-                    continue
-                try:
-                    _lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, i)
-                except BlockingIOError:
+                if done(i) or (release := _lock_byte(file, path, i, wait)) is None:
                     continue
                 try:
                     if not done(i):
                         yield i
                 finally:
-                    _lockf(file, fcntl.LOCK_UN, 1, i)
+                    release()
+
+
+def _lock_byte(file: IO[str], path: Path, i: int, wait: bool) -> Callable[[], object] | None:
+    """Lock byte i of a file, and return what releases it. None if another process holds it, unless `wait`."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, i)
+    except BlockingIOError:
+        return None
+    except OSError as e:
+        if not _no_locks(e):
+            raise
+        marker = take(_marker(path, i), _me(), wait)
+        return marker.close if marker else None
+    return lambda: fcntl.lockf(file, fcntl.LOCK_UN, 1, i)

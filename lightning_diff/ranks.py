@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +16,16 @@ from .strings import visible
 
 LONG = 16  # letters: words of this length are not folded in a table
 
-console = Console(soft_wrap=True, markup=False, emoji=False)  # a path may hold [b] and :x:
+
+class Terminal(Console):
+    """A console to which no text gives commands: what names, captions and messages hold is shown, never obeyed."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+console = Terminal(soft_wrap=True, markup=False, emoji=False)  # a path may hold [b] and :x:
 
 
 def rank_of() -> tuple[int, int]:
@@ -23,7 +33,7 @@ def rank_of() -> tuple[int, int]:
     is formed."""
 
     def found(*names: str) -> list[int]:
-        return [int(os.environ[n]) for n in names if os.environ.get(n, "").isdigit()]
+        return [int(os.environ[n]) for n in names if os.environ.get(n, "").isdecimal()]
 
     # torchrun says RANK. Without it take the greatest: processes that Lightning starts inside a batch step inherit its
     # SLURM_PROCID = 0. Under torchrun SLURM_PROCID is the number of the node.
@@ -66,8 +76,7 @@ def first_rank() -> bool:
 def say(*words: Any) -> None:
     """Print, in the first rank only. Text is printed as it is: brackets and colons in it are no markup."""
     if first_rank():
-        shown = [visible(word) if isinstance(word, str) else word for word in words]
-        console.print(*shown, highlight=False, markup=False, emoji=False)
+        console.print(*words, highlight=False, markup=False, emoji=False)
 
 
 class Fitting:

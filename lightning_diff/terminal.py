@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import sys
 from typing import Any
+
+from .strings import visible
 
 GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
 
@@ -28,6 +31,13 @@ class Unbreakable(io.FileIO):
             return len(data)
 
 
+class Shown(logging.Formatter):
+    """Messages that give a terminal no commands, whatever names of files are in them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 def _to_nowhere(number: int) -> None:
     """Make a file descriptor write to nowhere, for this process and those that it starts."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -39,6 +49,8 @@ def _to_nowhere(number: int) -> None:
 def settle_terminal() -> None:
     """Make stdout and stderr of this process unbreakable. Streams that somebody else has put there are left alone."""
     _use_utf8()
+    if logging.lastResort:  # what prints warnings until a command sets up its own
+        logging.lastResort.setFormatter(Shown())
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream: Any = getattr(sys, name)
         if stream is None:  # the command was started with a closed descriptor

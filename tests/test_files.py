@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import os
 import signal
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff import files
 from lightning_diff.files import Held, lock, shared, whole_file, whole_folder
 
 COUNT = 40
@@ -99,14 +97,3 @@ def test_what_a_dead_worker_held_is_taken_over(tmp_path: Path) -> None:
         worker.join()
     assert [w.exitcode for w in workers] == [-signal.SIGKILL, 0]
     assert all((tmp_path / str(i)).is_file() for i in range(COUNT))
-
-
-def test_a_file_system_without_locks_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unsupported(*_: object) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-
-    monkeypatch.setattr(files.fcntl, "lockf", unsupported)
-    with pytest.raises(
-        OSError, match=r"this file system has no locks \(No locks available\); keep outputs= and cache="
-    ):
-        files.lock(tmp_path / "lock", wait=False)

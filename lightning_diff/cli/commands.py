@@ -15,7 +15,7 @@ from ..config.installed import check_installed
 from ..config.texts.areas import check_used
 from ..pipeline.many.named import folders_of, one_folder
 from ..pipeline.naming import run_folder
-from ..strings import clean_text
+from ..strings import clean_text, visible
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
 from .drawing.prompts import finished, out_folder, prompts_of, shipped_run, whole_number
 from .drawing.stored import refuse_another_model, send_nowhere
@@ -189,7 +189,7 @@ def export_command() -> None:
 
             if words["run"] or words["out"] or found.overrides:
                 raise ConfigError("show=: shows a model and writes nothing; leave the other words out")
-            return print("\n".join(show(Path(words["show"]))))
+            return print(visible("\n".join(show(Path(words["show"])))))
         if words["format"] not in formats:
             hint = nearest(words["format"], list(formats))
             raise ConfigError(f"format={words['format']}: must be one of {', '.join(formats)}; {hint}")

@@ -23,7 +23,7 @@ from ..files import DAMAGED, shared, whole_file
 from ..strings import clean_text
 from .decode import DECODING, BadPicture, decode
 from .incoming.captions import NoCaption, captions_of, record_of
-from .incoming.names import group
+from .incoming.names import group, split_ending
 from .incoming.tars import contents_of, shortened
 from .sample import MARK, MARKED, LeftOut, left_out
 
@@ -123,7 +123,10 @@ def survey_shard(path: Path, reading: Reading, pool: Executor, told: Callable[[f
     grouped = group(contents.names)
     left = list(contents.left)
     source = str(path)
-    left += [left_out(source, contents.names[i], reason, contents.spans[i][0]) for i, reason in grouped.left]
+    cut = {split_ending(one.member)[0] for one in left if one.reason in ("damaged shard", "sparse member")}
+    for i, reason in grouped.left:
+        if reason != "no picture" or split_ending(contents.names[i])[0] not in cut:  # it is told of once
+            left.append(left_out(source, contents.names[i], reason, contents.spans[i][0]))
     rows: list[tuple[Any, ...]] = []
     with path.open("rb") if grouped.samples else open(os.devnull, "rb") as raw:
 

@@ -19,6 +19,7 @@ import torch
 from ..cluster.requeue import job_details, job_id, margin, seconds_left
 from ..devices import bf16_pays, device_of, on_gpu
 from ..files import Held, lock, whole_file
+from ..markers import Marker
 from ..ranks import rank_of
 from ..training.trainer import precision_of
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
@@ -176,6 +177,12 @@ def file_system(p: Patient) -> Finding:
         file = lock(p.scratch / f"lock-{socket.gethostname()}-{os.getpid()}", wait=False)
     except OSError as e:
         return Finding(what, WRONG, f"{place}: {e.strerror or e}", f"{remedy} be written and locked")
+    if isinstance(file, Marker):
+        file.close()
+        found = f"{place}: written at {size(p.rate)}/s, flushed; it has no locks, so marker files are used"
+        return Finding(
+            what, WARNING, found, "mount it with locks (Lustre: -o flock, NFS: without nolock): they are safer"
+        )
     taken = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
     with file:
         other = subprocess.run([sys.executable, "-c", taken, file.name], capture_output=True)

@@ -16,13 +16,12 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..files import lock, write_text
-from ..ranks import Fitting, rank_of
+from ..ranks import Fitting, Terminal, rank_of
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number
 from .machine import OF_EACH_RANK, OF_THE_FIRST, clock, file_system, shared_lock
 from .run import OF_THE_RUN
@@ -154,9 +153,9 @@ def _show(findings: list[Finding]) -> None:
     table = Table("", "what", "found", "remedy", show_lines=True)
     for f in findings:
         table.add_row(f"[{COLOURS[f.level]}]{f.level}[/]", f.what, *(_plain(x) for x in (f.found, f.remedy)))
-    console = Console(emoji=False)
+    console = Terminal(emoji=False)
     if not console.is_terminal:
-        console = Console(width=number("COLUMNS") or 160, emoji=False)  # a job's log is wider than 80 columns
+        console = Terminal(width=number("COLUMNS") or 160, emoji=False)  # a job's log is wider than 80 columns
     rows = [[f"{f.level}: {f.what}", f.found, f.remedy] for f in findings]
     console.print(Fitting(table, ["what", "", "remedy:"], rows), soft_wrap=True)
     counts = {level: sum(f.level == level for f in findings) for level in (WRONG, WARNING)}

@@ -19,6 +19,13 @@ PACKED = {b"\x1f\x8b\x08": "gunzip", b"BZh91AY&SY": "bunzip2", b"\xfd7zXZ\0": "u
 PACKED |= {b"\x04\x22\x4d\x18": "unlz4", b"PK\3\4": "unzip"}
 BLOCK = 512
 MOST_READ = 1 << 20  # bytes of a header
+EXTENSIONS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.SOLARIS_XHDTYPE,
+)
 MOST_DAMAGED = 100  # places in a shard; behind so many, nothing is looked for
 
 
@@ -61,13 +68,15 @@ def contents_of(path: Path) -> Contents:
 def _read(raw: BinaryIO, size: int, source: str, found: Contents) -> None:
     links: dict[str, tuple[str, int]] = {}
     places: dict[str, tuple[int, int]] = {}
-    end = 0  # of the last member: the next header begins here
+    end: int | None = 0  # of the last member: the next header begins here; None behind a member whose size is not known
     for member, after in _members(raw, size):
-        if member.offset > end and not _empty(raw.fileno(), end, member.offset):
-            found.left.append(left_out(source, "", "damaged shard", end))
-        end = after
         name, span = clean(member.name), (member.offset_data, member.size)
-        if member.issym() or member.islnk():
+        if end is not None and member.offset > end and not _empty(raw.fileno(), end, member.offset):
+            _gap(found, source, end)
+        end = after
+        if after is None:
+            found.left.append(left_out(source, name, "damaged shard", member.offset))
+        elif member.issym() or member.islnk():
             links.setdefault(name, (_target(member), member.offset))
         elif member.isdir():
             continue
@@ -75,13 +84,11 @@ def _read(raw: BinaryIO, size: int, source: str, found: Contents) -> None:
             found.left.append(left_out(source, name, "not a file", member.offset))
         elif member.issparse():
             found.left.append(left_out(source, name, "sparse member", member.offset))
-        elif sum(span) > size:
-            found.left.append(left_out(source, name, "damaged shard", member.offset))
         else:
             places.setdefault(name, span)
             _add(found, source, name, span)
-    if not _empty(raw.fileno(), end, size):
-        found.left.append(left_out(source, "", "damaged shard", end))
+    if end is not None and not _empty(raw.fileno(), end, size):
+        _gap(found, source, end)
     for name, (target, offset) in links.items():
         for _ in links:  # a link to a link; a circle of them ends too
             if target in places or target not in links:
@@ -93,25 +100,57 @@ def _read(raw: BinaryIO, size: int, source: str, found: Contents) -> None:
             found.left.append(left_out(source, name, "broken link", offset))
 
 
-def _members(raw: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int]]:
-    """Each member, and where the next one begins. After a header that cannot be read, go on with the next block."""
+def _gap(found: Contents, source: str, start: int) -> None:
+    """Something that is no member begins at `start`. A member that ends there, and is empty, has lost its size, and this is its
+    content."""
+    if found.spans and found.spans[-1] == (start, 0):
+        found.spans.pop()
+        found.left.append(left_out(source, found.names.pop(), "damaged shard", start))
+    else:
+        found.left.append(left_out(source, "", "damaged shard", start))
+
+
+def _members(raw: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int | None]]:
+    """Each member, and where the next one begins; None for a member that cannot be as its header says. Behind it, members are
+    looked for from its own header on."""
     place = 0
     for _ in range(MOST_DAMAGED):
         place += (_first_byte(raw.fileno(), place, size) - place) // BLOCK * BLOCK
         raw.seek(place)
         try:
             with tarfile.open(fileobj=raw, mode="r:", ignore_zeros=True) as tar:
-                try:
-                    for member in tar:
-                        if member.size < 0 or tar.offset <= place:
-                            raise tarfile.ReadError("a negative size")
-                        place = tar.offset
-                        yield member, place
-                    return
-                finally:
-                    place = max(place, tar.offset)
-        except (tarfile.TarError, ValueError, OverflowError, LookupError):
+                for member in tar:
+                    stop = tar.offset - BLOCK + 1 if member.issparse() else member.offset_data + member.size
+                    if member.size < 0 or not place < tar.offset or (member.isreg() and stop > size):
+                        raise tarfile.ReadError("a size that is not so")
+                    place = tar.offset
+                    yield member, place
+                return
+        except (tarfile.TarError, ValueError, OverflowError, LookupError, RecursionError, OSError):
+            damaged = _header(raw.fileno(), place, size)
+            if damaged is None:
+                return
+            place = damaged.offset_data
+            yield damaged, None
+
+
+def _header(handle: int, place: int, size: int) -> tarfile.TarInfo | None:
+    """The first member whose header, or first further header (a long name, PAX), is at `place` or behind it."""
+    start = -1
+    while place < size:
+        try:
+            member = tarfile.TarInfo.frombuf(os.pread(handle, BLOCK, place), "utf-8", "surrogateescape")
+        except (tarfile.TarError, ValueError):
             place += BLOCK
+            continue
+        start = place if start < 0 else start
+        place += BLOCK
+        if member.type not in EXTENSIONS:
+            member.offset, member.offset_data = start, place
+            return member
+        if 0 < member.size <= size - place:
+            place += -(-member.size // BLOCK) * BLOCK
+    return None
 
 
 def _add(found: Contents, source: str, name: str, span: tuple[int, int]) -> None:

@@ -17,7 +17,6 @@ from ...config.errors import ConfigError, nearest
 from ...evaluation.results import study_rows
 from ...evaluation.statistics.verdict import best_row
 from ...ranks import console
-from ...strings import visible
 from ...tracking.record import Record
 from ..state import state_of
 from .differences import Values, all_values, config_of, differing, names_of, short_keys, short_value
@@ -50,7 +49,7 @@ def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str], columns: Seque
         try:
             values |= {folder: all_values(folder)} if (folder / "config.yaml").is_file() else {}
         except ConfigError as e:
-            console.print(f"{visible(str(e))}", highlight=False)
+            console.print(str(e), highlight=False)
     folders = [folder for folder in folders if folder in values or not (folder / "config.yaml").is_file()]
     names, keys = names_of(folders), differing(list(values.values()))
     told = short_keys(keys)
