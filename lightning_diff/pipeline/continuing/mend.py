@@ -51,9 +51,14 @@ def has_weights(config: Config, folder: Path, record: Record) -> bool:
 
 
 def check_weights(config: Config, folder: Path) -> None:
-    """Raises ConfigError if the run's weights are damaged or of another run."""
+    """Raises ConfigError if the run's weights are damaged or of another run, or are not what their passport says: before its
+    pictures are made, which may take long."""
     if why := wrong_weights(config, folder):
         raise ConfigError(f"{folder / WEIGHTS}: {why}; the command that trained the run makes it again")
+    from ...models.build import build
+    from ...models.passports import check_passport
+
+    check_passport(read_passport(folder / WEIGHTS), folder / WEIGHTS, build)
 
 
 def check_test_split(found: Prepared, config: Config, record: Record) -> None:
