@@ -15,7 +15,7 @@ class LightningLogger:
     """Logs a run to a `pytorch_lightning.loggers.Logger`. A tracker's `open(run)` makes the logger and returns, for example,
     `LightningLogger(CometLogger(project=run.project, name=run.name), run.config)`.
 
-    The logger gets the config once, the training's numbers at their steps, a sweep's numbers at step 100 w, and the numbers of
+    The logger gets the config once, the training's numbers at their steps, a sweep's numbers at step 1000 w, and the numbers of
     the best row."""
 
     def __init__(self, logger: Logger, config: Mapping[str, Any]) -> None:
@@ -30,7 +30,7 @@ class LightningLogger:
         for line, rows in sweep.lines().items():
             for row in rows:
                 numbers = {f"sweep/{line}/{name}": float(row[name]) for name in sweep.measured}
-                self.logger.log_metrics(numbers, round(100 * row["scale"]))
+                self.logger.log_metrics(numbers, round(1000 * row["scale"]))
         best = {f"best/{c}": float(sweep.best[c]) for c in sweep.columns if isinstance(sweep.best[c], int | float)}
         self.logger.log_metrics(best, 0)
         self.logger.save()

@@ -58,7 +58,7 @@ def test_lightnings_csv_logger(lab: None, tmp_path: Path) -> None:
     assert {int(r["step"]): float(r["train/loss"]) for r in rows if r["train/loss"]} == STEPS
     for line in ("cfg", "apg"):
         fids = {int(r["step"]): float(r[f"sweep/{line}/fid"]) for r in rows if r[f"sweep/{line}/fid"]}
-        assert fids == {100: 2.0, 300: 4.0}
+        assert fids == {1000: 2.0, 3000: 4.0}
     assert [float(r["best/fid"]) for r in rows if r["best/fid"]] == [2.0]
     said = yaml.safe_load((folder / "hparams.yaml").read_text())
     assert said["guidance"]["kind"] == "cfg" and said["tracking"]["also"] == [{"kind": "lab", "logger": "csv"}]
@@ -74,4 +74,4 @@ def test_lightnings_tensorboard_logger(lab: None, tmp_path: Path) -> None:
     folder = mirrored(tmp_path, "tracking.also=[{kind:lab,logger:tensorboard}]")
     seen = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
     assert {e.step: e.value for e in seen.Scalars("train/loss")} == STEPS
-    assert [(e.step, e.value) for e in seen.Scalars("sweep/apg/fid")] == [(100, 2.0), (300, 4.0)]
+    assert [(e.step, e.value) for e in seen.Scalars("sweep/apg/fid")] == [(1000, 2.0), (3000, 4.0)]

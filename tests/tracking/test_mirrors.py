@@ -65,7 +65,7 @@ def test_tensorboard_has_a_line_for_each_guider_and_the_pictures_of_the_last_swe
         mirrors.finish()
     for line in ("cfg", "apg+interval"):
         points = [(e.step, e.value) for e in seen(tmp_path / "tensorboard" / "sweep" / line).Scalars("sweep/fid")]
-        assert points == [(150, 2.5), (200, 3.0), (400, 5.0)]
+        assert points == [(1500, 2.5), (2000, 3.0), (4000, 5.0)]
     images = seen(tmp_path / "tensorboard" / "pictures")
     assert images.Tags()["images"] == ["pictures/grid-w1"] and len(images.Images("pictures/grid-w1")) == 1
 
@@ -103,7 +103,7 @@ def test_mlflow_is_one_run_a_folder_with_each_step_once(tmp_path: Path) -> None:
     losses = [(m.step, m.value) for m in client.get_metric_history(name, "train/loss")]
     assert sorted(losses) == [(s, 0.5) for s in range(1, 8)] + [(s, 0.25) for s in (8, 9)]
     fids = [(m.step, m.value) for m in client.get_metric_history(name, "sweep/cfg/fid")]
-    assert sorted(fids) == [(100, 2.0), (200, 3.0), (300, 4.0)]
+    assert sorted(fids) == [(1000, 2.0), (2000, 3.0), (3000, 4.0)]
     assert client.get_metric_history(name, "sweep/apg.interval/fid")
     assert run.info.status == "FINISHED" and run.info.run_name == tmp_path.name
     assert run.data.params["guidance.scale"] == "3.0" and len(run.data.params) > 100

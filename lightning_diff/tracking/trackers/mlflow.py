@@ -101,11 +101,11 @@ class MLflowRun:
         self._log([(k, step, v) for k, v in new.items() if step not in {s for s, _ in self._history(k)}])
 
     def sweep(self, sweep: Sweep) -> None:
-        """Log the sweep's curves (their steps are 100 w), its best row, tables, figures and report."""
+        """Log the sweep's curves (their steps are 1000 w), its best row, tables, figures and report."""
         from mlflow.entities import RunTag
 
         points = [  # "+" is not allowed in MLflow's names
-            (f"sweep/{line}/{name}".replace("+", "."), round(100 * row["scale"]), float(row[name]))
+            (f"sweep/{line}/{name}".replace("+", "."), round(1000 * row["scale"]), float(row[name]))
             for line, rows in sweep.lines().items()
             for row in rows
             for name in sweep.measured

@@ -31,7 +31,7 @@ class TensorBoard(Tracker):
 
 class EventFiles:
     """The event files of a run. The training is in the folder itself. Each line of the sweep is a run in a subfolder, so that
-    guiders are lines in one chart; the pictures are one more run. TensorBoard needs integer steps: a sweep's steps are 100 w."""
+    guiders are lines in one chart; the pictures are one more run. TensorBoard needs integer steps: a sweep's steps are 1000 w."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class EventFiles:
             with self._anew(Path("sweep") / line) as writer:
                 for row in rows:
                     for name in sweep.measured:
-                        writer.add_scalar(f"sweep/{name}", row[name], round(100 * row["scale"]))
+                        writer.add_scalar(f"sweep/{name}", row[name], round(1000 * row["scale"]))
         with self._anew(Path("pictures")) as writer:
             for path in sweep.figures:
                 pixels = np.asarray(Image.open(path).convert("RGB"))
