@@ -64,4 +64,4 @@ def test_a_run_ends_early_with_its_weights(tmp_path: Path) -> None:
 
 def test_without_validation_it_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"callbacks=\[early\]: needs the loss on held-out pictures"):
-        compose_config(["experiment=base", "callbacks=[early]"])
+        compose_config(["experiment=base", "validation.every=0", "callbacks=[early]"])
