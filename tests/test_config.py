@@ -27,6 +27,7 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("net", "aligndraw"): ["experiment=aligndraw"],
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
+    ("data", "coco"): ["data.source=.", "data.annotations=train.py"],
     ("text", "open_clip"): [f"text.weights={TOWER}"],
     ("text", "sdxl"): [
         "text.weights=FOLDER",
@@ -38,6 +39,7 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("guidance", "cfgpp"): ["sampler=ddim"],
     ("sampler", "heun_karras"): ["objective=v"],
     ("evaluation", "inception"): ["evaluation.features.weights=train.py"],
+    ("evaluation", "coco30k"): ["evaluation.features.weights=train.py"],
     ("evaluation/features", "inception"): ["evaluation.features.weights=train.py"],
     ("evaluation/features", "dinov2"): [A_FILE],
     ("evaluation", "imagenet"): [A_FILE],
@@ -66,12 +68,12 @@ WRONG = [  # the command's words, and what the message must say
     ("task=autoencoder net.heads=2", "net.heads: no such key; net=ldm has it"),
     ("task=autoencoder sampler=ddim", "sampler: would be ignored; it belongs to task=diffusion"),
     ("data=folder data.source=. data.train=9", "data.train: no such key; data=digits or still_life has it"),
-    ("data.source=.", "data.source: no such key; data=folder or shards has it"),
+    ("data.source=.", "data.source: no such key; data=coco or folder or shards has it"),
     ("data=folder data.source=. data.hold_out=false", "data.hold_out: no such key; data=digits or still_life has it"),
-    ("data=still_life data.captions=lines", "data.captions: no such key; data=folder or shards has it"),
+    ("data=still_life data.captions=lines", "data.captions: no such key; data=coco or folder or shards has it"),
     (
         "data=shards data.source=. data.shard_size=9",
-        "data.shard_size: no such key; data=digits or folder or still_life",
+        "data.shard_size: no such key; data=coco or digits or folder or still_life",
     ),
     ("data.source.more=1", "data.source.more: no such key; give data.source itself"),
     (

@@ -29,6 +29,7 @@ FILES = {
     "metric": "metric",
     "features": "extractor",
     "tracker": "tracker",
+    "callback": "callback",
 }
 
 
@@ -58,6 +59,8 @@ def test_all_of_them_together(tmp_path: Path) -> None:
     passports = json.loads((folder / "sweep.json").read_text()).values()
     assert all(len(p["plugins"]) >= 5 for p in passports)
     assert (folder / "lightning").is_dir()
+    steps = [line.split()[0] for line in (folder / "notes.txt").read_text().splitlines()]
+    assert steps == ["1", "2", "3"]
     refused = train_apart(
         *[w for w in words if not w.startswith("plugins=")], *short, f"outputs={tmp_path}", "name=mine"
     )

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.progress import track
 from torch import Tensor
 
 from ..config.errors import ConfigError
@@ -24,7 +23,8 @@ from ..data.dataset import Pictures
 from ..data.order import sample_at
 from ..data.sources.base import Prepared
 from ..data.summary import cropped, remarks_of, scaled
-from ..ranks import console, say
+from ..progress import tracked
+from ..ranks import say
 from ..tracking.figures import save_grid
 
 COLUMNS = ("split", "key", "source", "caption", "tokenised", "tokens_cut", "width", "height", "scaled", "cropped")
@@ -113,7 +113,7 @@ def _written(
     on_sheet = set(np.linspace(0, len(some) - 1, min(ON_SHEET, len(some))).astype(int).tolist())
     rows, images, captions = [], [], []
     taken: Counter[str] = Counter()
-    for n, one in enumerate(track(some, "show", console=console, transient=True)):
+    for n, one in enumerate(tracked(some, "show", len(some))):
         set_of, (known, scale, share), i = pictures[one.split], facts[one.split], one.number
         pixels, caption, _, _ = set_of.read(i, one.position)
         said = tokenizer.read(caption)

@@ -8,8 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ..config.checks import check
 from ..config.compose import compose_node
-from ..config.convert import plain, to_config, unchecked, yaml_text
+from ..config.convert import plain, unchecked, yaml_text
 from ..config.errors import ConfigError, nearest
 from ..config.ignored import check_words
 from ..config.input.search import SEARCH
@@ -31,9 +32,10 @@ def show_composed(found: Arguments, combinations: Sequence[Sequence[str]], overr
     texts = []
     for words in combinations:
         node = compose_node([*overrides, *words], SEARCH.name)
-        unchecked(node)
+        config = unchecked(node)
         try:
-            check_words(to_config(node), words)
+            check(config)
+            check_words(config, words)
         except ConfigError as e:
             print(f"note: to run it would be refused: {e}", file=sys.stderr)
         texts.append((" ".join(words), _text(_finished(node, "--resolve" in found.flags), found)))

@@ -32,6 +32,7 @@ GROUPS = {
     "features": "lightning_diff.evaluation.extractors",
     "metric": "lightning_diff.evaluation.metrics",
     "tracker": "lightning_diff.tracking.trackers",
+    "callback": "lightning_diff.training.plugged",
 }
 
 # In these groups a preset (experiment=, debug=) may set a key that only some choices have. If the choice does not have the

@@ -175,6 +175,7 @@ class Config:
     says of its objective and steps sets `objective` and `sampler.grid` while `init_scheduler` is kept; changed trains it to the
     run's own objective. `init_average`: which weights of a single file that has both. LoRA and DoRA files in `init_lora` are
     merged in. `part_steps`: a frozen component that must be trained first gets this share of the steps of its own experiment.
+    `callbacks` are further callbacks of Lightning for the training, each a name or {kind: NAME, key: value}.
     `pins`: SHA-256 sums (12 digits or more) of the weights files that this config may name; if there are any, others are refused.
     `plugins`: files, or names of installed packages, that add a user's own choices; only the command line may set it.
     """
@@ -201,6 +202,7 @@ class Config:
     guidance: Any = chosen("guidance", "cfg")
     training: Training = field(default_factory=Training)
     validation: Validation = field(default_factory=Validation)
+    callbacks: list[Any] = chosen_list("callback")
     evaluation: Evaluation = field(default_factory=Evaluation)
     tracking: Tracking = field(default_factory=Tracking)
 

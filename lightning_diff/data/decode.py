@@ -24,7 +24,7 @@ from .formats.colour import to_rgb, white_where
 from .formats.jpeg import ends_in_grey, filled_up, frame_of, missing_share, scans_are_there, strip_jpeg
 from .formats.kinds import KINDS, OTHER_PICTURES, REASONS, SUFFIXES, BadPicture, Stripped, kind_of, plugin
 from .formats.tiff import number_of, orientation_of, strip_tiff, tags_of
-from .square import cropped_square, padded_square
+from .square import cropped_square, fit_square, padded_square
 
 __all__ = [
     "DECODING",
@@ -275,6 +275,14 @@ def _bad(kind: str, error: Exception) -> BadPicture:
 def to_tensor(picture: Image.Image) -> Tensor:
     """An RGB picture as a uint8 tensor [3, H, W]."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """The centre squares of pictures, uint8 [B, 3, H, W] -> [B, 3, size, size] (Lanczos)."""
+    if images.shape[-2:] == (size, size):
+        return images
+    squares = [fit_square(Image.fromarray(one.permute(1, 2, 0).numpy()), size) for one in images]
+    return torch.stack([to_tensor(square) for square in squares])
 
 
 def to_unit(pixels: Tensor) -> Tensor:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..config.errors import ConfigError
 from ..config.schema import Evaluation
-from ..data.decode import to_tensor
-from ..data.square import fit_square
+from ..data.decode import resized
 from .setup import EvaluationSetup, Passport
 from .sweep import Case, Generate
 
@@ -40,7 +38,7 @@ class AnyModel:
         return 0
 
     def drawer(self, ema: float) -> Generate:
-        size = int(self.setup.asked.images.shape[-1])
+        size = self.setup.size
 
         def generate(cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
             captions, seeds = [self.setup.captions[i] for i in prompts], self.setup.seeds(prompts)
@@ -53,9 +51,14 @@ class AnyModel:
 
     def passport(self, count: int, scale: float, ema: float) -> Passport:
         about = {"sampler": "its own", "ema": "its own", "trained_on": "unknown", **self.about}
-        resize = f"centre square, Lanczos, {self.setup.asked.images.shape[-1]} px"
         guidance = {"scale": scale, "convention": "the model's own"}
-        return {"weights": self.weights, "guidance": guidance, **about, **self.setup.passport(count), "resize": resize}
+        return {
+            "weights": self.weights,
+            "guidance": guidance,
+            **about,
+            **self.setup.passport(count),
+            "resize": self.setup.resize(),
+        }
 
 
 def checked(images: Any, count: int, name: str) -> Tensor:
@@ -71,11 +74,3 @@ def checked(images: Any, count: int, name: str) -> Tensor:
             f"{name}: generate() of {count} prompts returned {what}; it must return torch.uint8 [{count}, 3, height, width]"
         )
     return images.cpu()
-
-
-def resized(images: Tensor, size: int) -> Tensor:
-    """The centre squares of pictures, uint8 [B, 3, H, W] -> [B, 3, size, size]."""
-    if images.shape[-2:] == (size, size):
-        return images
-    squares = [fit_square(Image.fromarray(one.permute(1, 2, 0).numpy()), size) for one in images]
-    return torch.stack([to_tensor(square) for square in squares])

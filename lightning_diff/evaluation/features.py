@@ -10,6 +10,7 @@ from torch import Tensor
 from ..data.decode import to_unit
 from ..devices import full_float32
 from ..nets.text import Tower
+from ..progress import tracked
 
 Extractor = Callable[[Tensor], Tensor]  # uint8 [B, 3, H, W] -> [B, F], on the CPU
 
@@ -20,7 +21,9 @@ def judge_features(tower: Tower) -> Extractor:
 
 
 @torch.no_grad()
-def features_of(images: Tensor, extract: Extractor, batch: int = 128) -> Tensor:
-    """Features [B, F] of pictures, uint8 [B, 3, H, W], in the full precision of float32."""
+def features_of(images: Tensor, extract: Extractor, batch: int = 128, title: str = "") -> Tensor:
+    """Features [B, F] of pictures, uint8 [B, 3, H, W], in full float32 precision. With a `title`, the progress is shown."""
+    starts = range(0, len(images), batch)
+    shown = tracked(starts, title, len(starts)) if title else starts
     with full_float32("cuda" if torch.cuda.is_available() else "cpu"):
-        return torch.cat([extract(images[i : i + batch]) for i in range(0, len(images), batch)])
+        return torch.cat([extract(images[i : i + batch]) for i in shown])

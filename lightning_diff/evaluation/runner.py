@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from ..data.shards import digest
 from ..models.latent_diffusion import LatentDiffusion
 from ..nets.weights import has_arrays, save_arrays
-from ..ranks import console, first_rank, say, share_of
+from ..progress import tracked
+from ..ranks import first_rank, say, share_of
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
 from .printed import print_rows
@@ -170,8 +170,7 @@ class _Drawing:
             judges, rows = self.setup.judges, self.setup.rows
             work = draw(some, every, captions, labels, self.generate, judges, self.store, keep, rows, share_of())
             title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
-            shown = track(work, title, len(every), console=console, transient=True) if first_rank() else work
-            for _ in shown:
+            for _ in tracked(work, title, len(every)):
                 pass
             self.counts |= {k: counts[k] for k in some}
 

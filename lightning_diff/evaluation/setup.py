@@ -8,11 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from ..config.errors import ConfigError
 from ..config.schema import Evaluation
 from ..data.dataset import PictureBatch
+from ..data.decode import resized
 from ..data.shards import digest
 from ..diffusion.guiders.base import Guider
 from ..diffusion.path import Path as DiffusionPath
@@ -29,7 +31,7 @@ from .metrics.base import MetricChoice
 from .provenance import drawing_code, environment, tensor_hash, text_hash
 from .sweep import ROWS, Case, Generate, Judges, see
 
-MOST = 4096  # captions and reference pictures
+MOST = 4096  # captions and reference pictures; more if evaluation.samples is larger
 
 Passport = dict[str, Any]
 
@@ -56,6 +58,15 @@ class EvaluationSetup:
         padded = {"fit": self.fit} if self.fit == "pad" else {}
         return {"split": self.split, "n": len(images), "sha256": tensor_hash(images), **padded}
 
+    @property
+    def size(self) -> int:
+        """The side of the reference's pictures, in pixels."""
+        return int(self.asked.images.shape[-1])
+
+    def resize(self, drawn_at: int = 0) -> str:
+        """How pictures of another size become as large as the reference's."""
+        return f"centre square, Lanczos, {f'{drawn_at} to ' if drawn_at else ''}{self.size} px"
+
     def labels(self, count: int) -> dict[str, Tensor]:
         """The labels of the first `count` captions."""
         return {name: column[:count] for name, column in self.asked.labels.items()}
@@ -69,7 +80,7 @@ class EvaluationSetup:
         return {
             "judge": self.judged_by,
             "metrics": {m.kind: m.passport for m in self.judges.metrics},
-            "resize": f"none, {self.asked.images.shape[-1]} px",
+            "resize": f"none, {self.size} px",
             "rounding": "nearest",
             "reference": self.reference,
             "prompts": {
@@ -119,8 +130,9 @@ class Measured(Protocol):
 class Combination:
     """A guider and a sampler on the weights of one run, with the settings and the setup of their evaluation.
 
-    `sampler` has its final steps and precision. `load` gives the model with a length of post-hoc EMA (0: the training's own
-    EMA, whose decay is `decay`). `plugins` is the passport's entry for choices that come from plugins."""
+    `sampler` has its final steps and precision. Pictures that are `drawn_at` another size than the reference's are resized.
+    `load` gives the model with a length of post-hoc EMA (0: the training's own EMA, whose decay is `decay`). `plugins` is the
+    passport's entry for choices that come from plugins."""
 
     guider: Guider
     sampler: Sampler | Glimpses
@@ -131,6 +143,7 @@ class Combination:
     plugins: Mapping[str, Any]
     settings: Evaluation
     setup: EvaluationSetup
+    drawn_at: int = 0
 
     @property
     def scales(self) -> Sequence[float]:
@@ -157,6 +170,7 @@ class Combination:
             "guidance": {"scale": scale, **guidance, "convention": "uncond + w (cond - uncond)"},
             "ema": {"post_hoc": ema} if ema else {"decay": self.decay},
             **self.setup.passport(count),
+            **({"resize": self.setup.resize(self.drawn_at)} if self.drawn_at not in (0, self.setup.size) else {}),
             **self.plugins,
         }
 
@@ -166,7 +180,8 @@ def drawer(model: LatentDiffusion | AlignDrawModel, setup: EvaluationSetup) -> G
 
     def generate(cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
         captions, scales = [setup.captions[i] for i in prompts], [case.scale for case in cases]
-        return model.at_scales(captions, setup.seeds(prompts), scales, apart=setup.rows is not None)
+        drawn = model.at_scales(captions, setup.seeds(prompts), scales, apart=setup.rows is not None)
+        return torch.stack([resized(images, setup.size) for images in drawn])
 
     return generate
 
@@ -225,5 +240,5 @@ def _reference(images: Tensor, extract: Extractor, name: str, cache: Path) -> Te
     """Features of the reference pictures. They are cached by the hash of the pictures and the name of the extractor."""
     path = cache / "reference" / f"{digest({'images': tensor_hash(images), 'extractor': name})}.safetensors"
     if not has_arrays(path, remove=True):
-        save_arrays(path, {"features": features_of(images, extract)})
+        save_arrays(path, {"features": features_of(images, extract, title="features of the reference")})
     return read_arrays(path)["features"]

@@ -26,10 +26,14 @@ class Probe:
     alpha: float
     spread: float | None
 
+    @property
+    def guess(self) -> str:
+        """What the UNet predicts, if it is trained."""
+        return "eps" if abs(self.share - 1) < abs(self.share - self.alpha) else "v"
+
     def lines(self) -> list[str]:
-        guess = "eps" if abs(self.share - 1) < abs(self.share - self.alpha) else "v"
         first = f"one denoising step at t = {TIME}: {self.share:.2f} of the noise is in the output (eps: 1, v: {self.alpha:.2f})"
-        lines = [f"{first}; if it is trained, it predicts {guess}"]
+        lines = [f"{first}; if it is trained, it predicts {self.guess}"]
         if self.spread is not None:
             fits = "" if 0.3 < self.spread < 3 else ": not near 1, so its scaling factor may be another one"
             lines.append(f"spread of the latents of smooth random pictures: {self.spread:.2f}{fits}")

@@ -19,11 +19,15 @@ from ..nets.tokenizers.clip import END, Tokenizer
 from ..nets.tokenizers.files import BEGIN_MARK, CLIPS_OWN, END_MARK, FileTokenizer, clip_words, read_tokenizer
 from ..nets.weights import load_state
 from .diffusers import read_config
+from .fields import open_clip
 from .fields.text import text_words
 from .files.find import Found, find
 from .files.tensors import read_found, shape_of_tensor
 
 FILE = "model.safetensors"
+HF_WIDTHS = {
+    768: 12
+}  # the width of the text encoder in single files with transformers' names -> its heads: CLIP ViT-L/14
 INNER = {  # the modules of a layer: open_clip's name -> transformers' name
     "ln_1": "layer_norm1",
     "ln_2": "layer_norm2",
@@ -40,6 +44,8 @@ def _tokenizer(found: Found, words: Mapping[str, Any]) -> dict[str, Any]:
     beside text_encoder_2). Raises ConfigError if there is none for an encoder with words of its own."""
     if OURS in found.metadata and (ours := json.loads(found.metadata[OURS]).get("tokenizer")):
         return dict(ours)
+    if found.layout == "open_clip":
+        return open_clip.TOKENIZER
     folder = Path(found.config_at).parent if found.config_at.endswith("config.json") else found.path.parent
     beside = folder.with_name(folder.name.replace("text_encoder", "tokenizer"))
     for place in (beside, folder):
@@ -59,17 +65,17 @@ def _tokenizer(found: Found, words: Mapping[str, Any]) -> dict[str, Any]:
     return CLIPS_OWN
 
 
-def find_text(path: Path) -> tuple[Found, dict[str, Any]]:
-    """Where a text encoder lies, and its own words. Raises ConfigError if it is not a CLIP model."""
+def find_text(path: Path, part: str = "text") -> tuple[Found, dict[str, Any]]:
+    """Where a text encoder (`part` text_2: XL's second one) lies, and its own words. Raises ConfigError if it is not a CLIP
+    model."""
     if path.is_dir() and (path / "config.json").is_file():
         text_words(
             read_config(path), path / "config.json"
         )  # another kind of model is told before its files are looked at
-    found = find(path, "text")
+    found = find(path, part)
     if found.layout == "open_clip":
-        raise ConfigError(
-            f"{path}: its text encoder has open_clip's names; give the text_encoder folder of a diffusers folder"
-        )
+        shapes = {name: shape_of_tensor(at) for name, at in found.tensors.items()}
+        return found, text_words(open_clip.text_words(shapes, path), path)
     if found.config is not None:
         return found, text_words(found.config, found.where)
     state = {n.removeprefix("text_model."): at for n, at in found.tensors.items()}
@@ -81,14 +87,14 @@ def find_text(path: Path) -> tuple[Found, dict[str, Any]]:
         "encoder.layers.0.mlp.fc1.weight",
     )
     (words, width), (positions, _), (wide, _) = (shape_of_tensor(state[n]) for n in names)
-    if width != 768:
+    if width not in HF_WIDTHS:
         raise ConfigError(
             f"{path}: its text encoder, {width} wide, does not say its heads and activation; give its folder"
         )
     layers = 1 + max(int(n.split(".")[2]) for n in state if n.startswith("encoder.layers."))
     sizes = {"vocab_size": words, "hidden_size": width, "intermediate_size": wide, "num_hidden_layers": layers}
     more = {
-        "num_attention_heads": 12,
+        "num_attention_heads": HF_WIDTHS[width],
         "max_position_embeddings": positions,
         "hidden_act": "quick_gelu",
     }  # CLIP ViT-L/14
@@ -101,12 +107,12 @@ def tokenizer_of_folder(path: Path) -> Tokenizer:
     return FileTokenizer(words["max_position_embeddings"], _tokenizer(found, words))
 
 
-def described_tower(path: Path) -> dict[str, Any]:
+def described_tower(path: Path, part: str = "text") -> dict[str, Any]:
     """The description, for a passport, of the text encoder there; no weights are read. Raises ConfigError."""
-    found, c = find_text(path)
+    found, c = find_text(path, part)
     described = _tokenizer(found, c)
-    projection = found.tensors.get("text_projection.weight")
-    embedding = shape_of_tensor(projection)[0] if projection else c["hidden_size"]
+    at = found.tensors.get("text_projection.weight") or found.tensors.get("text_projection")
+    embedding = c["hidden_size"] if at is None else shape_of_tensor(at)[-1 if found.layout == "open_clip" else 0]
     text = {
         "context_length": c["max_position_embeddings"],
         "width": c["hidden_size"],
@@ -126,15 +132,20 @@ def described_tower(path: Path) -> dict[str, Any]:
     }
 
 
-def tower_of_folder(path: Path) -> Tower:
+def tower_of_folder(path: Path, part: str = "text") -> Tower:
     """The text encoder there as a tower: a text_encoder folder (sharded or not), a pipeline's folder, or a single file. Raises
     ConfigError if it is not a CLIP model."""
-    found, c = find_text(path)
+    found, c = find_text(path, part)
     state = {n.removeprefix("text_model."): t for n, t in read_found(found).items()}
     width = c["hidden_size"]
-    projection = state.get("text_projection.weight", torch.eye(width))  # [E, width]; the identity if the model has none
-    tower = Tower(described_tower(path))
+    tower = Tower(described_tower(path, part))
     ours = {n: t for n, t in tower.state_dict().items() if n.startswith(("model.visual.", "model.logit_"))}
+    if found.layout == "open_clip":  # our tower is one of open_clip's
+        state = {"text_projection": torch.eye(width), **state}
+        theirs = {f"model.{n}": t for n, t in state.items() if n not in ("logit_scale", "attn_mask")}
+        load_state(tower, ours | theirs, found.path)
+        return tower
+    projection = state.get("text_projection.weight", torch.eye(width))  # [E, width]; the identity if the model has none
     try:
         ours |= _under_our_names(state, c["num_hidden_layers"])
     except KeyError as e:

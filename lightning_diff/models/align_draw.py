@@ -17,6 +17,7 @@ from ..diffusion import noise
 from ..nets.aligndraw.captions import Words, split
 from ..nets.aligndraw.model import AlignDraw, Glimpse
 from .averages import last_snapshot
+from .called import OnPrompts
 from .load import load_net
 from .prompts import check_one_each
 
@@ -48,7 +49,7 @@ class Drawing:
 
 
 @dataclass
-class AlignDrawModel:
+class AlignDrawModel(OnPrompts):
     """alignDRAW with its trained net, in evaluation mode. It has no guidance: its only scale is 1."""
 
     net: AlignDraw

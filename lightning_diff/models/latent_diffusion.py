@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import overload
 
 import torch
-from PIL.Image import Image, fromarray
 from torch import Tensor
 
 from ..config.errors import ConfigError
@@ -25,6 +23,7 @@ from ..nets.denoisers.base import Net
 from ..nets.text import TextEncoder
 from ..nets.unet import Condition
 from .build import null_condition
+from .called import OnPrompts
 from .prompts import check_one_each
 
 
@@ -49,7 +48,7 @@ class NotFinite(ConfigError):
 
 
 @dataclass
-class LatentDiffusion:
+class LatentDiffusion(OnPrompts):
     """A latent diffusion model: captions to conditions, noise to latents, latents to pictures.
 
     All components are on one device, in evaluation mode. `null` is the condition that means "no caption", with one row; by
@@ -182,23 +181,3 @@ class LatentDiffusion:
         noise = start(self.path, rows, self.latent_shape())
         for x, p in s.trajectory(self.denoiser([prompt], scale), self.path, noise, rows):
             yield self._pictures(x)[0], self._pictures(p.x_0)[0]
-
-    @overload
-    def __call__(
-        self, prompt: str, seed: int = 0, scale: float | None = None, negative: str | None = None
-    ) -> Image: ...
-
-    @overload
-    def __call__(
-        self, prompt: list[str], seed: int = 0, scale: float | None = None, negative: str | None = None
-    ) -> list[Image]: ...
-
-    def __call__(
-        self, prompt: str | list[str], seed: int = 0, scale: float | None = None, negative: str | None = None
-    ) -> Image | list[Image]:
-        """A picture of the prompt; of a list of prompts a list of pictures, with the seeds `seed`, `seed` + 1, ..."""
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        seeds = range(seed, seed + len(prompts))
-        pixels = self.generate(prompts, seeds, scale, None if negative is None else [negative] * len(prompts))
-        pictures = [fromarray(one.permute(1, 2, 0).numpy()) for one in pixels]
-        return pictures[0] if isinstance(prompt, str) else pictures

@@ -28,6 +28,7 @@ from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import BaseModule
 from ..training.modules.contrastive import ContrastiveModule
 from ..training.origin import Origin
+from ..training.plugged.base import callbacks_of
 from ..training.trainer import fit
 from .continuing.mend import data_origin
 from .continuing.same import fixed_values
@@ -58,7 +59,8 @@ def train_component(run: Run, trained: bool) -> None:
     data = data_origin(config, train_set.index)
     origin = Origin(fixed_values(config), data, {}, config.training.accept_new_data)
     mirror = run.mirror.train
-    fit(module, train_set, config.training, config.seed, run.folder, run.record, console, mirror, title, origin=origin)
+    t, own = config.training, callbacks_of(config.callbacks, config.training, config.validation)
+    end = fit(module, train_set, t, config.seed, run.folder, run.record, console, mirror, title, own=own, origin=origin)
     if not first_rank():
         wait_for(path.is_file, config.training.patience, f"written {path}")
         return
@@ -75,7 +77,7 @@ def train_component(run: Run, trained: bool) -> None:
         **plugins_entry(all_choices(config)),
     }
     save_weights(path, net.state_dict(), passport, half=True)
-    run.record.write("weights", config.training.steps, **metrics)
+    run.record.write("weights", end, **metrics)
     say(f"{component}: {json.dumps(metrics)}; weights in {path}")
 
 

@@ -15,9 +15,9 @@ from ..data.index import ShardReader
 from ..data.sources.base import Prepared
 from ..data.sources.own import FEWEST
 from ..data.summary import lines_of, summary
+from ..progress import LINES
 from ..ranks import console, first_rank, say
 
-LINES = 20.0  # seconds from one line to the next, where there is no bar
 READS = ("diffusion", "contrastive")  # tasks that read captions
 
 

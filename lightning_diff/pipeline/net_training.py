@@ -27,6 +27,7 @@ from ..training.features import Frozen, frozen_nets, held_out_features
 from ..training.modules.latent_diffusion import LatentDiffusionModule
 from ..training.origin import Origin
 from ..training.periodic import QUICK, VALIDATION, Periodic, held_out_loss
+from ..training.plugged.base import callbacks_of
 from ..training.speed import step_flops
 from ..training.trainer import fit
 from .continuing.mend import data_origin
@@ -78,7 +79,8 @@ def train_net(run: Run) -> None:
 
     title, mirror, t = folder.name, run.mirror.train, config.training
     origin = Origin(fixed_values(config), data_origin(config, frozen.index), frozen.hashes, t.accept_new_data)
-    fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, periodic, origin)
+    own = callbacks_of(config.callbacks, t, config.validation)
+    end = fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, periodic, own, origin)
     if not first_rank():
         wait_for((folder / WEIGHTS).is_file, t.patience, f"written {folder / WEIGHTS}")
         return
@@ -98,7 +100,7 @@ def train_net(run: Run) -> None:
     if config.training.lora:
         save_arrays(folder / "lora.safetensors", adapters(module.net))
     save_weights(folder / WEIGHTS, state, passport)
-    run.record.write("weights", config.training.steps, path=WEIGHTS)
+    run.record.write("weights", end, path=WEIGHTS)
 
 
 def _module(

@@ -42,8 +42,10 @@ def model_of(config: Config, folder: Path, ema: float = 0.0, device: str | None 
     )
 
 
-def generator_of(config: Config, folder: Path, ema: float = 0.0) -> LatentDiffusion | AlignDrawModel:
-    """Load the model of a run folder, whatever task trained it. Raises ConfigError."""
+def generator_of(
+    config: Config, folder: Path, ema: float = 0.0, device: str | None = None
+) -> LatentDiffusion | AlignDrawModel:
+    """Load the model of a run folder, whatever task trained it, to that device, or to the config's. Raises ConfigError."""
     if config.task == "aligndraw":
-        return load_align_draw(folder, device_of(config.training.accelerator), ema)
-    return model_of(config, folder, ema)
+        return load_align_draw(folder, device or device_of(config.training.accelerator), ema)
+    return model_of(config, folder, ema, device)

@@ -91,9 +91,10 @@ class Checkpoint(pl.Callback):
         stopping = self.agreement(STOP.number)
         for path in self.kept(step):
             trainer.save_checkpoint(path)  # it is on the disk before any later checkpoint is
-        if stopping or step % self.every == 0 or step == trainer.max_steps:
+        ends = step == trainer.max_steps or trainer.should_stop
+        if stopping or step % self.every == 0 or ends:
             trainer.save_checkpoint(self.path)
-        if stopping or step == trainer.max_steps:
+        if stopping or ends:
             writer = trainer.strategy.checkpoint_io
             assert isinstance(writer, AtomicCheckpoints)
             writer.wait()

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import track
 from torch import Tensor
 
 from ..config.errors import ConfigError
@@ -23,7 +22,8 @@ from ..files import file_hash
 from ..models.build import load_part
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
-from ..ranks import console, first_rank, share_of
+from ..progress import tracked
+from ..ranks import share_of
 
 ROWS = 32  # samples in each call of a net, of pictures up to LARGE pixels wide
 LARGE = 128
@@ -96,7 +96,7 @@ def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen
 
 
 def _shown(what: str) -> Watch:
-    return lambda work, total: track(work, what, total, console=console, transient=True) if first_rank() else work
+    return lambda work, total: tracked(work, what, total)
 
 
 def calls(count: int, each: int = ROWS) -> Iterator[tuple[list[int], int]]:

@@ -42,6 +42,8 @@ class Periodic(pl.Callback):
         values = dict(self.measure(self.net))
         seconds = time.perf_counter() - begin
         self.record.write(self.event, step, **values, seconds=seconds)
+        floats = {f"{self.event}/{name}": value for name, value in values.items() if isinstance(value, float)}
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in floats.items()})
         self.mirror(step, {f"{self.event}_{name}": value for name, value in values.items() if isinstance(value, float)})
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Meters):

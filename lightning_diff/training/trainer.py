@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,11 @@ def fit(
     mirror: Log,
     title: str,
     extra: Callable[[], list[pl.Callback]] = list,
+    own: Sequence[pl.Callback] = (),
     origin: Origin = NOWHERE,
 ) -> int:
-    """Train up to training.steps, and start from the folder's newest whole checkpoint if there is one. Returns the first step.
+    """Train up to training.steps, and start from the folder's newest whole checkpoint if there is one. `own` are the
+    callbacks that the config names. Returns the step after which the training ended.
 
     Raises Interrupted when a signal asks the run to stop, ConfigError if the run cannot go on from its checkpoints.
     """
@@ -122,6 +124,7 @@ def fit(
         ProgressBar(console, title, t.batch),
         *extra(),
         *([Snapshots(folder, t.ema_every)] if t.ema_every else []),
+        *own,
         Checkpoint(folder / LAST, t.checkpoint_every, kept, origin),
         *([Watchdog(t.patience)] if t.patience else []),
     ]
@@ -136,4 +139,4 @@ def fit(
             trainer.fit(module, datamodule=stream, ckpt_path=str(start) if start else None, weights_only=True)
         finally:
             STOP.deferred = False
-    return begin
+    return trainer.global_step

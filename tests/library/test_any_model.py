@@ -12,13 +12,13 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 import lightning_diff as ld
 from lightning_diff.cli.commands import evaluate_command
+from lightning_diff.diffusion.noise import start
+from lightning_diff.diffusion.path import Path as DiffusionPath
 from lightning_diff.diffusion.samplers.ancestral import DDIM
-from lightning_diff.evaluation.any_model import resized
 from lightning_diff.evaluation.features import judge_features
 from lightning_diff.evaluation.results import study_rows
 from lightning_diff.interop.configs import scheduler_config
 from lightning_diff.interop.export import export_pipeline
-from lightning_diff.pipeline.others.opened import DiffusersPipeline
 from tests.interop.test_export import parts  # noqa: F401 (a fixture)
 
 WORDS = ("data=still_life", "data.train=96", "data.test=64", "evaluation.samples=32", "guidance.scales=[1,3]")
@@ -40,7 +40,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch, outputs: Path, cache: Path, *word
     evaluate_command()
 
 
-def test_a_pipeline_of_diffusers(
+def test_stable_diffusion_is_drawn_with_our_nets_samplers_and_guiders(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     cache: Path,
@@ -48,24 +48,47 @@ def test_a_pipeline_of_diffusers(
 ) -> None:
     folder = tmp_path / "a pipeline"
     export_pipeline(folder, *parts, scheduler_config("scaled_linear", "eps", DDIM()), 64)
-    evaluated(monkeypatch, tmp_path, cache, f"model={folder}", "sampler.steps=3", "name=theirs", "evaluation.grid=32")
+    words = ["sampler.steps=3", "sampler.precision=float32", "name=theirs", "evaluation.grid=32"]
+    evaluated(monkeypatch, tmp_path, cache, f"model={folder}", *words)
     rows, shown = study_rows(tmp_path / "theirs")
-    assert [row["scale"] for row in rows] == [1, 3]
+    assert [row["scale"] for row in rows] == [1, 3] and [row["nfe"] for row in rows] == [3, 6]
     import diffusers
 
-    pipe = diffusers.DiffusionPipeline.from_pretrained(folder)
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
+    captions, path = captions_of(cache), DiffusionPath("scaled_linear", "eps")
     for row, pictures in zip(rows, shown.values(), strict=True):
         passport = row["passport"]
         assert passport["pipeline"] == "StableDiffusionPipeline" and passport["trained_on"] == "unknown"
-        captions = captions_of(cache)
-        drawn = DiffusersPipeline(pipe, 3).generate(captions[:32], range(32), row["scale"])
-        assert (torch.from_numpy(pictures).int() - resized(drawn, 64).int()).abs().max() <= 1
+        assert passport["sampler"]["kind"] == "ddim" and passport["resize"] == "none, 64 px"
+        x = start(path, torch.arange(32), (4, 16, 16))
+        drawn = pipe(captions[:32], latents=x, guidance_scale=row["scale"], num_inference_steps=3, output_type="pt")
+        theirs = (drawn.images * 255).round().int()
+        assert (torch.from_numpy(pictures).int() - theirs).abs().max() <= 1
         assert row["fid"] == pytest.approx(peers_fid(cache, torch.from_numpy(pictures)), rel=1e-3)
     assert (tmp_path / "theirs" / "report.html").is_file() and list(
         (tmp_path / "theirs" / "wandb").glob("offline-run-*")
     )
     assert json.loads((tmp_path / "theirs" / "sweep.json").read_text())
+
+
+def test_another_pipeline_is_drawn_by_diffusers_at_its_own_size(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    cache: Path,
+    parts: tuple[torch.nn.Module, ...],  # noqa: F811
+) -> None:
+    folder = tmp_path / "another"
+    export_pipeline(folder, *parts, scheduler_config("scaled_linear", "eps", DDIM()), 80)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "StableDiffusionPAGPipeline"}))
+    evaluated(
+        monkeypatch, tmp_path, cache, f"model={folder}", "sampler.steps=2", "evaluation.samples=8", "tracking=disabled"
+    )
+    rows, _ = study_rows(tmp_path / "another")
+    passport = rows[0]["passport"]
+    assert passport["sampler"] == "its own" and passport["pipeline"] == "StableDiffusionPAGPipeline"
+    assert passport["resize"] == "centre square, Lanczos, 64 px" and rows[0]["fid"] > 0
 
 
 def captions_of(cache: Path) -> list[str]:

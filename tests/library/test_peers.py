@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import open_clip
 import peft
 import pytest
 import pytorch_lightning as pl
@@ -17,6 +18,9 @@ import torch
 import webdataset
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
+from safetensors.torch import save_file
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
 
 import lightning_diff as ld
 from lightning_diff.config.paths import PACKAGE_FOLDER
@@ -24,6 +28,7 @@ from lightning_diff.data.shards import write_shard
 from lightning_diff.diffusion.denoiser import conditional
 from lightning_diff.diffusion.path import Path as DiffusionPath
 from lightning_diff.models.latent_diffusion import LatentDiffusion
+from lightning_diff.models.text_encoders.open_clip import OpenClipTextEncoder
 
 SMALL: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False}
 
@@ -243,3 +248,74 @@ def test_two_ranks_killed_and_continued_by_lightning_alone(cache: Path, tmp_path
     run("killed", 0)
     one, other = (torch.load(tmp_path / name / "end.pt", weights_only=True) for name in ("whole", "killed"))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+UNCHANGED = """
+import logging, signal, sys
+import pytorch_lightning as pl, torch
+def state():
+    handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)]
+    logs = logging.getLogger()
+    known = [logging.getLogger(n).level for n in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")]
+    torchs = [torch.get_num_threads(), torch.get_default_dtype(), torch.get_float32_matmul_precision()]
+    torchs += [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.benchmark, torch.is_grad_enabled()]
+    torchs += [torch.are_deterministic_algorithms_enabled(), torch.backends.mkldnn.enabled]
+    return handlers, logs.level, list(logs.handlers), known, torchs
+before = state()
+import lightning_diff as ld
+model = ld.load()
+data = ld.CaptionedImages(ld.sources.StillLife(train=96, test=64), batch=16, cache=sys.argv[1])
+module = ld.LatentDiffusionModule(model.autoencoder, model.text_encoder, ld.nets.UNet(widths=[32, 32]))
+quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu")
+pl.Trainer(max_steps=2, limit_val_batches=1, default_root_dir=sys.argv[1], **quiet).fit(module, data)
+model.generate(["a mug"], [0], 2.0)
+after = state()
+assert after == before, (before, after)
+"""
+
+
+def test_importing_training_and_drawing_change_no_setting_of_the_process(cache: Path) -> None:
+    words = [sys.executable, "-c", UNCHANGED, str(cache)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PACKAGE_FOLDER)}
+    found = subprocess.run(words, cwd=cache, env=environment, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+
+
+def test_torchmetrics_own_metrics_in_evaluate(cache: Path) -> None:
+    class Means(torch.nn.Module):
+        num_features = 8
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.float().flatten(2).mean(2).repeat(1, 3)[:, :8]
+
+    class Same:
+        def generate(self, prompts: Any, seeds: Any, scale: float) -> torch.Tensor:
+            return torch.full((len(prompts), 3, 64, 64), int(40 * scale), dtype=torch.uint8)
+
+    metrics = [KernelInceptionDistance(Means(), subsets=2, subset_size=8), FrechetInceptionDistance(Means())]
+    source = ld.sources.StillLife(train=96, test=64)
+    near, far = ld.evaluate(Same(), data=source, scales=[3, 6], samples=32, cache=cache, metrics=metrics)
+    for row in (near, far):
+        assert {"FrechetInceptionDistance", "KernelInceptionDistance", "KernelInceptionDistance_1", "fid"} <= set(row)
+    assert near["FrechetInceptionDistance"] != far["FrechetInceptionDistance"]
+
+
+def test_a_model_of_open_clip_conditions_and_judges(model: LatentDiffusion, data: Any, tmp_path: Path) -> None:
+    """A CLIP model that open_clip knows by its name, from a local file, as the text encoder of a training, and as a judge."""
+    torch.manual_seed(0)
+    peer = open_clip.create_model("ViT-B-32", pretrained=None)
+    save_file({n: t.contiguous() for n, t in peer.state_dict().items()}, tmp_path / "clip.safetensors")
+    spec = OpenClipTextEncoder(model="ViT-B-32", tag="laion2b_s34b_b79k", weights=str(tmp_path / "clip.safetensors"))
+    tower = spec.encoder(tmp_path / "clip.safetensors")
+    module = ld.LatentDiffusionModule(model.autoencoder, tower.eval(), ld.nets.UNet(widths=[32, 32]))
+    batch = (torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8), ["a red mug", "a leaf"])
+    loss = module.loss_of(module.features({"images": batch[0], "captions": batch[1], "positions": torch.arange(2)}))
+    loss.backward()
+    assert torch.isfinite(loss) and all(p.grad is None for p in tower.parameters())
+    metric = ld.metrics.CLIPScore(tower)
+    metric.update(*batch)
+    text = open_clip.get_tokenizer("ViT-B-32")(batch[1])
+    with torch.no_grad():
+        said = torch.nn.functional.normalize(peer.eval().encode_text(text), dim=-1)
+        seen = tower.image_features(batch[0].float() / 127.5 - 1)
+    assert float(metric.compute()) == pytest.approx(100 * float((said * seen).sum(1).mean()), rel=1e-3)

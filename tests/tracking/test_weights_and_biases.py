@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -93,6 +94,29 @@ def test_the_table_is_found_by_case_and_shows_its_pictures(tmp_path: Path) -> No
     assert sum(c["path"].startswith("media/images/") for c in kept) == 8  # two pictures of each of four cases
     plotted = [t for t in tables if "line" in t["columns"]]
     assert plotted and all(t["columns"] == ["line", "scale", "fid", "clip_score"] for t in plotted)
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_artifacts_are_sent_where_the_tracker_is_online(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Offline they refer to the files of the run folder. Online the files themselves belong to them."""
+    monkeypatch.setattr(
+        "lightning_diff.tracking.trackers.wandb.Sender", lambda *_: SimpleNamespace(finish=lambda: None)
+    )
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
+    (tmp_path / "run").mkdir()
+    config = Config(tracking=Tracking(wandb=mode))
+    mirrors = open_mirrors(config, tmp_path / "run")
+    mirrors.sweep(made_sweep(tmp_path / "run", "cfg"))
+    mirrors.finish()
+    artifacts = [r["artifact"] for r in read_back(tmp_path / "run") if r["type"] == "artifact"]
+    (entry,) = next(a for a in artifacts if a["type"] == "model")["manifest"]["contents"]
+    found = [(a["name"].split("-")[0], one) for a in artifacts for one in a["manifest"]["contents"]]
+    mine = [one for name, one in found if name in ("weights", "sweep")]
+    assert len(mine) >= 2 and entry["path"] == "weights.safetensors"
+    local = [next((v for k, v in one.items() if k.lower().replace("_", "") == "localpath"), "") for one in mine]
+    assert all(local) if mode == "online" else not any(local)
 
 
 class Started(Exception):

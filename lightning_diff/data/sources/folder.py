@@ -43,16 +43,22 @@ class Folder(OwnPictures):
     def _ledger(self, cache: Path) -> Path:
         return cache / "ledgers" / f"{digest(os.fsencode(Path(self.source).resolve()).hex())}.json"
 
+    def list_pictures(self) -> Listing:
+        """The captioned pictures, and what is left out; no picture is read."""
+        from ..incoming.ingest import list_folder
+
+        return list_folder(Path(self.source), self.captions == "lines")
+
     def listed(self, cache: Path, progress: Progress | None = None) -> tuple[Listing, list[str], Path]:
         """(what the folder holds, hashes of its pictures, the folder of its shards). Raises ConfigError if there is no captioned
         picture."""
         from ..decode import DECODING
-        from ..incoming.ingest import contents_digest, list_folder
+        from ..incoming.ingest import contents_digest
 
         root = Path(self.source)
         if not root.is_dir():
             raise ConfigError(f"{self.words}: {'a file, not a folder' if root.exists() else 'no such folder'}")
-        listing = list_folder(root, self.captions == "lines")
+        listing = self.list_pictures()
         total = len(listing.found)
         if not total:
             hint = " (data=shards reads .tar)" if any(one.member == "*.tar" for one in listing.left) else ""
@@ -98,9 +104,9 @@ class Folder(OwnPictures):
         return self.prepare(cache)
 
     def glimpse(self, scratch: Path, count: int) -> Glimpse:
-        from ..incoming.ingest import Making, list_folder, write_pictures
+        from ..incoming.ingest import Making, write_pictures
 
-        listing = list_folder(Path(self.source), self.captions == "lines")
+        listing = self.list_pictures()
         every = len(listing.found)
         some = listing.found[:: max(1, every // (8 * count))]
         with TemporaryDirectory(dir=scratch) as folder:

@@ -38,8 +38,9 @@ def series_of(row: Row) -> str:
 
 
 def held_out(row: Row) -> bool:
-    """Whether a row was measured with captions and pictures that the training did not see."""
-    return str(row["passport"]["reference"]["split"]) != "train"
+    """Whether a row was measured with captions and pictures that the training did not see, as far as it is known."""
+    passport = row["passport"]
+    return str(passport["reference"]["split"]) != "train" or passport.get("trained_on") == "unknown"
 
 
 def verdict(rows: Sequence[Row], best: Row | None, run: str = "") -> str:

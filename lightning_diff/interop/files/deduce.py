@@ -16,6 +16,7 @@ from ..fields.unet import MIDDLE
 
 # Width of the tokens -> (its family, the number of heads or None, else the width of a head).
 FAMILIES = {768: ("Stable Diffusion 1.x", 8, 0), 1024: ("Stable Diffusion 2.x", 0, 64), 2048: ("XL", 0, 64)}
+GROUPS = 32  # of the norms in every UNet and autoencoder of these families
 SCALING = {"Stable Diffusion 1.x": 0.18215, "Stable Diffusion 2.x": 0.18215, "XL": 0.13025}
 XL_SIGNS = ("conditioner.embedders.1.", "model.diffusion_model.label_emb.")
 
@@ -60,7 +61,7 @@ def unet_words(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "mid_block_type": MIDDLE if middle else None,
         "transformer_layers_per_block": [n or middle for n in layers],
         "cross_attention_dim": tokens,
-        "norm_num_groups": 32,
+        "norm_num_groups": GROUPS,
     }
     if "time_embedding.cond_proj.weight" in state:
         words["time_cond_proj_dim"] = state["time_embedding.cond_proj.weight"].shape[1]
@@ -93,7 +94,7 @@ def autoencoder_words(state: Mapping[str, Tensor], scaling_factor: float) -> dic
         "up_block_types": ["UpDecoderBlock2D"] * levels,
         "layers_per_block": counted(state, "encoder.down_blocks.0.resnets."),
         "latent_channels": state["decoder.conv_in.weight"].shape[1],
-        "norm_num_groups": 32,
+        "norm_num_groups": GROUPS,
         "scaling_factor": scaling_factor,
         "use_quant_conv": "quant_conv.weight" in state,
         "use_post_quant_conv": "post_quant_conv.weight" in state,

@@ -21,7 +21,12 @@ from ...files import is_safetensors
 from .what import other_formats, what_it_is
 
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")  # of diffusers, of transformers
-FOLDERS = {"unet": ("unet",), "vae": ("vae",), "text": ("text_encoder",)}  # of a part in a pipeline's folder
+FOLDERS = {  # of a part in a pipeline's folder
+    "unet": ("unet",),
+    "vae": ("vae",),
+    "text": ("text_encoder",),
+    "text_2": ("text_encoder_2",),
+}
 PREFIXES = {  # in front of a part's tensors in a file
     "unet": ("model.diffusion_model.", "diffusion_model.", "unet.", ""),
     "vae": ("first_stage_model.", "vae.", ""),
@@ -33,6 +38,7 @@ PREFIXES = {  # in front of a part's tensors in a file
         "text_encoder.",
         "",
     ),
+    "text_2": ("conditioner.embedders.1.model.", "text_encoder_2.", ""),
 }
 SIGNS = {  # (a part, the layout of its names) -> a tensor that such a part has
     ("unet", "ldm"): "input_blocks.0.0.weight",
@@ -42,6 +48,8 @@ SIGNS = {  # (a part, the layout of its names) -> a tensor that such a part has
     ("text", "transformers"): "text_model.embeddings.token_embedding.weight",
     ("text", "bare"): "embeddings.token_embedding.weight",
     ("text", "open_clip"): "transformer.resblocks.0.ln_1.weight",
+    ("text_2", "transformers"): "text_model.embeddings.token_embedding.weight",
+    ("text_2", "open_clip"): "transformer.resblocks.0.ln_1.weight",
 }
 EMA = "model_ema."
 
@@ -97,8 +105,8 @@ def not_safetensors(file: Path) -> str:
 
 
 def find(path: Path, part: str, subfolder: str = "") -> Found:
-    """The part `unet`, `vae` or `text` of what lies at `path`. `subfolder` is its folder in a pipeline's, if it is not the
-    usual one. Raises ConfigError, which says what is there instead."""
+    """The part `unet`, `vae`, `text` or `text_2` (XL's second text encoder) of what lies at `path`. `subfolder` is its folder in
+    a pipeline's, if it is not the usual one. Raises ConfigError, which says what is there instead."""
     if path.is_dir():
         return _in_folder(path, part, (subfolder,) if subfolder else FOLDERS[part])
     names, metadata = header(path)
@@ -117,7 +125,7 @@ def _with(found: Found, config: dict[str, Any] | None, config_at: str, **more: A
 
 def _ours(metadata: Mapping[str, str], part: str) -> dict[str, Any] | None:
     configs = json.loads(metadata[OURS]) if OURS in metadata else {}
-    return configs.get({"text": "text_encoder"}.get(part, part))
+    return configs.get({"text": "text_encoder", "text_2": "text_encoder_2"}.get(part, part))
 
 
 def _in_folder(path: Path, part: str, names: Iterable[str]) -> Found:
@@ -149,7 +157,9 @@ def _tensors(names: Mapping[str, tuple[Path, str]], part: str, path: Path) -> Fo
     if part == "unet" and any(n.startswith(EMA) for n in names):
         return Found(part, path, {}, "ldm", others=tuple(names))
     what, remedy = what_it_is(names)
-    wanted = {"unet": "UNet", "vae": "autoencoder", "text": "text encoder"}[part]
+    wanted = {"unet": "UNet", "vae": "autoencoder"}.get(
+        part, "second text encoder" if part == "text_2" else "text encoder"
+    )
     raise ConfigError(f"{path}: no {wanted} in it; it is {what}; {remedy}")
 
 

@@ -18,6 +18,7 @@ from ...ranks import console, first_rank, say, wait_for
 from ...training.checkpoint import checkpoints_in
 from ...training.modules.aligndraw import AlignDrawModule
 from ...training.origin import Origin
+from ...training.plugged.base import callbacks_of
 from ...training.trainer import fit
 from ..continuing.mend import data_origin
 from ..continuing.same import fixed_values
@@ -41,7 +42,8 @@ def train_align_draw(run: Run) -> None:
     say(f"net=aligndraw: {parameters(net):.2f} M parameters, {words} words, {len(train_set)} pictures, in {folder}")
     title, mirror = folder.name, run.mirror.train
     origin = Origin(fixed_values(config), data_origin(config, train_set.index), {}, config.training.accept_new_data)
-    fit(module, train_set, config.training, config.seed, folder, run.record, console, mirror, title, origin=origin)
+    t, own = config.training, callbacks_of(config.callbacks, config.training, config.validation)
+    end = fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, own=own, origin=origin)
     if not first_rank():
         wait_for((folder / WEIGHTS).is_file, config.training.patience, f"written {folder / WEIGHTS}")
         return
@@ -54,4 +56,4 @@ def train_align_draw(run: Run) -> None:
         **plugins_entry(all_choices(config)),
     }
     save_weights(folder / WEIGHTS, module.averaged().state_dict(), passport)
-    run.record.write("weights", config.training.steps, path=WEIGHTS)
+    run.record.write("weights", end, path=WEIGHTS)

@@ -56,10 +56,6 @@ def measured(
     weights. Raises ConfigError for an object that cannot draw."""
     if isinstance(model, LatentDiffusion):
         sampler = model.sampler.resolve_nfe(model.guider, model.path)
-        if model.image_size != config.data.image_size:
-            raise ConfigError(
-                f"data.image_size={config.data.image_size}: the model draws {model.image_size} px; give that size"
-            )
         return Combination(
             guider=replace(model.guider, scales=list(scales)),
             sampler=replace(sampler, precision=precision_of(sampler, model.device.type)),
@@ -70,6 +66,7 @@ def measured(
             plugins={"trained_on": "unknown", **(about or {})},
             settings=config.evaluation,
             setup=setup,
+            drawn_at=model.image_size,
         )
     if not callable(getattr(model, "generate", None)):
         raise ConfigError(

@@ -1,4 +1,5 @@
-"""Models that `evaluate.py model=` names: a run folder, a pipeline of diffusers, or a user's own Python file."""
+"""Models that `evaluate.py model=` names: Stable Diffusion as a folder or a file, drawn with the nets of this project; another
+pipeline of diffusers, which diffusers draws; or a user's own Python file."""
 
 from __future__ import annotations
 
@@ -13,13 +14,15 @@ import torch
 from torch import Tensor
 
 from ...config.errors import ConfigError
+from ...config.foreign.own_words import said_by
+from ...config.foreign.pipeline import INDEX, class_in
 from ...config.schema import Config
 from ...config.texts.areas import key_of, within
 from ...data.shards import digest
 from ...devices import device_of
 from ...files import file_hash
+from ...models.foreign import latent_diffusion_in, load_foreign
 
-INDEX = "model_index.json"  # of a pipeline of diffusers
 USED = (
     "data",
     "cache",
@@ -31,8 +34,11 @@ USED = (
     "guidance.scales",
     "plugins",
     "pins",
+    "part_steps",
     "training.accelerator",
 )
+DRAWN_HERE = (*USED, "sampler", "guidance")
+USUAL = {"sampler": "ddim", "objective.schedule": "scaled_linear", "objective.prediction": "eps"}
 
 
 @dataclass(frozen=True)
@@ -48,29 +54,62 @@ class Opened:
 def name_of(model: str) -> str:
     """The name of a model's folder in outputs/."""
     path = Path(model.partition(".py:")[0])
-    return path.name or "model"
+    return (path.stem if path.suffix == ".safetensors" else path.name) or "model"
 
 
 def check_words(model: str, words: Sequence[str]) -> None:
     """Raises ConfigError for a word that another project's model would ignore."""
+    used = DRAWN_HERE if _drawn_here(model) else USED
     for word in words:
-        if word.startswith("~") or not within(key_of(word), USED):
+        if word.startswith("~") or not within(key_of(word), used):
             raise ConfigError(f"{word}: would be ignored: {model} draws in its own way; leave it out")
 
 
+def own_words(model: str, words: Sequence[str]) -> list[str]:
+    """The overrides that a model's own words add to a command: how it was trained, DDIM, and its scheduler's grid of times.
+    Nothing for a model that is not drawn by this project's nets. Raises ConfigError."""
+    if not _drawn_here(model):
+        return []
+    said = said_by(Path(model).expanduser())
+    named = {key_of(word) for word in words}
+    keys = {**USUAL, **(said.keys if said else {})}
+    if "sampler" in named:  # another sampler than DDIM has the grid that it is given
+        keys = {key: value for key, value in keys.items() if not key.startswith("sampler")}
+    return [f"{key}={value}" for key, value in keys.items() if key not in named]
+
+
+def _drawn_here(model: str) -> bool:
+    return ".py:" not in model and latent_diffusion_in(Path(model).expanduser())
+
+
 def open_model(model: str, config: Config) -> Opened:
-    """Open what `model` names: FILE.py:NAME, or a folder of a diffusers pipeline. Raises ConfigError."""
+    """Open what `model` names: FILE.py:NAME, a folder of a diffusers pipeline, or a single file. Raises ConfigError."""
     file, found, name = model.rpartition(".py:")
     if found:
         return _of_file(Path(f"{file}.py"), name)
-    folder = Path(model).expanduser()
-    if (folder / INDEX).is_file():
-        return _of_diffusers(folder, config)
-    what = f"a folder without {INDEX}" if folder.is_dir() else "no such folder"
+    path = Path(model).expanduser()
+    if _drawn_here(model):
+        return _of_weights(path, config)
+    if (path / INDEX).is_file():
+        return _of_diffusers(path, config)
+    what = f"a folder without {INDEX}" if path.is_dir() else "no such folder or safetensors file"
     raise ConfigError(
-        f"model={model}: {what}; give a folder of a diffusers pipeline, or FILE.py:NAME of a function that returns a model "
-        "(run=FOLDER measures a run)"
+        f"model={model}: {what}; give a folder of a diffusers pipeline, a safetensors file of Stable Diffusion, or FILE.py:NAME "
+        "of a function that returns a model (run=FOLDER measures a run)"
     )
+
+
+def _of_weights(path: Path, config: Config) -> Opened:
+    """Stable Diffusion, drawn with this project's nets, samplers and guiders."""
+    found = load_foreign(path, device_of(config.training.accelerator), config.sampler, config.guidance)
+    files = [p for p in sorted(path.rglob("*")) if p.suffix in (".safetensors", ".json")] if path.is_dir() else [path]
+    hashes = {str(p.relative_to(path)) if path.is_dir() else p.name: file_hash(p) for p in files}
+    about = {
+        "pipeline": class_in(path) if path.is_dir() else "a single file",
+        "path": f"{found.model.path.schedule}, {found.model.path.prediction}",
+        **({"guessed": list(found.guessed)} if found.guessed else {}),
+    }
+    return Opened(found.model, path.stem if path.is_file() else path.name, digest(hashes), about)
 
 
 def _of_file(file: Path, name: str) -> Opened:

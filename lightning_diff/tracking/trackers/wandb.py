@@ -158,12 +158,16 @@ class WandBRun:
             self.sender.finish()
 
     def _refer(self, name: str, kind: str, paths: list[Path], metadata: dict[str, Any]) -> None:
-        """Log an artifact that refers to files in the run folder. The files are not copied."""
+        """Log an artifact of files in the run folder. Online they are sent to the server; offline it refers to them, so that they
+        are not copied."""
         import wandb
 
         artifact = wandb.Artifact(f"{name}-{run_id(self.folder)}", kind, metadata=metadata)
         for path in paths:
-            artifact.add_reference(path.resolve().as_uri(), checksum=False)
+            if self.sender is None:
+                artifact.add_reference(path.resolve().as_uri(), checksum=False)
+            else:  # a table may change with the next sweep, so it is copied; weights are large, and stay as they are
+                artifact.add_file(str(path), path.name, policy="immutable" if kind == "model" else "mutable")
         self.run.log_artifact(artifact)
 
 

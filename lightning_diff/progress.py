@@ -1,0 +1,61 @@
+"""How far long work is: a bar in a terminal; elsewhere (a job's log, nohup, a pipe) a line from time to time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import TypeVar
+
+from rich.progress import track
+
+from .ranks import console, first_rank, say
+
+T = TypeVar("T")
+LINES = 20.0  # seconds from one line to the next, where there is no terminal
+
+
+class Lines:
+    """Prints how far the work is, every LINES seconds. A thread of its own prints, so that one long piece of work is not
+    silent."""
+
+    def __init__(self, what: str, total: float) -> None:
+        self.what, self.total, self.done, self.began = what, total, 0.0, time.monotonic()
+
+    def line(self) -> str:
+        said = f"{self.what}: {self.done:,.0f} of {self.total:,.0f}"
+        if not 0 < self.done < self.total:
+            return said
+        left = (time.monotonic() - self.began) / self.done * (self.total - self.done)
+        return f"{said}, about {left:,.0f} s left"
+
+    @contextmanager
+    def printed(self) -> Iterator[Lines]:
+        """A context in which the lines are printed."""
+        ended = Event()
+
+        def tell() -> None:
+            while not ended.wait(LINES):
+                say(self.line())
+
+        thread = Thread(target=tell, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            ended.set()
+            thread.join()
+
+
+def tracked(work: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """The pieces of the work. The first rank shows how many of `total` are done."""
+    if not first_rank():
+        yield from work
+    elif console.is_terminal:
+        yield from track(work, what, total, console=console, transient=True)
+    else:
+        with Lines(what, total).printed() as lines:
+            for piece in work:
+                yield piece
+                lines.done += 1
