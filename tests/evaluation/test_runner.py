@@ -200,22 +200,26 @@ def without_nets(passport: Passport) -> Passport:
     return passport | {"drawing": {k: v for k, v in passport["drawing"].items() if k != "nets"}}
 
 
-def test_an_edited_net_draws_again(combination: Combination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_of_nets_with_other_code_are_drawn_again(
+    combination: Combination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of unknown code stay; they are like each other, and never compared with new ones."""
     nets = [UNet, torch.nn.Linear]
     codes = drawing_code(combination.sampler, combination.guider, nets)["nets"]
     assert codes == {"UNet": net_code(UNet), "Linear": f"torch {version('torch')}"}
     assert net_code(UNet) != net_code(Autoencoder) and len(net_code(UNet)) == 12
     mine, record = replace(combination, nets=nets), Record(tmp_path)
     run_sweep([mine], tmp_path, record)
-    monkeypatch.setattr(provenance, "net_code", lambda net: "edited")
+    as_older(record, without_nets)
+    old = study_rows(tmp_path)[0]
+    assert [r["scale"] for r in old] == [1.0, 3.0] and old[0]["passport"]["drawing"]["nets"] == "not recorded"
+    new = mine.passport(8, 1.0, 0.0) | {"drawn": 8}
+    assert unlike([old[0]["passport"], new], STUDIED) == ["drawing"]
+
     run_sweep([mine], tmp_path, record)
     assert Model.asked == [(ROWS, 1, 3)] * 2 and len(study_rows(tmp_path)[0]) == 2 and len(record.read("sweep")) == 4
-
-    as_older(record, without_nets)  # two rows of each scale have now the same passport; the newer ones count
-    rows = study_rows(tmp_path)[0]
-    assert [r["scale"] for r in rows] == [1.0, 3.0] and rows[0]["passport"]["drawing"]["nets"] == "not recorded"
-    new = mine.passport(8, 1.0, 0.0) | {"drawn": 8}
-    assert unlike([rows[0]["passport"], new], STUDIED) == ["drawing"]  # they stay, and are not compared with new ones
+    monkeypatch.setattr(provenance, "net_code", lambda net: "edited")
+    assert picture_key(mine.passport(8, 1.0, 0.0)) != picture_key(new)
 
 
 def test_other_metrics_are_computed_of_the_same_pictures(combination: Combination, tmp_path: Path) -> None:
