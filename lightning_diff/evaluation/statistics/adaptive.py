@@ -19,12 +19,12 @@ GROWTH = 1.5  # from look to look, if a sweep goes on until it is decided
 Look = Callable[[dict[str, int]], dict[str, np.ndarray]]
 
 
-def critical(shape: np.ndarray, degrees: int, looks: Sequence[int] = (1,), draws: int = 2000) -> float:
+def critical(shape: np.ndarray, degrees: Sequence[int], looks: Sequence[int] = (1,), draws: int = 2000) -> list[float]:
     """How many standard errors wide the intervals of all differences between K cases must be, so that all of them hold at once
     with 95 % (Tukey's range, for correlated cases): the quantile of the largest difference between K normal numbers with the
-    covariance `shape` [K, K] of the cases' means. `degrees` of freedom estimate the standard errors. With several `looks`,
-    numbers of pictures at which the cases are compared, the intervals of all looks hold together, so it is allowed to stop at
-    any of them.
+    covariance `shape` [K, K] of the cases' means. There is one result for each number of `degrees` of freedom, which estimate the
+    standard error. With several `looks`, numbers of pictures at which the cases are compared, the intervals of all looks hold
+    together, so it is allowed to stop at any of them.
     """
     draw, cases = np.random.default_rng(20203), len(shape)
     sizes, vectors = np.linalg.eigh(shape)
@@ -37,7 +37,9 @@ def critical(shape: np.ndarray, degrees: int, looks: Sequence[int] = (1,), draws
         if (some := spread > 1e-9 * np.sqrt(variance.max())).any():
             apart = np.abs(z[..., i, None] - z[..., i + 1 :])[..., some] / spread[some]
             most = np.maximum(most, apart.max(axis=(0, 2)))
-    return float(np.quantile(most / np.sqrt(draw.chisquare(degrees, draws) / degrees), 1 - ERROR))
+    spreads = {d: np.sqrt(np.random.default_rng(20204).chisquare(d, draws) / d) for d in set(degrees)}
+    quantiles = {d: float(np.quantile(most / spread, 1 - ERROR)) for d, spread in spreads.items()}
+    return [quantiles[d] for d in degrees]
 
 
 def leader(values: Mapping[str, np.ndarray]) -> str:
@@ -62,23 +64,26 @@ def compared(
     table = np.stack([v[:shared] for v in values.values()])
     seen = np.isfinite(table).all(axis=0)
     table, groups = table[:, seen], None if clusters is None else clusters[:shared][seen]
-    degrees = (table.shape[1] if groups is None else len(np.unique(groups))) - 1
-    if degrees < 1:
+    if _groups(table[0], groups) < 2:
         return best, {case: (0.0, 0.0, 0.0) if case == best else (np.nan,) * 3 for case in values}
-    wide = critical(covariance(table, groups), degrees, looks or (1,))
+    pairs = [_minus(v, values[best], clusters) for v in values.values()]
+    wide = critical(covariance(table, groups), [_groups(*pair) - 1 for pair in pairs], looks or (1,))
     found = {}
-    for case, v in values.items():
-        d, groups = _minus(v, values[best], clusters)
-        half = wide * float(covariance(d[None], groups)[0, 0]) ** 0.5
+    for case, (d, own), factor in zip(values, pairs, wide, strict=True):
+        half = factor * float(covariance(d[None], own)[0, 0]) ** 0.5
         found[case] = float(d.mean()), float(d.mean()) - half, float(d.mean()) + half
     return best, found
+
+
+def _groups(values: np.ndarray, clusters: np.ndarray | None) -> int:
+    return len(values) if clusters is None else len(np.unique(clusters))
 
 
 def compared_estimates(estimates: np.ndarray, halves: np.ndarray) -> list[tuple[float, float]]:
     """For each of K numbers, of which the smallest is the best: the interval of its distance to the best one. All differences
     hold at once with 95 %. halves [K, R]: half the difference of the number between the two halves of the pictures, for the
     same R random splits of the pictures in each case."""
-    best, wide = int(estimates.argmin()), critical(np.atleast_2d(np.cov(halves)), halves.shape[1] - 1)
+    best, (wide,) = int(estimates.argmin()), critical(np.atleast_2d(np.cov(halves)), [halves.shape[1] - 1])
     half = wide * (halves - halves[best]).std(axis=1, ddof=1)
     return [(float(d - h), float(d + h)) for d, h in zip(estimates - estimates[best], half, strict=True)]
 

@@ -29,9 +29,9 @@ def sums(values: np.ndarray, clusters: np.ndarray | None) -> np.ndarray:
     if clusters is None:
         return values
     _, numbers = np.unique(clusters, return_inverse=True)
-    found = np.zeros((*values.shape[:-1], int(numbers.max(initial=-1)) + 1))
-    np.add.at(found, (..., numbers), values)
-    return found
+    rows = values.reshape(-1, values.shape[-1])
+    found = np.stack([np.bincount(numbers, weights=row) for row in rows])
+    return found.reshape(*values.shape[:-1], -1)
 
 
 def covariance(table: np.ndarray, clusters: np.ndarray | None = None) -> np.ndarray:
