@@ -60,8 +60,8 @@ def main() -> None:
                     if not getattr(value, "ndim", 0):
                         values.setdefault(name, []).append(float(value))
         for name, every in values.items():
-            mean, std = float(np.mean(every)), float(np.std(every, ddof=1)) if len(every) > 1 else float("nan")
-            print(f"n = {n:5} {name:18} {mean:10.4f} ± {std:.4f} ({len(every)} sets)", flush=True)
+            mean, std = float(np.mean(every)), float(np.std(every, ddof=1)) if len(every) > 1 else None
+            print(f"n = {n:5} {name:18} {mean:10.4f} ± {std or 0.0:.4f} ({len(every)} sets)", flush=True)
             row = {"case": f"{name}, n = {n}", "unit": "", "here": mean, "std": std}
             rows.append({**row, "peer": None, "peer_name": "", "ratio": None})
     if not arguments.quick:
