@@ -115,7 +115,8 @@ class Validation:
 @dataclass
 class Evaluation:
     """The sweep: `samples` pictures at each guidance scale, from the same prompts and the same noise. `extra` is the total of
-    further pictures, for the scales that these cannot tell from the best.
+    further pictures, for the scales that these cannot tell from the best. `until` decided goes on until the best scale is known
+    (at most 5 % error), or can't be told, with at most `extra` further pictures (0: as many as there are captions).
 
     A block is `batch` pictures: they are drawn together, processes share the work by blocks, and a killed process loses
     its block. `enabled` false: only train. `seed` is that of the pictures' noise. `grid` pictures of each scale are on its
@@ -127,6 +128,7 @@ class Evaluation:
     enabled: bool = True
     samples: int = at_least(256, 4)
     extra: int = at_least(0, 0)
+    until: str = one_of("samples", "samples", "decided")
     batch: int = at_least(128, 1)
     seed: int = between(0, 0, 2**31 - 1)
     ema: list[float] = listed(0.0, low=0, high=0.28)

@@ -13,24 +13,45 @@ from torch import nn
 
 from ..diffusion.path import Path
 from ..models.latent_diffusion import LatentDiffusion
+from ..nets.foreign import DiffusersNet
 from ..syntax import code_hash
 
 PACKAGES = ("torch", "torchmetrics", "open_clip_torch", "pytorch-lightning")
 
 
 UNUSED = ("conflicts", "name", "word", "evaluations", "resolve_nfe")  # methods of samplers and guiders
+OF_TRAINING = ("blocks",)  # methods of nets that draw nothing
+UNKNOWN = "not recorded"
 DRAWING = (
     *("at_scales", "denoiser", "latent_shape", "_without_caption"),
     *("_network", "_run", "_prepare", "_bf16", "_pictures"),
 )
 
 
-def drawing_code(sampler: Any, guider: Any) -> dict[str, str]:
-    """Hashes of the code that draws: of what all pictures share, of the sampler and of the guider. The nets do not count: their
-    weights are in the passport."""
+def drawing_code(sampler: Any, guider: Any, nets: Sequence[type] = ()) -> dict[str, Any]:
+    """Hashes of the code that draws: of what all pictures share, of the sampler, of the guider and of the `nets`, by the names
+    of their classes."""
     model = (getattr(LatentDiffusion, name) for name in DRAWING)
     parts = {"shared": (*model, Path), "sampler": (type(sampler),), "guidance": (type(guider),)}
-    return {name: code_hash(*roots, without=UNUSED) for name, roots in parts.items()}
+    found: dict[str, Any] = {name: code_hash(*roots, without=UNUSED) for name, roots in parts.items()}
+    return found | {"nets": {net.__name__: net_code(net) for net in nets}}
+
+
+def net_code(net: type) -> str:
+    """The identity of a net's code: its hash, or of a net of another package that package's version."""
+    package = net.__module__.split(".")[0]
+    if package != __name__.split(".")[0] and (owners := importlib.metadata.packages_distributions().get(package)):
+        return f"{package} {importlib.metadata.version(owners[0])}"
+    try:
+        return code_hash(net, without=OF_TRAINING)
+    except OSError:  # a class without a file
+        return UNKNOWN
+
+
+def classes_of(*nets: nn.Module) -> list[type]:
+    """The classes of nets, without torch.compile's, and with the one that a DiffusersNet calls."""
+    plain = [getattr(net, "_orig_mod", net) for net in nets]
+    return [type(net) for net in [*plain, *(net.net for net in plain if isinstance(net, DiffusersNet))]]
 
 
 def text_hash(lines: Sequence[str]) -> str:

@@ -16,13 +16,14 @@ from ..files import write_text
 from ..nets.weights import has_arrays, read_arrays
 from ..tracking.record import STEPS, Record
 from ..tracking.table import write_csv, write_parquet
+from .provenance import UNKNOWN
 from .setup import Passport, picture_key
-from .sweep import Row, against_the_best, drawn_by, front, unlike
+from .statistics.ranking import against_the_best
+from .sweep import Row, drawn_by, front, unlike
 
-UNKNOWN = "not recorded"  # the code that made a row, until November 2026
 SEEN = "sweep"  # the run's folder with the stored features and values of each case
 FIRST = ("scale", "fid", "clip_score", "accuracy", "single_object_accuracy")  # columns that a reader looks for
-STUDIED = ("weights", "guidance", "ema", "sampler", "drawn", "plugins")  # what may differ on one axis (law 4)
+STUDIED = ("weights", "guidance", "ema", "sampler", "drawn", "until", "plugins")  # what may differ on one axis (law 4)
 
 
 def values_path(folder: Path, passport: Passport) -> Path:
@@ -35,6 +36,8 @@ def _with_code(passport: Passport) -> Passport:
     now = dict(passport)
     if "drawing" not in now and isinstance(now.get("sampler"), Mapping):  # a foreign model's code is never known
         now["drawing"] = dict.fromkeys(("shared", "sampler", "guidance"), UNKNOWN)
+    if isinstance(drawing := now.get("drawing"), Mapping) and "nets" not in drawing:
+        now["drawing"] = {**drawing, "nets": UNKNOWN}
     if isinstance(judge := now.get("judge"), Mapping) and "code" not in judge:
         now["judge"] = {**judge, "code": UNKNOWN, "precision": UNKNOWN}
     return now
@@ -151,7 +154,7 @@ def spread(seeds: Mapping[int, Sequence[Row]]) -> list[Row]:
     cases: dict[str, dict[int, Row]] = {}
     for seed, rows in seeds.items():
         for row in rows:
-            unseeded = {k: v for k, v in row["passport"].items() if k not in ("weights", "drawn")}
+            unseeded = {k: v for k, v in row["passport"].items() if k not in ("weights", "drawn", "until")}
             cases.setdefault(digest(unseeded), {}).setdefault(seed, row)
     found = []
     for many in (list(case.values()) for case in cases.values()):

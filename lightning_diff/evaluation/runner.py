@@ -10,28 +10,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..config.schema import Evaluation
 from ..data.shards import digest
 from ..models.latent_diffusion import LatentDiffusion
+<<<<<<< HEAD
 from ..nets.weights import has_arrays, save_arrays
 from ..progress import tracked
 from ..ranks import first_rank, say, share_of
+=======
+from ..nets.weights import has_arrays, read_arrays, save_arrays
+from ..ranks import console, first_rank, say, share_of
+>>>>>>> numbers
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
 from .printed import print_rows
 from .readiness import cautions, readiness
 from .results import SEEN, STUDIED, quality, recorded, study_rows, values_path, write_tables
 from .setup import Combination, Measured, Passport, drawer, picture_key
-from .statistics.adaptive import allocate, planned_looks
+from .statistics.adaptive import ERROR, allocate, growing_looks, planned_looks
+from .statistics.ranking import LOOKS, deciding
 from .statistics.verdict import best_row, series_of, verdict
 from .sweep import (
-    LOOKS,
     Case,
     Generate,
     Row,
     Seen,
     Store,
     blocks,
-    deciding,
     draw,
     joined,
     look,
@@ -109,16 +114,27 @@ def _drawn(one: Measured, folder: Path, record: Record) -> list[DrawnCase]:
         size = _block(e.batch // len(scales), setup.rows)
         work = _Drawing(one, ema, keys, store, size)
         work.until(dict.fromkeys(keys, count))
-        counts, looks = dict.fromkeys(keys, count), list[int]()
-        if e.extra and len(cases) > 1:
-            chunk = min(size, max(1, e.extra // (2 * len(cases))))
-            looks = planned_looks(count, len(setup.captions), e.extra, chunk)
-            counts = allocate(list(keys), count, len(setup.captions), e.extra, chunk, work.look)
+        looks = _looks(e, count, len(setup.captions), len(cases), size, setup.rows or 1)
+        counts, decided = dict.fromkeys(keys, count), e.until == "decided"
+        if looks:
+            counts = allocate(
+                list(keys), looks, e.extra or None, work.look, setup.contents.numpy(), until_decided=decided
+            )
+        rule = {"until": {"decided": looks, "error": ERROR}} if decided else {}
         found += [
-            DrawnCase(case, passports[case] | {"drawn": counts[key]}, key, counts[key], looks)
+            DrawnCase(case, passports[case] | {"drawn": counts[key]} | rule, key, counts[key], looks)
             for key, case in keys.items()
         ]
     return found
+
+
+def _looks(e: Evaluation, count: int, most: int, cases: int, size: int, rows: int) -> list[int]:
+    """The numbers of pictures at which a sweep compares its cases before it ends; none if they are drawn without a look."""
+    if cases < 2 or not (e.extra or e.until == "decided"):
+        return []
+    if e.until == "decided":
+        return growing_looks(count, most, rows)
+    return planned_looks(count, most, e.extra, min(size, max(1, e.extra // (2 * cases))))
 
 
 def _score_again(one: Measured, passport: Passport, folder: Path, record: Record) -> None:
@@ -131,7 +147,9 @@ def _score_again(one: Measured, passport: Passport, folder: Path, record: Record
         if digest(now) in known or unlike([now, passport], STUDIED):
             continue
         known.add(digest(now))
-        case = DrawnCase(Case(*(row[f] for f in Case._fields)), now, picture_key(stored), now["drawn"], [])
+        place = values_path(folder, stored)
+        looks = read_arrays(place).get(LOOKS, torch.empty(0)).int().tolist() if has_arrays(place) else []
+        case = DrawnCase(Case(*(row[f] for f in Case._fields)), now, picture_key(stored), now["drawn"], looks)
         try:
             again = _row(case, one, folder, row["nfe"])
         except FileNotFoundError:

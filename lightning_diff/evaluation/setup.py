@@ -27,8 +27,9 @@ from ..nets.weights import has_arrays, read_arrays, save_arrays
 from ..syntax import code_hash
 from .extractors.base import FeatureExtractor
 from .features import Extractor, features_of, judge_features
-from .metrics.base import MetricChoice
+from .metrics.base import CLUSTERS, MetricChoice
 from .provenance import drawing_code, environment, tensor_hash, text_hash
+from .statistics.clusters import contents_of
 from .sweep import ROWS, Case, Generate, Judges, see
 
 MOST = 4096  # captions and reference pictures; more if evaluation.samples is larger
@@ -39,7 +40,8 @@ Passport = dict[str, Any]
 @dataclass
 class EvaluationSetup:
     """What every evaluation of a run uses. `asked` holds the split's captions, labels and reference pictures. `judged_by` is the
-    judges' passport. `seed` is the seed of the pictures' noise. `fit` says how the reference's pictures became squares."""
+    judges' passport. `seed` is the seed of the pictures' noise. `fit` says how the reference's pictures became squares. Labels
+    in `unsaid` are no part of what a caption asks for."""
 
     split: str
     asked: PictureBatch
@@ -47,6 +49,7 @@ class EvaluationSetup:
     judged_by: dict[str, Any]
     seed: int
     fit: str = "crop"
+    unsaid: Sequence[str] = ()
 
     @property
     def captions(self) -> list[str]:
@@ -68,8 +71,13 @@ class EvaluationSetup:
         return f"centre square, Lanczos, {f'{drawn_at} to ' if drawn_at else ''}{self.size} px"
 
     def labels(self, count: int) -> dict[str, Tensor]:
-        """The labels of the first `count` captions."""
-        return {name: column[:count] for name, column in self.asked.labels.items()}
+        """The labels of the first `count` captions, and their contents as clusters."""
+        return {name: column[:count] for name, column in {**self.asked.labels, CLUSTERS: self.contents}.items()}
+
+    @cached_property
+    def contents(self) -> Tensor:
+        """The number of each caption's content, int64 [N]."""
+        return contents_of(self.captions, self.asked.labels, self.unsaid)
 
     def seeds(self, prompts: Sequence[int]) -> list[int]:
         """The noise seeds of the prompts with these numbers."""
@@ -130,9 +138,15 @@ class Measured(Protocol):
 class Combination:
     """A guider and a sampler on the weights of one run, with the settings and the setup of their evaluation.
 
+<<<<<<< HEAD
     `sampler` has its final steps and precision. Pictures that are `drawn_at` another size than the reference's are resized.
     `load` gives the model with a length of post-hoc EMA (0: the training's own EMA, whose decay is `decay`). `plugins` is the
     passport's entry for choices that come from plugins."""
+=======
+    `sampler` has its final steps and precision. `load` gives the model with a length of post-hoc EMA (0: the training's own
+    EMA, whose decay is `decay`). `plugins` is the passport's entry for choices that come from plugins. `nets` are the classes of
+    the nets that draw."""
+>>>>>>> numbers
 
     guider: Guider
     sampler: Sampler | Glimpses
@@ -143,7 +157,11 @@ class Combination:
     plugins: Mapping[str, Any]
     settings: Evaluation
     setup: EvaluationSetup
+<<<<<<< HEAD
     drawn_at: int = 0
+=======
+    nets: Sequence[type] = ()
+>>>>>>> numbers
 
     @property
     def scales(self) -> Sequence[float]:
@@ -165,7 +183,7 @@ class Combination:
             guidance["guide"] = file_hash(Path(guide))
         return {
             "weights": self.weights,
-            "drawing": drawing_code(self.sampler, self.guider),
+            "drawing": drawing_code(self.sampler, self.guider, self.nets),
             "sampler": {k: v for k, v in asdict(self.sampler).items() if k != "nfe"},
             "guidance": {"scale": scale, **guidance, "convention": "uncond + w (cond - uncond)"},
             "ema": {"post_hoc": ema} if ema else {"decay": self.decay},
@@ -189,7 +207,7 @@ def drawer(model: LatentDiffusion | AlignDrawModel, setup: EvaluationSetup) -> G
 def picture_key(passport: Passport) -> str:
     """A digest of everything that determines a case's pictures and their features. It does not depend on the number of pictures,
     on the reference, or on the metrics."""
-    rest = {k: v for k, v in passport.items() if k not in ("reference", "drawn", "metrics", "plugins")}
+    rest = {k: v for k, v in passport.items() if k not in ("reference", "drawn", "until", "metrics", "plugins")}
     drawing = {k: v for k, v in passport.get("plugins", {}).items() if not k.startswith("metric=")}
     return digest(
         {

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from .statistics.adaptive import interval
+from .statistics.clusters import interval
 
 if TYPE_CHECKING:
     from .metrics.base import SetMetric
@@ -54,30 +54,36 @@ class TwoSets(Metric):
 
 class PictureMeans(Metric):
     """Collects values of each picture by column. `compute()` gives the mean of each column, without nan values. For the columns
-    in `intervals` it also gives the ends of the 95 % interval."""
+    in `intervals` it also gives the ends of the 95 % interval. If the updates name the pictures' `clusters`, int64 [N], whole
+    clusters are resampled."""
 
     full_state_update = False
     values: list[Tensor]
+    clusters: list[Tensor]
 
     def __init__(self, intervals: Sequence[str] = (), **more: Any) -> None:
         super().__init__(**more)
         self.intervals = tuple(intervals)
         self.columns: tuple[str, ...] = ()
         self.add_state("values", [], dist_reduce_fx="cat")  # [N, columns], float64
+        self.add_state("clusters", [], dist_reduce_fx="cat")  # [N], or nothing
 
-    def update(self, **values: Tensor) -> None:
+    def update(self, clusters: Tensor | None = None, **values: Tensor) -> None:
         if values:
+            if clusters is not None:
+                self.clusters.append(clusters)
             self.columns = tuple(values)
             self.values.append(torch.stack([column.double() for column in values.values()], dim=1))
 
     def compute(self) -> dict[str, Tensor]:
         found: dict[str, float] = {}
         table = dim_zero_cat(self.values).cpu().numpy() if self.columns else np.empty((0, 0))
+        groups = dim_zero_cat(self.clusters).cpu().numpy() if len(self.clusters) else None
         for i, name in enumerate(self.columns):
             each = np.ascontiguousarray(table[:, i])
             found[name] = float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
             if name in self.intervals:
-                found[f"{name}_low"], found[f"{name}_high"] = interval(each)
+                found[f"{name}_low"], found[f"{name}_high"] = interval(each, groups)
         return _tensors(found)
 
 

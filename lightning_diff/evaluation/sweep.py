@@ -30,13 +30,9 @@ from ..nets.weights import has_arrays, read_arrays, save_arrays
 from .component_metrics import correct_heads
 from .extractors.imagenet import Classifier
 from .features import Extractor, features_of, judge_features
-from .metrics.base import MetricChoice, PictureMetric
+from .metrics.base import CLUSTERS, MetricChoice, PictureMetric
 from .metrics.captions import clip_scores
-from .metrics.fid import FID_HALVES
-from .statistics.adaptive import compared, compared_estimates
-from .statistics.verdict import DECIDING
 
-LOOKS = "looks"  # among a row's values: the numbers of pictures at which its sweep compared the cases
 ROWS = 32  # on two cores as fast as larger calls, to 3 % (16: 8 %)
 
 
@@ -148,6 +144,8 @@ def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges, n: int) -> t
     use the first `n` pictures, because their bias depends on the number. Means use all `drawn` pictures."""
     row: Row = {"n": n, "drawn": len(seen["embedding"])}
     values = picture_values(seen, labels, judges.metrics)
+    if CLUSTERS in labels:
+        values[CLUSTERS] = labels[CLUSTERS].numpy()
     for choice, metric in judges.scores:
         metric.reset()
         choice.feed(metric, seen, labels, n)
@@ -240,32 +238,6 @@ def draw(
         yield i
 
 
-def deciding(values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The values that rank the cases, of each picture."""
-    return values[next(n for n in DECIDING if n in values and (n == DECIDING[-1] or np.isfinite(values[n]).any()))]
-
-
-def against_the_best(rows: Sequence[Row], values: Sequence[Mapping[str, np.ndarray]]) -> None:
-    """Mark the best row (`best`), and add to each row its distance to it with the ends of the interval: `behind`, `behind_low`,
-    `behind_high`. Add `clip_score_behind`, its distance to the row with the highest CLIP score, and `fid_behind`, its distance
-    to the row with the lowest FID, if all rows know how FID spreads. The intervals of a column hold together, with 95 %."""
-    looks = sorted({int(n) for v in values for n in v.get(LOOKS, ())})
-    for name, each in (
-        ("behind", [deciding(v) for v in values]),
-        ("clip_score_behind", [v["clip_score"] for v in values]),
-    ):
-        best, found = compared({str(i): v for i, v in enumerate(each)}, looks)
-        for i, row in enumerate(rows):
-            row[name], row[f"{name}_low"], row[f"{name}_high"] = found[str(i)]
-            if name == "behind":
-                row["best"] = str(i) == best
-    if all(FID_HALVES in v for v in values):
-        fid = np.array([row["fid"] for row in rows])
-        ends = compared_estimates(fid, np.stack([v[FID_HALVES] for v in values]))
-        for row, (low, high) in zip(rows, ends, strict=True):
-            row["fid_behind"], row["fid_behind_low"], row["fid_behind_high"] = row["fid"] - fid.min(), low, high
-
-
 def front(rows: Sequence[Row], low: Sequence[str], high: Sequence[str]) -> list[int]:
     """The Pareto front. A row is on it unless another row is better in one column and at least equal in all. Lower is better in
     the columns `low`, higher in the columns `high`."""
@@ -289,9 +261,13 @@ def unlike(passports: Sequence[Mapping[str, Any]], free: Sequence[str]) -> list[
 
 def drawn_by(passport: Mapping[str, Any]) -> dict[str, str]:
     """The hashes of the code that drew a row, by what the code is: the same sampler must have the same code in every row."""
-    known: Mapping[str, str] = passport.get("drawing", {})
-    return {
+    known: Mapping[str, Any] = passport.get("drawing", {})
+    parts: dict[str, str] = {
         f"{part} {passport[part]['kind'] if part != 'shared' else ''}": known[part]
         for part in ("shared", "sampler", "guidance")
         if part in known
     }
+    nets = known.get("nets", {})
+    if isinstance(nets, str):  # not recorded: such rows are like each other alone
+        return parts | {"nets": nets}
+    return parts | {"nets": "recorded"} | {f"net {name}": code for name, code in nets.items()}

@@ -12,6 +12,7 @@ from ..config.errors import ConfigError
 from ..data.decode import to_pixels, to_unit
 from ..devices import bf16_pays
 from ..diffusion.denoiser import Denoiser, WithoutCaption, WorseNetwork
+from ..diffusion.effective import Effective, effective_scale
 from ..diffusion.guiders.base import Branches, Guider
 from ..diffusion.guiders.cfg import CFG
 from ..diffusion.noise import start
@@ -173,6 +174,17 @@ class LatentDiffusion(OnPrompts):
                     e.message(f"w={scale:g}", [f"{prompts[i]!r} (seed {seeds[i]})" for i in e.bad])
                 ) from e
         return torch.stack(drawn)
+
+    @torch.no_grad()
+    def effective_scale(self, prompts: Sequence[str], seeds: Sequence[int], scale: float) -> Effective:
+        """The scale of classifier-free guidance that the model's guider at `scale` amounts to, for each picture."""
+        check_one_each("seeds", "seeds", seeds, prompts)
+        rows, s = torch.tensor(list(seeds), device=self.device), self.sampler.resolve_nfe(self.guider, self.path)
+        noise, condition = start(self.path, rows, self.latent_shape()), self.text_encoder.condition(prompts)
+        cfg = WithoutCaption(
+            self._network, self.path, condition, self._without_caption(None, prompts), self._prepare, apart=True
+        )
+        return effective_scale(self.denoiser(prompts, scale, apart=True), cfg, self.path, s, noise, rows)
 
     @torch.no_grad()
     def trajectory(self, prompt: str, seed: int, scale: float) -> Iterator[tuple[Tensor, Tensor]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from ..training.plugged.base import callbacks_of
 from ..training.trainer import fit
 from .continuing.mend import data_origin
 from .continuing.same import fixed_values
+from .objects import placeless
 from .run import Run
 
 # The CLIP model whose image tower computes the perceptual distance.
@@ -71,7 +71,7 @@ def train_component(run: Run, trained: bool) -> None:
         "part": component,
         "net": description,
         "data": source.identity(cache),
-        "config": asdict(config),
+        "config": placeless(config),
         "metrics": metrics,
         "torch": torch.__version__,
         **plugins_entry(all_choices(config)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from ..training.speed import step_flops
 from ..training.trainer import fit
 from .continuing.mend import data_origin
 from .continuing.same import fixed_values
-from .objects import start_of
+from .objects import placeless, start_of
 from .run import Run
 from .sweep import combination, evaluation_setup
 
@@ -91,7 +90,7 @@ def train_net(run: Run) -> None:
         "part": "net",
         "net": net,
         "data": config.data.identity(Path(config.cache)),
-        "config": asdict(config),
+        "config": placeless(config),
         "parts": frozen.hashes,
         "torch": torch.__version__,
         **plugins_entry(all_choices(config)),

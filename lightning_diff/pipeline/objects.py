@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ..config.schema import Config, Objective
 from ..devices import device_of
@@ -11,6 +13,13 @@ from ..models.align_draw import AlignDrawModel, load_align_draw
 from ..models.build import Start
 from ..models.latent_diffusion import LatentDiffusion
 from ..models.load import load_model
+
+PLACES = ("outputs", "cache", "tracking")  # keys that say where things lie
+
+
+def placeless(config: Config) -> dict[str, Any]:
+    """The config as weights' passports hold it: a run that was copied to another place makes the same weights file again."""
+    return {key: value for key, value in asdict(config).items() if key not in PLACES}
 
 
 def path_of(o: Objective) -> DiffusionPath:

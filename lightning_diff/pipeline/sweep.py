@@ -19,6 +19,7 @@ from ..evaluation.setup import Combination, EvaluationSetup, make_judges
 from ..files import file_hash
 from ..models.align_draw import Glimpses
 from ..models.latent_diffusion import precision_of
+from ..nets.text import Tower, Towers
 from ..ranks import say
 from ..tracking.base import Sweep
 from .components import place_part
@@ -71,7 +72,15 @@ def combination(config: Config, folder: Path, setup: EvaluationSetup, weights: s
         plugins=plugins_entry(all_choices(replace(config, tracking=Tracking()))),  # trackers change no score
         settings=config.evaluation,
         setup=setup,
+        nets=_nets(config),
     )
+
+
+def _nets(config: Config) -> list[type]:
+    """The classes of the nets that draw: alignDRAW, or the net, the autoencoder and the text encoder."""
+    if config.task == "aligndraw":
+        return [config.net.module()]
+    return [config.net.module(), config.autoencoder.module(), Tower, Towers]
 
 
 def _sampler(config: Config, path: DiffusionPath) -> Sampler | Glimpses:
@@ -96,4 +105,4 @@ def evaluation_setup(config: Config, folder: Path) -> EvaluationSetup:
         device_of(config.training.accelerator),
         Path(config.cache),
     )
-    return EvaluationSetup(split, asked, judges, judged_by, e.seed, config.data.fit)
+    return EvaluationSetup(split, asked, judges, judged_by, e.seed, config.data.fit, config.data.unsaid)

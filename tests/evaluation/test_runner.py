@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,12 +22,16 @@ from lightning_diff.data.shards import digest
 from lightning_diff.diffusion.guiders.cfg import CFG
 from lightning_diff.diffusion.path import Path as DiffusionPath
 from lightning_diff.diffusion.samplers.runge_kutta import Euler
+from lightning_diff.evaluation import provenance
 from lightning_diff.evaluation.metrics.base import MetricChoice
 from lightning_diff.evaluation.metrics.fid import FID
-from lightning_diff.evaluation.results import SEEN, study_rows
+from lightning_diff.evaluation.provenance import drawing_code, net_code
+from lightning_diff.evaluation.results import SEEN, STUDIED, study_rows
 from lightning_diff.evaluation.runner import run_sweep
 from lightning_diff.evaluation.setup import Combination, EvaluationSetup, Passport, picture_key
-from lightning_diff.evaluation.sweep import ROWS, Judges
+from lightning_diff.evaluation.sweep import ROWS, Judges, unlike
+from lightning_diff.nets.autoencoder import Autoencoder
+from lightning_diff.nets.unet import UNet
 from lightning_diff.tracking.record import Record
 from tests.evaluation.test_sweep import CAPTIONS, N, judges
 
@@ -171,6 +176,50 @@ def test_an_edited_sampler_draws_again_and_an_edited_metric_scores_again(
     rows, _ = study_rows(tmp_path)
     assert [(r["scale"], r["mine"]) for r in rows] == [(1.0, 1.0), (3.0, 1.0)]  # the row that was not asked for as well
     assert rows[0]["fid"] == 2 * record.read("sweep")[2]["fid"] and len(record.read("sweep")) == 6
+
+
+def test_a_sweep_goes_on_until_it_is_decided_and_its_rows_say_so(
+    combination: Combination, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """These pictures are noise at both scales, so no picture of these captions decides."""
+    decided = replace(combination, settings=replace(combination.settings, until="decided"))
+    found = run_sweep([decided], tmp_path, Record(tmp_path))
+    assert found is not None and Model.asked == [(ROWS, 1, 3)] * 2  # the second call is for the captions 8 to 19
+    for row in found.rows:
+        assert (row["n"], row["drawn"]) == (8, N)
+        assert row["passport"]["until"] == {"decided": [8, N], "error": 0.05}
+    assert "After 40 pictures it cannot be told which scale is best." in " ".join(capsys.readouterr().out.split())
+    again = run_sweep([decided], tmp_path, Record(tmp_path))
+    assert again is not None and again.rows == found.rows and len(Model.asked) == 2
+    run_sweep([combination], tmp_path, Record(tmp_path))  # its pictures are a part of those
+    assert len(Model.asked) == 2 and len(study_rows(tmp_path)[0]) == 4
+
+
+def without_nets(passport: Passport) -> Passport:
+    """A passport as it was before it said which code the nets have."""
+    return passport | {"drawing": {k: v for k, v in passport["drawing"].items() if k != "nets"}}
+
+
+def test_pictures_of_nets_with_other_code_are_drawn_again(
+    combination: Combination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of unknown code stay; they are like each other, and never compared with new ones."""
+    nets = [UNet, torch.nn.Linear]
+    codes = drawing_code(combination.sampler, combination.guider, nets)["nets"]
+    assert codes == {"UNet": net_code(UNet), "Linear": f"torch {version('torch')}"}
+    assert net_code(UNet) != net_code(Autoencoder) and len(net_code(UNet)) == 12
+    mine, record = replace(combination, nets=nets), Record(tmp_path)
+    run_sweep([mine], tmp_path, record)
+    as_older(record, without_nets)
+    old = study_rows(tmp_path)[0]
+    assert [r["scale"] for r in old] == [1.0, 3.0] and old[0]["passport"]["drawing"]["nets"] == "not recorded"
+    new = mine.passport(8, 1.0, 0.0) | {"drawn": 8}
+    assert unlike([old[0]["passport"], new], STUDIED) == ["drawing"]
+
+    run_sweep([mine], tmp_path, record)
+    assert Model.asked == [(ROWS, 1, 3)] * 2 and len(study_rows(tmp_path)[0]) == 2 and len(record.read("sweep")) == 4
+    monkeypatch.setattr(provenance, "net_code", lambda net: "edited")
+    assert picture_key(mine.passport(8, 1.0, 0.0)) != picture_key(new)
 
 
 def test_other_metrics_are_computed_of_the_same_pictures(combination: Combination, tmp_path: Path) -> None:

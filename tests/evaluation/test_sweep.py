@@ -9,8 +9,9 @@ from torch import Tensor
 
 from lightning_diff.config.schema import Evaluation
 from lightning_diff.evaluation.features import features_of, judge_features
+from lightning_diff.evaluation.statistics.ranking import against_the_best
 from lightning_diff.evaluation.statistics.verdict import best_row
-from lightning_diff.evaluation.sweep import Case, Judges, Store, against_the_best, blocks, draw, front, score, unlike
+from lightning_diff.evaluation.sweep import Case, Judges, Store, blocks, draw, front, score, unlike
 from lightning_diff.nets.text import Tower
 from lightning_diff.nets.tokenizers.clip import Tokenizer
 

@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 
 from lightning_diff.evaluation.metrics.fid import FID_HALVES
-from lightning_diff.evaluation.statistics.adaptive import allocate, compared, compared_estimates, critical
+from lightning_diff.evaluation.statistics.adaptive import (
+    allocate,
+    compared,
+    compared_estimates,
+    critical,
+    planned_looks,
+)
+from lightning_diff.evaluation.statistics.ranking import LOOKS, against_the_best
 from lightning_diff.evaluation.statistics.verdict import best_row, verdict
-from lightning_diff.evaluation.sweep import LOOKS, against_the_best
 
 N = 200
 SCALES = (1.0, 1.5, 2.0, 3.0)
@@ -86,9 +92,10 @@ def test_the_leader_of_unequal_numbers_of_pictures_is_that_of_shared_prompts() -
 def test_the_range_of_independent_equal_cases_is_tukeys() -> None:
     """Studentized range, infinite degrees of freedom, over sqrt 2: 1.960, 2.949 and 3.268 for 2, 7 and 12 cases."""
     for cases, expected in ((2, 1.960), (7, 2.949), (12, 3.268)):
-        assert abs(critical(np.eye(cases), 10**9, draws=40_000) - expected) < 0.03
-    assert critical(np.eye(2), 10**9, [1, 2, 3, 4], draws=40_000) > 2.3  # Pocock: 2.361 for four looks
-    assert abs(critical(np.eye(2), 5, draws=40_000) - 2.571) < 0.06  # Student's t
+        assert abs(critical(np.eye(cases), [10**9], draws=40_000)[0] - expected) < 0.03
+    assert critical(np.eye(2), [10**9], [1, 2, 3, 4], draws=40_000)[0] > 2.3  # Pocock: 2.361 for four looks
+    few, many = critical(np.eye(2), [5, 10**9], draws=40_000)
+    assert abs(few - 2.571) < 0.06 and abs(many - 1.960) < 0.03  # Student's t
 
 
 def family_error(cases: int, extra: int, repeats: int) -> float:
@@ -107,8 +114,8 @@ def family_error(cases: int, extra: int, repeats: int) -> float:
         counts = dict.fromkeys(names, 64)
         if extra:
             chunk = max(1, extra // (2 * cases))
-            looks = list(range(64, 64 + extra // 2 + 1, chunk))
-            counts = allocate(names, 64, 64 + extra, extra, chunk, look)
+            looks = planned_looks(64, 64 + extra, extra, chunk)
+            counts = allocate(names, looks, extra, look)
         wrong += any(high < 0 for _, _, high in compared(look(counts), looks)[1].values())
     return wrong / repeats
 
@@ -126,6 +133,19 @@ def test_the_interval_of_fid_is_of_the_pairs() -> None:
     halves = np.stack([common, common + 0.01 * draw.normal(size=100), draw.normal(size=100)])
     ends = compared_estimates(np.array([5.0, 5.2, 5.2]), halves)
     assert ends[0] == (0.0, 0.0) and ends[1][0] > 0.1 and ends[2][0] < 0 < ends[2][1]
+
+
+def test_a_sweep_that_goes_on_until_it_is_decided_says_how_it_ended() -> None:
+    clip, fid = {1.0: 80.0, 3.0: 90.0}, {1.0: 5.0, 3.0: 9.0}
+    for mean, end in (
+        (80.0, " The best scale is known after 1,250 pictures, with at most 5 % error."),
+        (89.99, " After 1,250 pictures it cannot be told which scale is best."),
+    ):
+        rows = table(clip | {1.0: mean}, fid)
+        for row, count in zip(rows, (250, 1000), strict=True):
+            row["drawn"], row["passport"] = count, row["passport"] | {"until": {"decided": [200], "error": 0.05}}
+        against_the_best(rows, values(clip | {1.0: mean}))
+        assert verdict(rows, best_row(rows)).endswith(end)
 
 
 def test_the_looks_of_a_sweep_widen_its_intervals() -> None:

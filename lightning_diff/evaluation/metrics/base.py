@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from ..states import PictureMeans, TwoSets
 
-Seen = Mapping[
-    str, "Tensor"
-]  # of each picture: features (of evaluation.features), embedding, clip_score, right.HEAD, named
-Labels = Mapping[str, "Tensor"]  # of each caption, {head: int64 [N]}, -1 where it states nothing
+# Of each picture: features (of evaluation.features), embedding, clip_score, right.HEAD, named.
+Seen = Mapping[str, "Tensor"]
+Labels = Mapping[str, "Tensor"]  # of each caption, {head: int64 [N]}, -1 where it states nothing; and its cluster
+CLUSTERS = "clusters"  # among labels, and among a row's values: the content of each caption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,4 +111,4 @@ class PictureMetric(MetricChoice):
         return PictureMeans(self.intervals, sync_on_compute=sync)
 
     def feed(self, metric: torchmetrics.Metric, seen: Seen, labels: Labels, n: int) -> None:
-        metric.update(**self.values(seen, labels))
+        metric.update(clusters=labels.get(CLUSTERS), **self.values(seen, labels))

@@ -57,7 +57,19 @@ def verdict(rows: Sequence[Row], best: Row | None, run: str = "") -> str:
         parts.append(_sentence("clip_score", _first_of("clip_score", like), like, several))
     warning = "" if held_out(best) else "Measured on training pictures. "
     start = f"{run}: " if run else ""
-    return f"{warning}{start}{_capital(first)}. {_capital('; '.join(parts))}."
+    return f"{warning}{start}{_capital(first)}. {_capital('; '.join(parts))}.{_end(column, best, like)}"
+
+
+def _end(column: str, best: Row, rows: Sequence[Row]) -> str:
+    """How a sweep ended that went on until the best scale was known; empty for others."""
+    rule = best["passport"].get("until")
+    if not rule:
+        return ""
+    mine = [r for r in rows if series_of(r) == series_of(best)]
+    count, error = sum(int(r["drawn"]) for r in mine), 100 * rule["error"]
+    if all(r is best or _worse(column, r) for r in mine):
+        return f" The best scale is known after {count:,} pictures, with at most {error:g} % error."
+    return f" After {count:,} pictures it cannot be told which scale is best."
 
 
 def _first_of(column: str, rows: Sequence[Row]) -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -22,6 +21,7 @@ from ...training.plugged.base import callbacks_of
 from ...training.trainer import fit
 from ..continuing.mend import data_origin
 from ..continuing.same import fixed_values
+from ..objects import placeless
 from ..run import Run
 
 
@@ -51,7 +51,7 @@ def train_align_draw(run: Run) -> None:
         "part": "net",
         "net": described,
         "data": config.data.identity(cache),
-        "config": asdict(config),
+        "config": placeless(config),
         "torch": torch.__version__,
         **plugins_entry(all_choices(config)),
     }

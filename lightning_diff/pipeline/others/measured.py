@@ -11,7 +11,7 @@ from ...config.errors import ConfigError
 from ...config.schema import Config
 from ...data.sources.own import read_once
 from ...evaluation.any_model import AnyModel
-from ...evaluation.provenance import modules_hash
+from ...evaluation.provenance import classes_of, modules_hash
 from ...evaluation.runner import run_sweep
 from ...evaluation.setup import Combination, EvaluationSetup, Measured
 from ...models.latent_diffusion import LatentDiffusion, precision_of
@@ -67,6 +67,7 @@ def measured(
             settings=config.evaluation,
             setup=setup,
             drawn_at=model.image_size,
+            nets=classes_of(model.net, model.autoencoder, model.text_encoder),  # type: ignore[arg-type]
         )
     if not callable(getattr(model, "generate", None)):
         raise ConfigError(
