@@ -13,14 +13,9 @@ from torch import Tensor
 from ..config.schema import Evaluation
 from ..data.shards import digest
 from ..models.latent_diffusion import LatentDiffusion
-<<<<<<< HEAD
-from ..nets.weights import has_arrays, save_arrays
+from ..nets.weights import has_arrays, read_arrays, save_arrays
 from ..progress import tracked
 from ..ranks import first_rank, say, share_of
-=======
-from ..nets.weights import has_arrays, read_arrays, save_arrays
-from ..ranks import console, first_rank, say, share_of
->>>>>>> numbers
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
 from .printed import print_rows

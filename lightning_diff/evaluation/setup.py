@@ -138,15 +138,9 @@ class Measured(Protocol):
 class Combination:
     """A guider and a sampler on the weights of one run, with the settings and the setup of their evaluation.
 
-<<<<<<< HEAD
     `sampler` has its final steps and precision. Pictures that are `drawn_at` another size than the reference's are resized.
     `load` gives the model with a length of post-hoc EMA (0: the training's own EMA, whose decay is `decay`). `plugins` is the
-    passport's entry for choices that come from plugins."""
-=======
-    `sampler` has its final steps and precision. `load` gives the model with a length of post-hoc EMA (0: the training's own
-    EMA, whose decay is `decay`). `plugins` is the passport's entry for choices that come from plugins. `nets` are the classes of
-    the nets that draw."""
->>>>>>> numbers
+    passport's entry for choices that come from plugins. `nets` are the classes of the nets that draw."""
 
     guider: Guider
     sampler: Sampler | Glimpses
@@ -157,11 +151,8 @@ class Combination:
     plugins: Mapping[str, Any]
     settings: Evaluation
     setup: EvaluationSetup
-<<<<<<< HEAD
     drawn_at: int = 0
-=======
     nets: Sequence[type] = ()
->>>>>>> numbers
 
     @property
     def scales(self) -> Sequence[float]:
