@@ -55,7 +55,7 @@ def test_a_pipeline_of_diffusers(
 
     pipe = diffusers.DiffusionPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
-    for row, pictures in zip(rows, shown.values(), strict=True):
+    for row, (pictures, _) in zip(rows, shown.values(), strict=True):
         passport = row["passport"]
         assert passport["pipeline"] == "StableDiffusionPipeline" and passport["trained_on"] == "unknown"
         captions = captions_of(cache)
