@@ -90,6 +90,9 @@ class Mirror(Protocol):
 
     def sweep(self, sweep: Sweep) -> None: ...
 
+    def page(self, name: str, path: Path) -> None:
+        """A page of the run, an HTML file of its own. A tracker that shows no pages leaves this out."""
+
     def finish(self) -> None: ...
 
 
