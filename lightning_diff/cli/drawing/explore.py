@@ -37,7 +37,8 @@ def explore_command() -> None:
     plain_command(
         'python explore.py run=outputs/base [prompt="a small red mug at night"] [prompts=FILE] [seed=0] [count=1024] [axes=8]\n'
         "A page of its own, RUN/explore.html, to which the report links and which W&B shows: what guidance does at each step;\n"
-        "axes of the latents, of the UNet's middle and of the text encoder, by linear probes with their accuracy on held-out samples, as walks; axes without words;\n"
+        "axes of the latents, of the UNet's middle and of the text encoder, by linear probes with their accuracy on held-out\n"
+        "samples, as walks; axes without words;\n"
         "neighbours; pictures between two prompts and between two pictures. Axes are known attributes, or the words of your\n"
         "captions. count= is how many samples they are learned from. Of a run of alignDRAW: a movie of its glimpses, with its\n"
         "windows and its attention to the words.",
