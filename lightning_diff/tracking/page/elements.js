@@ -60,5 +60,5 @@ function sliders(axes, start, word, draw) {
   changed.push(() => { stored(); refresh(); });
   stored();
   refresh();
-  return axes.map((a, i) => make("label", {}, `${a.name}: `, said[i], inputs[i]));
+  return axes.map((a, i) => make("label", { htmlFor: `${word}-${i}` }, `${a.name}: `, said[i], inputs[i]));
 }
