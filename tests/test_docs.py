@@ -65,6 +65,14 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
             assert (page.parent / target.partition("#")[0]).exists(), target
 
 
+def test_every_study_is_listed_with_a_command() -> None:
+    folder = PACKAGE_FOLDER / "experiments"
+    rows = re.findall(
+        r"^\| \[(\w+)\]\((\w+)/README.md\) \|.*\| `(?:python|make) [^`]+` \|$", (folder / "README.md").read_text(), re.M
+    )
+    assert sorted(rows) == sorted((p.parent.name, p.parent.name) for p in folder.glob("*/README.md"))
+
+
 def test_the_glossary_is_sorted_and_the_citation_names_the_version() -> None:
     words = re.findall(r"^\| (?!word|---)([^|]+) \|", (DOCS / "glossary.md").read_text(), re.M)
     assert words == sorted(words, key=str.lower) and {"tower", "judge", "passport", "guider", "NFE"} <= set(words)

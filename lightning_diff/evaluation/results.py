@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..tracking.record import STEPS, Record
 from ..tracking.table import write_csv, write_parquet
 from .provenance import UNKNOWN
 from .setup import Passport, picture_key
-from .statistics.ranking import against_the_best
+from .statistics.ranking import LOOKS, against_the_best
 from .sweep import Row, drawn_by, front, unlike
 
 SEEN = "sweep"  # the run's folder with the stored features and values of each case
@@ -54,10 +54,16 @@ def recorded(record: Record) -> list[tuple[Row, Passport]]:
     return found
 
 
-def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
+class Shown(NamedTuple):
+    """The first pictures of a row, uint8 [N, 3, H, W], and each number that every picture has, {name: [N]}."""
+
+    pictures: np.ndarray
+    values: dict[str, np.ndarray]
+
+
+def study_rows(folder: Path) -> tuple[list[Row], dict[str, Shown]]:
     """The rows of a run's record that can be compared with its last row, in order, each with its distance to the best of them;
-    and the first pictures of each row, uint8 [N, 3, H, W], by the digest of its passport. If passports are equal, the last row
-    counts."""
+    and what can be shown of each row, by the digest of its passport. If passports are equal, the last row counts."""
     found: dict[str, tuple[Row, Path]] = {}
     for row, stored in recorded(Record(folder)):
         place = values_path(folder, stored)
@@ -82,7 +88,15 @@ def study_rows(folder: Path) -> tuple[list[Row], dict[str, np.ndarray]]:
     best_of = set(front(rows, ["fid", "nfe"], [quality(rows)]))
     for i, row in enumerate(rows):
         row["front"] = i in best_of
-    return rows, {digest(row["passport"]): kept["pictures"].numpy() for row, kept in like}
+    return rows, {
+        digest(row["passport"]): _shown(kept["pictures"].numpy(), some, row["drawn"])
+        for (row, kept), some in zip(like, values, strict=True)
+    }
+
+
+def _shown(pictures: np.ndarray, values: Mapping[str, np.ndarray], drawn: int) -> Shown:
+    each = {k: v[: len(pictures)] for k, v in values.items() if "." not in k and k != LOOKS and v.shape == (drawn,)}
+    return Shown(pictures, each)
 
 
 def _tell_ends_apart(rows: Sequence[Row], changes: Sequence[Mapping[str, Any]]) -> None:

@@ -237,7 +237,7 @@ def _publish(
     best, mine = best_row(rows), [r for r in rows if digest(r["passport"]) in made_by]
     ours = best_row(mine)
     write_tables(folder / "sweep", {folder.name: rows}, {folder.name: config})
-    pictures = {Case(*(r[f] for f in Case._fields)).label: shown[digest(r["passport"])] for r in mine}
+    pictures = {Case(*(r[f] for f in Case._fields)).label: shown[digest(r["passport"])].pictures for r in mine}
     few = {label: images[:8] for label, images in pictures.items()}
     made = [
         plot_sweep(rows, figures / "sweep.png", folder.name),
@@ -256,5 +256,5 @@ def _publish(
         say(
             f"{left} older rows of the record are not in the table: they were drawn, scored or asked for in another way"
         )
-    firsts = [shown[digest(r["passport"])] for r in mine]
+    firsts = [shown[digest(r["passport"])].pictures for r in mine]
     return Swept(mine, firsts, ours, made_by[digest(ours["passport"])], best, made)

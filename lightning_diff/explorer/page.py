@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..tracking.report import data_uri, write_report
 
-PAGE = Path(__file__).with_name("explore.html")
+PAGE = Path(__file__).with_name("template") / "explore.html"
 Block = dict[str, Any]
 Frames = dict[tuple[int, ...], list[tuple[Tensor, str]]]  # places of sliders -> captioned pictures, uint8 [3, H, W]
 
@@ -56,5 +56,13 @@ def section(title: str, said: str, *blocks: Block) -> dict[str, Any]:
     return {"title": title, "said": said, "blocks": list(blocks)}
 
 
-def write_page(path: Path, title: str, said: str, sections: Sequence[Mapping[str, Any]]) -> Path:
-    return write_report(path, {"title": title, "said": said, "sections": list(sections)}, PAGE)
+def write_page(
+    path: Path,
+    title: str,
+    said: str,
+    sections: Sequence[Mapping[str, Any]],
+    pages: Sequence[tuple[str, str]] = (),
+) -> Path:
+    """Write the page. `pages` are links to others: (words, address)."""
+    data = {"title": title, "said": said, "sections": list(sections), "pages": list(pages)}
+    return write_report(path, data, PAGE)

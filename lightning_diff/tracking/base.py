@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from ..config.registry import Choice
 
@@ -91,6 +91,13 @@ class Mirror(Protocol):
     def sweep(self, sweep: Sweep) -> None: ...
 
     def finish(self) -> None: ...
+
+
+@runtime_checkable
+class ShowsPages(Protocol):
+    """A mirror that shows pages of the run, each an HTML file of its own."""
+
+    def page(self, name: str, path: Path) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
-from .base import Mirror, Sweep, TrackedRun, Tracker
+from .base import Mirror, ShowsPages, Sweep, TrackedRun, Tracker
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ class Mirrors:
 
     def sweep(self, sweep: Sweep) -> None:
         self._each(lambda mirror: mirror.sweep(sweep))
+
+    def page(self, name: str, path: Path) -> None:
+        """Tell of a page: those trackers show it that can."""
+        self._each(lambda mirror: mirror.page(name, path) if isinstance(mirror, ShowsPages) else None)
 
     def finish(self) -> None:
         self._each(lambda mirror: mirror.finish())

@@ -1,5 +1,5 @@
-"""Writing of report.html: one file that can be opened from the disk and sent by mail. The page's template is report.html
-beside this file. This code adds the data as JSON; the page shows it as text, never as markup."""
+"""Writing of report.html: one file that can be opened from the disk and sent by mail. Its template, styles and scripts lie in
+page/. This code puts them into one file and adds the data as JSON; the page shows it as text, never as markup."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from PIL import Image
 
 from ..files import write_text
 
-PAGE = Path(__file__).with_name("report.html")
+SHARED = Path(__file__).with_name("page")  # styles and scripts of all pages
+PAGE = SHARED / "report.html"
 POINTS = 400  # at most in a curve
 LARGE = 128  # pixels; larger pictures are JPEG
 
@@ -45,9 +47,22 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def assembled(page: Path) -> str:
+    """The template with the contents of the styles and scripts that it names, from its own folder or from SHARED."""
+
+    def contents(found: re.Match[str]) -> str:
+        name = found["style"] or found["script"]
+        own = page.with_name(name)
+        text = (own if own.is_file() else SHARED / name).read_text("utf-8")
+        return f"<style>\n{text}</style>" if found["style"] else f"<script>\n{text}</script>"
+
+    words = r'<link rel="stylesheet" href="(?P<style>[\w.]+)">|<script src="(?P<script>[\w.]+)"></script>'
+    return re.sub(words, contents, page.read_text("utf-8"))
+
+
 def write_report(path: Path, data: Mapping[str, Any], page: Path = PAGE) -> Path:
     """Write the report, or another `page`; the file is complete or does not exist. "<" is written as \\u003c, so that no text
     can end the script element that holds it."""
     text = json.dumps(_plain(data), allow_nan=False).replace("<", "\\u003c")
-    write_text(path, page.read_text("utf-8").replace("__DATA__", text))
+    write_text(path, assembled(page).replace("__DATA__", text))
     return path

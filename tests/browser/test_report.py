@@ -1,5 +1,7 @@
-"""The report in a real browser: the slider moves the pictures, a point of the curve does, nothing is said to the console
-and nothing is asked of the network. Run with `make browser`; needs Debian's chromium and chromium-driver."""
+"""The report in a real browser: the slider moves the pictures, a point of the curve does, they are sorted, compared and zoomed,
+nothing is said to the console and nothing is asked of the network.
+
+Run with `make browser`; needs Debian's chromium and chromium-driver."""
 
 from __future__ import annotations
 
@@ -77,11 +79,11 @@ def test_the_slider_and_the_points_choose_the_pictures(browser: Any, runs: tuple
     assert slider.get_attribute("aria-valuetext").endswith("w = 1") and sources(browser) == first
     titles = [h.text for h in browser.find_elements(By.TAG_NAME, "h2")]
     assert titles[:5] == [
-        "Turn the guidance",
+        "Look at the pictures",
         "What guidance does",
+        "Guidance, seen",
         "From noise to picture",
         "Training",
-        "Reconstructions",
     ]
     browser.execute_script("document.querySelectorAll('img').forEach(i => i.loading = 'eager')")
     missing = "return [...document.images].filter(i => !i.complete || i.naturalWidth === 0).length"
@@ -103,4 +105,91 @@ def test_runs_side_by_side(browser: Any, runs: tuple[Path, Path], tmp_path: Path
     assert choice.first_selected_option.text == chosen and sources(browser) == before
     behind = browser.find_elements(By.CSS_SELECTOR, "svg g.behind")
     assert behind and all(g.get_attribute("data-series") != chosen for g in behind)
+    quiet(browser)
+
+
+def scores(browser: Any) -> list[float]:
+    found = [e.text for e in browser.find_elements(By.CSS_SELECTOR, ".score")]
+    return [float(text.split()[-1]) for text in found if "no value" not in text]
+
+
+def test_pictures_are_sorted_compared_and_kept_in_the_address(browser: Any, runs: tuple[Path, Path]) -> None:
+    browser.get((runs[0] / "report.html").as_uri())
+    Select(browser.find_element(By.ID, "sort")).select_by_value("clip_score")
+    worst = scores(browser)
+    assert worst == sorted(worst) and len(set(worst)) > 1
+    Select(browser.find_element(By.ID, "first")).select_by_value("best")
+    assert scores(browser) == worst[::-1]
+    browser.find_element(By.ID, "view-two").send_keys(Keys.SPACE)
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".pairs .look")) * 2 == len(sources(browser))
+    apart = scores(browser)
+    assert apart == sorted(apart, reverse=True)
+    kept, pictures = browser.current_url, sources(browser)
+    browser.get("about:blank")
+    browser.get(kept)
+    assert sources(browser) == pictures and scores(browser) == apart
+    browser.execute_script("location.hash = 'view=all'")
+    WebDriverWait(browser, 20).until(lambda b: len(b.find_elements(By.CSS_SELECTOR, ".all thead th")) == 4)
+    quiet(browser)
+
+
+def test_a_picture_opens_large_and_the_keys_move(browser: Any, runs: tuple[Path, Path]) -> None:
+    browser.get((runs[0] / "report.html").as_uri() + "#view=two&open=1")
+    dialog = browser.find_element(By.ID, "look")
+    assert dialog.is_displayed() and len(dialog.find_elements(By.TAG_NAME, "img")) == 2
+    active = lambda: browser.switch_to.active_element  # noqa: E731
+    width = dialog.find_element(By.TAG_NAME, "img").size["width"]
+    active().send_keys("+")
+    assert dialog.find_element(By.TAG_NAME, "img").size["width"] > 1.4 * width
+    active().send_keys(Keys.ARROW_RIGHT)
+    assert "open=2" in browser.current_url
+    active().send_keys(Keys.ESCAPE)
+    WebDriverWait(browser, 20).until(lambda b: not dialog.is_displayed())
+    assert "open" not in browser.current_url
+    browser.execute_script("document.querySelector('.look').focus()")
+    active().send_keys("1")
+    browser.execute_script("document.querySelector('.look').focus()")
+    active().send_keys(Keys.ARROW_RIGHT)
+    assert active().get_attribute("data-picture") == "1"
+    active().send_keys(Keys.ENTER)
+    assert dialog.is_displayed() and len(dialog.find_elements(By.TAG_NAME, "img")) == 1
+    quiet(browser)
+
+
+def test_the_table_sorts_worst_first_and_guidance_is_seen_step_by_step(browser: Any, runs: tuple[Path, Path]) -> None:
+    browser.get((runs[0] / "report.html").as_uri())
+    column = next(i for i, h in enumerate(browser.find_elements(By.CSS_SELECTOR, "thead th")) if h.text == "FID")
+    values = lambda: [  # noqa: E731
+        float(row.find_elements(By.CSS_SELECTOR, "th, td")[column].text)
+        for row in browser.find_elements(By.CSS_SELECTOR, "tbody tr")
+    ]
+    press = "[...document.querySelectorAll('th button')].find(b => b.textContent === 'FID').click()"
+    browser.execute_script(press)
+    assert values() == sorted(values(), reverse=True)
+    browser.execute_script(press)
+    assert values() == sorted(values()) and "table=fid" in browser.current_url
+    slider = browser.find_element(By.ID, "step-1")
+    slider.send_keys(Keys.HOME)
+    pictures = "return [...document.querySelectorAll('#guidance-seen .large img')].map(i => i.src)"
+    first = browser.execute_script(pictures)
+    slider.send_keys(Keys.END)
+    assert len(first) == 5 and browser.execute_script(pictures) != first
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#guidance-seen .strip .now")) == 2
+    quiet(browser)
+
+
+def test_everything_that_can_be_used_has_a_name_and_a_phone_need_not_scroll_sideways(
+    browser: Any, runs: tuple[Path, Path]
+) -> None:
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get((runs[0] / "report.html").as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+    nameless = """return [...document.querySelectorAll('button, input, select, a, summary, [tabindex], [role=button]')]
+        .filter(e => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length))
+        .map(e => e.outerHTML)"""
+    assert browser.execute_script(nameless) == []
+    assert browser.execute_script("return [...document.images].filter(i => !i.hasAttribute('alt')).length") == 0
+    identical = "const n = [...document.querySelectorAll('[id]')].map(e => e.id); return n.length - new Set(n).size"
+    assert browser.execute_script(identical) == 0
     quiet(browser)

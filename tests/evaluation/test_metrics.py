@@ -29,6 +29,7 @@ def seen(count: int, seed: int) -> dict[str, torch.Tensor]:
     g = torch.Generator().manual_seed(seed)
     found = {name: torch.randn(count, WIDTH, generator=g) + seed for name in ("features", "embedding")}
     found["clip_score"] = 30 * torch.rand(count, generator=g)
+    found["named"] = (torch.rand(count, generator=g) < 0.6).double()
     return found | {f"right.{head}": torch.rand(count, generator=g) < 0.6 for head in HEADS}
 
 

@@ -57,7 +57,7 @@ def test_stable_diffusion_is_drawn_with_our_nets_samplers_and_guiders(
     pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder)
     pipe.set_progress_bar_config(disable=True)
     captions, path = captions_of(cache), DiffusionPath("scaled_linear", "eps")
-    for row, pictures in zip(rows, shown.values(), strict=True):
+    for row, (pictures, _) in zip(rows, shown.values(), strict=True):
         passport = row["passport"]
         assert passport["pipeline"] == "StableDiffusionPipeline" and passport["trained_on"] == "unknown"
         assert passport["sampler"]["kind"] == "ddim" and passport["resize"] == "none, 64 px"

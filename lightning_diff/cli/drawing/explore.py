@@ -9,6 +9,7 @@ from ..arguments import Arguments
 from ..commands import STORED, plain_command
 from ..show import show_stored, shows
 from .prompts import finished, prompts_of
+from .stored import send_nowhere
 
 
 def explore_command() -> None:
@@ -28,14 +29,16 @@ def explore_command() -> None:
                 raise ConfigError(f"{name}={words[name]}: a whole number from {low} to {high}")
             numbers[name] = int(words[name])
         prompts = prompts_of(words["prompt"], words["prompts"]) if words["prompt"] or words["prompts"] else []
+        send_nowhere(config, found.overrides)
         from ...pipeline.exploring.explore import Asked, explore
 
         explore(config, run, Asked(prompts, config.seed, numbers["count"], numbers["axes"]))
 
     plain_command(
         'python explore.py run=outputs/base [prompt="a small red mug at night"] [prompts=FILE] [seed=0] [count=1024] [axes=8]\n'
-        "A page of its own, RUN/explore.html: what guidance does at each step; axes of the latents, of the UNet's middle and\n"
-        "of the text encoder, by linear probes with their accuracy on held-out samples, as walks; axes without words;\n"
+        "A page of its own, RUN/explore.html, to which the report links and which W&B shows: what guidance does at each step;\n"
+        "axes of the latents, of the UNet's middle and of the text encoder, by linear probes with their accuracy on held-out\n"
+        "samples, as walks; axes without words;\n"
         "neighbours; pictures between two prompts and between two pictures. Axes are known attributes, or the words of your\n"
         "captions. count= is how many samples they are learned from. Of a run of alignDRAW: a movie of its glimpses, with its\n"
         "windows and its attention to the words.",

@@ -24,7 +24,10 @@ from ...models.align_draw import AlignDrawModel
 from ...models.latent_diffusion import LatentDiffusion
 from ...nets.unet import Condition
 from ...ranks import say
+from ...tracking.mirrors import Mirrors
 from ..objects import generator_of
+from ..reports.page import EXPLORED, make_report
+from ..tracked import tracked_run
 
 STEPS = (-1.0, -2 / 3, -1 / 3, 0.0, 1 / 3, 2 / 3, 1.0)  # of a walk, as shares of its length
 SCALES = (1.0, 3.0, 7.0)  # of guidance, seen
@@ -57,8 +60,15 @@ def explore(config: Config, folder: Path, asked: Asked) -> Path:
             sections = [*_guidance(model, config, prompts[0], asked.seed)]
             sections += _axes(model, config, train, held_out, prompts, asked)
             said = "Guidance step by step, and the axes of the model's spaces."
-    place = write_page(folder / "explore.html", f"{folder.name}: explored", said, sections)
+    report = folder / "report.html"
+    pages = [("report of the run", report.name)] if report.is_file() else []
+    place = write_page(folder / EXPLORED, f"{folder.name}: explored", said, sections, pages)
     say(f"page {place}")
+    if report.is_file():
+        make_report([folder], report)  # it links to the new page
+    mirrors = Mirrors(config.tracking.trackers, tracked_run(config, folder, "explore"))
+    mirrors.page("explore", place)
+    mirrors.finish()
     return place
 
 

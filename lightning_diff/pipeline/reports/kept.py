@@ -18,31 +18,41 @@ from ...models.align_draw import AlignDrawModel
 from ...models.latent_diffusion import LatentDiffusion
 from ...nets.weights import read_arrays, save_arrays
 from ...tracking.report import data_uri
+from .seen import guidance_data, see_guidance
 
 log = logging.getLogger(__name__)
 
 KEPT = Path("samples") / "kept.safetensors"
 SAID = KEPT.with_suffix(".json")
-SHOWN = 8  # number of pictures beside the slider
+SHOWN = 8  # training pictures on two rows, reconstructions
+PLAIN = ("contact", "noisy", "guess", "real", "rebuilt")  # lists of pictures
+CAPTIONS = 100  # of the viewer's pictures, at most
+COMPARED = 2  # of more runs, the page does not show guidance step by step: it would be too large
 
 
 def keep_for_report(
     run: Any, model: LatentDiffusion | AlignDrawModel | None, captions: Sequence[str], scale: float, split: str
 ) -> None:
     """Save what the report shows besides the sweep: training pictures, and of a model of this project one trajectory and
-    reconstructions."""
+    reconstructions, and guidance step by step."""
     source, cache = run.config.data, Path(run.config.cache)
     compared, train = (pictures(source, cache, s) for s in (split, "train"))
     assert compared is not None and train is not None
     real, seen = compared.range(0, min(SHOWN, len(compared))), train.range(0, min(2 * SHOWN, len(train)))
-    kept = {"contact": seen.images}
+    kept: dict[str, Tensor] = {"contact": seen.images}
+    guided: dict[str, Any] = {}
     if model is not None:
-        trajectory = list(model.trajectory(captions[0], run.config.evaluation.seed * 2**32, scale))
+        seed = run.config.evaluation.seed * 2**32
+        trajectory = list(model.trajectory(captions[0], seed, scale))
         rebuilt = _rebuilt(model, real)
         noisy, guess = (torch.stack(frames) for frames in zip(*trajectory, strict=True))
         kept |= {"noisy": noisy, "guess": guess, "real": real.images, "rebuilt": rebuilt}
+    if isinstance(model, LatentDiffusion):
+        arrays, guided = see_guidance(model, captions[0], seed, scale)
+        kept |= arrays
     save_arrays(run.folder / KEPT, kept)
-    said = {"prompts": list(captions[:SHOWN]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
+    said = {"prompts": list(captions[:CAPTIONS]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
+    said["guided"] = guided
     (run.folder / SAID).write_text(json.dumps(said))
 
 
@@ -55,7 +65,7 @@ def _rebuilt(model: LatentDiffusion | AlignDrawModel, real: PictureBatch) -> Ten
 
 
 def kept(folders: Sequence[Path], labels: Mapping[Path, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {"captions": [], "films": [], "rebuilt": [], "contact": []}
+    found: dict[str, Any] = {"captions": [], "films": [], "seen": [], "rebuilt": [], "contact": []}
     for folder in folders:
         if not (folder / KEPT).is_file():
             continue
@@ -64,8 +74,10 @@ def kept(folders: Sequence[Path], labels: Mapping[Path, str]) -> dict[str, Any]:
         except (ConfigError, OSError, ValueError) as e:
             log.warning("%s: not in the report: %s", folder / KEPT, e)
             continue
-        uris = {name: [data_uri(p) for p in pixels.numpy()] for name, pixels in arrays.items()}
+        uris = {name: [data_uri(p) for p in arrays[name].numpy()] for name in PLAIN if name in arrays}
         run = labels[folder] if len(folders) > 1 else ""
+        if said.get("guided") and len(folders) <= COMPARED:
+            found["seen"].append(guidance_data(arrays, said["guided"], run))
         if "noisy" in uris:
             frames = {"noisy": uris["noisy"], "guess": uris["guess"]}
             found["films"].append({"run": run, "caption": said["film"], "scale": said["scale"], **frames})

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ...config.errors import ConfigError
 from ...data.shards import digest
 from ...data.summary import data_facts
 from ...evaluation.readiness import cautions
 from ...evaluation.results import (
+    Shown,
     reading_order,
     refuse_unlike,
     silent,
@@ -40,6 +42,8 @@ from .kept import SHOWN, kept
 FREE_COLUMNS = ("passport", "best", "guider", "sampler", "ema")  # and all that end in BEHIND
 BEHIND = ("behind", "behind_low", "behind_high")
 HELD_OUT = {"loss": "held-out loss", "loss_ema": "held-out loss, averaged weights"}
+PICTURES = 800  # of all rows together, about
+EXPLORED = "explore.html"  # the page of explore.py in a run folder
 SPREAD = ("fid", "clip_score", "accuracy")  # columns whose mean and deviation over several trainings are shown
 
 
@@ -62,11 +66,12 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         configs = {names[folder]: some for folder, some in values.items()}
         write_tables(out.with_suffix(""), runs, configs, differing(list(values.values())))
     label_of = partial(_label, labels, found, len({series_of(r) for r in every}) > 1)
+    most = max(SHOWN, PICTURES // max(len(every), 1))
     data = {
         "title": title_of(folders),
         "made": [*origin(folders), f"This page was made at {time.strftime('%Y-%m-%d %H:%M')}."],
         "facts": _facts(folders, best, label_of),
-        "rows": [_row(label_of(r), r, r is best, shown) for rows, shown in found.values() for r in rows],
+        "rows": [_row(label_of(r), r, r is best, shown, most) for rows, shown in found.values() for r in rows],
         "columns": ["label", *_columns(every)],
         "footer": _footer(best),
         "verdict": f"{_cautions(folders, best)} {verdict(every, best, label_of(best, False) if best and several else '')}",
@@ -75,6 +80,7 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         "curves": [_curves(folder, labels[folder]) for folder in folders],
         "papers": [(f"Config of {names[f]}", (f / "config.yaml").read_text()) for f in folders]
         + ([("Passport of the best row", json.dumps(best["passport"], indent=1))] if best else []),
+        "pages": _pages(folders, out, labels),
         **kept(folders, labels),
     }
     return write_report(out, data)
@@ -139,15 +145,27 @@ def _label(
     return f"{run}: {series_of(row)}" if cases and case else run
 
 
-def _row(series: str, row: Row, best: bool, shown: Mapping[str, Any]) -> dict[str, Any]:
+def _pages(folders: Sequence[Path], out: Path, labels: Mapping[Path, str]) -> list[tuple[str, str]]:
+    """(words, link) of each other page of these runs."""
+    there = [folder for folder in folders if (folder / EXPLORED).is_file()]
+    words = {
+        folder: f"look inside {labels[folder]}" if len(folders) > 1 else "look inside the model" for folder in there
+    }
+    return [(words[folder], quote(os.path.relpath(folder / EXPLORED, out.parent))) for folder in there]
+
+
+def _row(series: str, row: Row, best: bool, shown: Mapping[str, Shown], most: int) -> dict[str, Any]:
+    """A row with its first pictures, at most `most`, and each number that every picture has."""
     numbers = {k: v for k, v in row.items() if k != "passport"}
+    pictures, values = shown[digest(row["passport"])]
     return {
         **numbers,
         "front": "yes" if row["front"] else "",
         "series": series,
         "label": f"{series}, w = {row['scale']:g}",
         "best": best,
-        "pictures": [data_uri(p) for p in shown[digest(row["passport"])][:SHOWN]],
+        "pictures": [data_uri(p) for p in pictures[:most]],
+        "values": {name: some[:most].tolist() for name, some in values.items()},
     }
 
 

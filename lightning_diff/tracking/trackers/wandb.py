@@ -152,6 +152,11 @@ class WandBRun:
         self._refer("sweep", "table", tables(self.folder), weights)
         self.run.summary.update({f"best/{k}": v for k, v in sweep.best.items() if k != "passport"})
 
+    def page(self, name: str, path: Path) -> None:
+        import wandb
+
+        self.run.log({name: wandb.Html(path.read_text("utf-8"), inject=False)})
+
     def finish(self) -> None:
         self.run.finish()
         if self.sender is not None:
