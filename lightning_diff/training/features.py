@@ -91,7 +91,9 @@ def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen
 
     latents = cached("latents", lambda rows: _latents(train, autoencoder, rows))
     captions = cached("captions", lambda rows: _captions(train, tower, rows))
-    features = CachedFeatures(latents, captions, train.index.facts.first_caption, train.index.keys.tolist())
+    features = CachedFeatures(
+        latents, captions, train.index.facts.first_caption, train.index.keys.tolist(), train.order
+    )
     return Frozen(autoencoder, tower, hashes, features, train.index)
 
 

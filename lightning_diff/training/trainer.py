@@ -17,14 +17,13 @@ from torch.utils.data import Dataset
 
 from ..cluster.signals import STOP
 from ..config.schema import Training
-from ..data.order import sample_at
 from ..devices import bf16_pays, device_of, on_gpu, settings_kept
 from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import LAST as LAST
 from .checkpoint import UNDECAYED as UNDECAYED
 from .checkpoint import AtomicCheckpoints, kept_name
-from .loading.datamodule import Stream
+from .loading.datamodule import Stream, order_of
 from .modules.base import BaseModule
 from .origin import Origin, choose_checkpoint
 from .posthoc import Snapshots
@@ -111,8 +110,8 @@ def fit(
         return begin
 
     def keys_of(step: int) -> list[str]:
-        rows = range(step * t.batch, (step + 1) * t.batch)
-        return [dataset.name(sample_at(p, len(dataset), seed)) for p in rows]  # type: ignore[attr-defined,arg-type]
+        places = order_of(dataset, t.batch, seed).places(step)
+        return [dataset.name(number) for _, number, _ in places]  # type: ignore[attr-defined]
 
     def kept(step: int) -> list[Path]:
         undecayed = t.schedule == "wsd" and step == decay_start(t)
