@@ -72,7 +72,13 @@ def preview(config: Config, found: Prepared, folder: Path, where: str, count: in
     """Write to `folder`: SPLIT/KEY.png, the very tensors; samples.csv; left-out.csv; a contact sheet. Of the whole set, or, for
     `where` step:N, of that step's batch. `count` limits the samples, 0 shows all. Raises ConfigError."""
     pictures = {
-        split: Pictures(index, config.data.image_size, fit=config.data.fit, ordering=config.data.ordering)
+        split: Pictures(
+            index,
+            config.data.image_size,
+            fit=config.data.fit,
+            ordering=config.data.ordering,
+            framing=config.data.framing(config.seed) if split == "train" else None,
+        )
         for split, index in found.splits.items()
     }
     step = where.startswith("step:")
@@ -85,10 +91,20 @@ def preview(config: Config, found: Prepared, folder: Path, where: str, count: in
     rows, images, captions = _written(config, pictures, some, folder)
     _table(folder / "samples.csv", (*COLUMNS, *MORE), rows)
     _table(folder / "left-out.csv", LEFT_OUT, [[getattr(one, name) for name in LEFT_OUT] for one in found.left])
-    save_grid(np.stack(images), captions, folder / "sheet.png", columns=8)
+    save_grid(_one_shape(images), captions, folder / "sheet.png", columns=8)
     say(
         f"{len(rows):,} of {len(every):,} samples, and what is left out, in {folder}; some of them on {folder}/sheet.png"
     )
+
+
+def _one_shape(images: list[np.ndarray]) -> np.ndarray:
+    """uint8 [N, 3, H, W]: pictures [3, h, w] in the middle of white ones that hold each of them."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    sheet = np.full((len(images), 3, height, width), 255, np.uint8)
+    for white, image in zip(sheet, images, strict=True):
+        top, left = (height - image.shape[1]) // 2, (width - image.shape[2]) // 2
+        white[:, top : top + image.shape[1], left : left + image.shape[2]] = image
+    return sheet
 
 
 def _of_set(pictures: dict[str, Pictures]) -> Iterator[Shown]:
@@ -116,7 +132,7 @@ def _written(
     taken: Counter[str] = Counter()
     for n, one in enumerate(tracked(some, "show", len(some))):
         set_of, (known, scale, share), i = pictures[one.split], facts[one.split], one.number
-        pixels, caption, _, _ = set_of.read(i, one.turn)
+        pixels, caption, _, _ = set_of.read(i, one.turn, one.position)
         said = tokenizer.read(caption)
         width, height = known.sizes[i].tolist()
         file = _save(pixels, folder, f"{one.split}/{set_of.name(i)}", taken)

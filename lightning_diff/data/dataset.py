@@ -17,6 +17,7 @@ from .cached.rows import Rows
 from .decode import BadPicture, decode, to_tensor
 from .index import Index, ShardReader
 from .order import FullOrder, Order, Place
+from .ordering.buckets import Framing, nearest_shapes
 from .ordering.ordering import Ordering
 from .sources.base import Source
 
@@ -45,10 +46,17 @@ class Pictures(Dataset[PictureBatch]):
     from the whole set by a hash of its number, takes its place, so the order stays a pure function."""
 
     def __init__(
-        self, index: Index, image_size: int, heads: Sequence[str] = (), fit: str = "crop", ordering: Ordering = ORDERING
+        self,
+        index: Index,
+        image_size: int,
+        heads: Sequence[str] = (),
+        fit: str = "crop",
+        ordering: Ordering = ORDERING,
+        framing: Framing | None = None,
     ) -> None:
         self.index, self.image_size, self.heads, self.fit = index, image_size, tuple(heads), fit
-        self.ordering = ordering
+        self.ordering, self.framing = ordering, framing
+        self.buckets = nearest_shapes(index.facts.sizes, framing.shapes) if framing else None
         self.reader = ShardReader(index)
 
     def __len__(self) -> int:
@@ -61,11 +69,19 @@ class Pictures(Dataset[PictureBatch]):
         """A picture's bytes as uint8 [3, H, W]. Raises BadPicture."""
         return to_tensor(decode(data, self.image_size, fit=self.fit).square(self.image_size, self.fit))
 
+    def framed(self, data: bytes, i: int, position: int) -> Tensor:
+        """A picture's bytes as uint8 [3, H, W], in the shape of sample i. Raises BadPicture."""
+        if self.framing is None or self.buckets is None:
+            return self.square(data)
+        shape = self.framing.shapes[int(self.buckets[i])]
+        return to_tensor(self.framing.cut(decode(data, max(shape)), shape, position))
+
     def order(self, batch: int, seed: int) -> Order:
         """The order of the training in global batches."""
-        return self.ordering.of(self.index.spans[:, 0], len(self.index.shards), batch, seed)
+        buckets = self.buckets if self.framing and len(self.framing.shapes) > 1 else None
+        return self.ordering.of(self.index.spans[:, 0], len(self.index.shards), batch, seed, self.index.sets, buckets)
 
-    def read(self, i: int, turn: int = 0) -> tuple[Tensor, str, dict[str, int], str]:
+    def read(self, i: int, turn: int = 0, position: int = 0) -> tuple[Tensor, str, dict[str, int], str]:
         """(picture, caption, labels, hard negative). A sample's several captions take turns from epoch to epoch."""
         for attempt in range(MOST_BAD):
             place = (
@@ -73,7 +89,7 @@ class Pictures(Dataset[PictureBatch]):
             )
             data, caption, record = self.reader.read(place, turn)
             try:
-                picture = self.square(data)
+                picture = self.framed(data, i, position)
             except BadPicture as e:
                 log.warning("%s cannot be read any more (%s); another one takes its place", self.name(place), e)
                 continue
@@ -86,7 +102,7 @@ class Pictures(Dataset[PictureBatch]):
         )
 
     def __getitems__(self, places: Sequence[Place]) -> PictureBatch:
-        rows = [self.read(i, turn) for _, i, turn in places]
+        rows = [self.read(i, turn, position) for position, i, turn in places]
         known = [{h: v for h, v in r[2].items() if isinstance(v, int)} for r in rows]
         labels = {h: torch.tensor([k.get(h, -1) for k in known]) for h in self.heads}
         positions = torch.tensor([p for p, _, _ in places])
@@ -139,7 +155,9 @@ def collate(batch: Any) -> Any:
     return batch
 
 
-def pictures(source: Source, cache: Path, split: str, heads: Sequence[str] = ()) -> Pictures | None:
+def pictures(
+    source: Source, cache: Path, split: str, heads: Sequence[str] = (), framing: Framing | None = None
+) -> Pictures | None:
     """The pictures of a split with the labels of these heads; None if the split is empty. Missing shards are made first."""
     index = source.prepare(cache).splits.get(split)
-    return None if index is None else Pictures(index, source.image_size, heads, source.fit, source.ordering)
+    return None if index is None else Pictures(index, source.image_size, heads, source.fit, source.ordering, framing)

@@ -16,7 +16,10 @@ Place = tuple[int, int, int]  # position in the stream, number of the sample, ho
 class Order(Protocol):
     """Which samples make up the global batch of each step."""
 
-    batch: int
+    @property
+    def batch(self) -> int:
+        """The samples of a step, over all ranks."""
+        ...
 
     def places(self, step: int, rank: int = 0, ranks: int = 1) -> list[Place]:
         """The share of a rank in the batch of a step. Its positions are those from step x batch on."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
+from pathlib import Path
 
 import numpy as np
+
+from ...config.errors import ConfigError
 
 FINEST = 1000  # the largest denominator of a weight
 
@@ -46,3 +50,14 @@ class Copies:
     def before(self, epoch: int) -> np.ndarray:
         """int64 [S]: how often each shard was listed in the epochs before this one."""
         return (epoch * self.times + self.phases) // self.whole
+
+
+def weighted(said: str) -> tuple[Fraction, str]:
+    """(weight, pattern of shards) of a set that is written WEIGHT:PATH. Raises ConfigError."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+|[0-9]+/[1-9][0-9]*)\s*:\s*(\S.*)", said)
+    weight = Fraction(found[1]).limit_denominator(FINEST) if found else Fraction(0)
+    if found is None or not 0 < weight <= FINEST:
+        raise ConfigError(
+            f"data.mix={said}: write WEIGHT:PATH, as in 0.5:/sets/b/*.tar; a weight of 1 is once an epoch, from 0.001 to 1000"
+        )
+    return weight, str(Path(found[2]).expanduser())

@@ -24,6 +24,7 @@ from ..shards import Progress, damaged_shards, digest, write_shards
 
 if TYPE_CHECKING:
     from ..index import Index
+    from ..ordering.buckets import Framing
     from ..ordering.ordering import Ordering
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,15 @@ class Source(Choice):
         from ..ordering.ordering import Ordering
 
         return Ordering(self.order, self.block)
+
+    @property
+    def shapes(self) -> Sequence[tuple[int, int]]:
+        """Width and height, in pixels, of the shapes that pictures are trained in."""
+        return [(self.image_size, self.image_size)]
+
+    def framing(self, seed: int) -> Framing | None:
+        """How the pictures of a training are cut; None if each becomes a square by `fit`."""
+        return None
 
     def fingerprint(self) -> str:
         """A text that identifies these pictures: other pictures have another fingerprint."""

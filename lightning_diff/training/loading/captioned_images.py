@@ -54,7 +54,9 @@ class CaptionedImages(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if not isinstance(self.source, IterableDataset):
             source = source_of(self.source, self.image_size)
-            self.splits = {split: pictures(source, self.cache, split) for split in ("train", "test")}
+            framing = source.framing(self.seed)
+            self.splits = {"train": pictures(source, self.cache, "train", framing=framing)}
+            self.splits["test"] = pictures(source, self.cache, "test")
 
     def train_dataloader(self) -> DataLoader[Any]:
         ranks = self._ranks()
