@@ -51,7 +51,7 @@ class EpochBatches(Sampler[list[Place]]):
     def __len__(self) -> int:
         return -(-self.count // self.order.batch)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Place]]:
         t = self.trainer
         start = t.fit_loop.epoch_loop.total_batch_idx + 1
         stop = (start // len(self) + 1) * len(self)
