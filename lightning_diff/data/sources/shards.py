@@ -99,8 +99,9 @@ class Shards(OwnPictures):
     def prepared(self, cache: Path) -> Prepared | None:
         from ..survey import set_place, survey_place
 
-        kept = [survey_place(path, cache, self.reading) for path in self.found()[0]]
-        return self.prepare(cache) if set_place(kept).is_file() else None
+        shards, _, _ = self.found()
+        kept = [survey_place(path, cache, self.reading) for path in shards]
+        return self.prepare(cache) if set_place(kept, shards).is_file() else None
 
     def glimpse(self, scratch: Path, count: int) -> Glimpse:
         from ..survey import survey_set
