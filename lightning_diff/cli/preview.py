@@ -20,7 +20,6 @@ from torch import Tensor
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..data.dataset import Pictures
-from ..data.order import sample_at
 from ..data.sources.base import Prepared
 from ..data.summary import cropped, remarks_of, scaled
 from ..progress import tracked
@@ -37,11 +36,13 @@ LONGEST_PATH = 3800  # bytes
 
 @dataclass(frozen=True)
 class Shown:
-    """A sample to show: its split, its number there, and its position in the stream (its number if no step is asked for)."""
+    """A sample to show: its split, its number there, its position in the stream (its number if no step is asked for), and how
+    often it was listed before."""
 
     split: str
     number: int
     position: int
+    turn: int = 0
 
 
 def free_place(config: Config, where: str, count: int) -> Path:
@@ -71,7 +72,14 @@ def preview(config: Config, found: Prepared, folder: Path, where: str, count: in
     """Write to `folder`: SPLIT/KEY.png, the very tensors; samples.csv; left-out.csv; a contact sheet. Of the whole set, or, for
     `where` step:N, of that step's batch. `count` limits the samples, 0 shows all. Raises ConfigError."""
     pictures = {
-        split: Pictures(index, config.data.image_size, fit=config.data.fit) for split, index in found.splits.items()
+        split: Pictures(
+            index,
+            config.data.image_size,
+            fit=config.data.fit,
+            ordering=config.data.ordering,
+            framing=config.data.framing(config.seed) if split == "train" else None,
+        )
+        for split, index in found.splits.items()
     }
     step = where.startswith("step:")
     every = list(_of_step(config, pictures["train"], int(where[5:])) if step else _of_set(pictures))
@@ -83,10 +91,20 @@ def preview(config: Config, found: Prepared, folder: Path, where: str, count: in
     rows, images, captions = _written(config, pictures, some, folder)
     _table(folder / "samples.csv", (*COLUMNS, *MORE), rows)
     _table(folder / "left-out.csv", LEFT_OUT, [[getattr(one, name) for name in LEFT_OUT] for one in found.left])
-    save_grid(np.stack(images), captions, folder / "sheet.png", columns=8)
+    save_grid(_one_shape(images), captions, folder / "sheet.png", columns=8)
     say(
         f"{len(rows):,} of {len(every):,} samples, and what is left out, in {folder}; some of them on {folder}/sheet.png"
     )
+
+
+def _one_shape(images: list[np.ndarray]) -> np.ndarray:
+    """uint8 [N, 3, H, W]: pictures [3, h, w] in the middle of white ones that hold each of them."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    sheet = np.full((len(images), 3, height, width), 255, np.uint8)
+    for white, image in zip(sheet, images, strict=True):
+        top, left = (height - image.shape[1]) // 2, (width - image.shape[2]) // 2
+        white[:, top : top + image.shape[1], left : left + image.shape[2]] = image
+    return sheet
 
 
 def _of_set(pictures: dict[str, Pictures]) -> Iterator[Shown]:
@@ -96,9 +114,8 @@ def _of_set(pictures: dict[str, Pictures]) -> Iterator[Shown]:
 
 def _of_step(config: Config, train: Pictures, step: int) -> Iterator[Shown]:
     """The samples of a step, in their order in the global batch."""
-    batch = config.training.batch
-    for position in range(step * batch, (step + 1) * batch):
-        yield Shown("train", sample_at(position, len(train), config.seed), position)
+    for position, number, turn in train.order(config.training.batch, config.seed).places(step):
+        yield Shown("train", number, position, turn)
 
 
 def _written(
@@ -115,7 +132,7 @@ def _written(
     taken: Counter[str] = Counter()
     for n, one in enumerate(tracked(some, "show", len(some))):
         set_of, (known, scale, share), i = pictures[one.split], facts[one.split], one.number
-        pixels, caption, _, _ = set_of.read(i, one.position)
+        pixels, caption, _, _ = set_of.read(i, one.turn, one.position)
         said = tokenizer.read(caption)
         width, height = known.sizes[i].tolist()
         file = _save(pixels, folder, f"{one.split}/{set_of.name(i)}", taken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,15 @@ from torch.utils.data import Dataset
 from .cached.rows import Rows
 from .decode import BadPicture, decode, to_tensor
 from .index import Index, ShardReader
+from .order import FullOrder, Order, Place
+from .ordering.buckets import Framing, nearest_shapes
+from .ordering.ordering import Ordering
 from .sources.base import Source
 
 log = logging.getLogger(__name__)
 Features = np.ndarray | Rows
 MOST_BAD = 100  # pictures in a row
+ORDERING = Ordering()
 
 
 @dataclass
@@ -36,13 +40,23 @@ class PictureBatch:
 
 
 class Pictures(Dataset[PictureBatch]):
-    """Captioned pictures. A list of (position, sample) fetches a complete batch.
+    """Captioned pictures. A list of places (position, sample, turn) fetches a complete batch.
 
     A picture that could be decoded when the set was read through, but cannot any more, is named in the log. Another one, drawn
     from the whole set by a hash of its number, takes its place, so the order stays a pure function."""
 
-    def __init__(self, index: Index, image_size: int, heads: Sequence[str] = (), fit: str = "crop") -> None:
+    def __init__(
+        self,
+        index: Index,
+        image_size: int,
+        heads: Sequence[str] = (),
+        fit: str = "crop",
+        ordering: Ordering = ORDERING,
+        framing: Framing | None = None,
+    ) -> None:
         self.index, self.image_size, self.heads, self.fit = index, image_size, tuple(heads), fit
+        self.ordering, self.framing = ordering, framing
+        self.buckets = nearest_shapes(index.facts.sizes, framing.shapes) if framing else None
         self.reader = ShardReader(index)
 
     def __len__(self) -> int:
@@ -55,16 +69,27 @@ class Pictures(Dataset[PictureBatch]):
         """A picture's bytes as uint8 [3, H, W]. Raises BadPicture."""
         return to_tensor(decode(data, self.image_size, fit=self.fit).square(self.image_size, self.fit))
 
-    def read(self, i: int, position: int = 0) -> tuple[Tensor, str, dict[str, int], str]:
+    def framed(self, data: bytes, i: int, position: int) -> Tensor:
+        """A picture's bytes as uint8 [3, H, W], in the shape of sample i. Raises BadPicture."""
+        if self.framing is None or self.buckets is None:
+            return self.square(data)
+        shape = self.framing.shapes[int(self.buckets[i])]
+        return to_tensor(self.framing.cut(decode(data, max(shape)), shape, position))
+
+    def order(self, batch: int, seed: int) -> Order:
+        """The order of the training in global batches."""
+        buckets = self.buckets if self.framing and len(self.framing.shapes) > 1 else None
+        return self.ordering.of(self.index.spans[:, 0], len(self.index.shards), batch, seed, self.index.sets, buckets)
+
+    def read(self, i: int, turn: int = 0, position: int = 0) -> tuple[Tensor, str, dict[str, int], str]:
         """(picture, caption, labels, hard negative). A sample's several captions take turns from epoch to epoch."""
-        turn = position // len(self.index)
         for attempt in range(MOST_BAD):
             place = (
                 i if not attempt else int(np.random.Generator(np.random.Philox(key=[i, attempt])).integers(len(self)))
             )
             data, caption, record = self.reader.read(place, turn)
             try:
-                picture = self.square(data)
+                picture = self.framed(data, i, position)
             except BadPicture as e:
                 log.warning("%s cannot be read any more (%s); another one takes its place", self.name(place), e)
                 continue
@@ -76,29 +101,39 @@ class Pictures(Dataset[PictureBatch]):
             f"{MOST_BAD} pictures in a row cannot be decoded; the set has changed since it was read through"
         )
 
-    def __getitems__(self, places: Sequence[tuple[int, int]]) -> PictureBatch:
-        rows = [self.read(i, p) for p, i in places]
+    def __getitems__(self, places: Sequence[Place]) -> PictureBatch:
+        rows = [self.read(i, turn, position) for position, i, turn in places]
         known = [{h: v for h, v in r[2].items() if isinstance(v, int)} for r in rows]
         labels = {h: torch.tensor([k.get(h, -1) for k in known]) for h in self.heads}
-        positions = torch.tensor([p for p, _ in places])
+        positions = torch.tensor([p for p, _, _ in places])
         images, captions = torch.stack([r[0] for r in rows]), [r[1] for r in rows]
         return PictureBatch(images, captions, positions, labels, [r[3] for r in rows])
 
     def range(self, start: int, stop: int) -> PictureBatch:
         """The samples from `start` to `stop` of the index, in order; `stop` is not included."""
-        return self.__getitems__([(i, i) for i in range(start, min(stop, len(self)))])
+        return self.__getitems__([(i, i, 0) for i in range(start, min(stop, len(self)))])
 
 
 class CachedFeatures(Dataset[dict[str, Tensor]]):
     """Cached features of N samples: batches of rows of arrays, with their `positions`. `keys` are the samples' names.
 
     `pictures` are arrays of N rows, `captions` arrays of a row for each caption: those of sample i begin at `first`[i] (int64
-    [N + 1]). Several captions of a sample take turns from epoch to epoch."""
+    [N + 1]). Several captions of a sample take turns from epoch to epoch. `ordered` gives the order (batch, seed)."""
 
     def __init__(
-        self, pictures: Mapping[str, Features], captions: Mapping[str, Features], first: np.ndarray, keys: Sequence[str]
+        self,
+        pictures: Mapping[str, Features],
+        captions: Mapping[str, Features],
+        first: np.ndarray,
+        keys: Sequence[str],
+        ordered: Callable[[int, int], Order] | None = None,
     ) -> None:
         self.pictures, self.captions, self.first, self.keys = dict(pictures), dict(captions), first, keys
+        self.ordered = ordered
+
+    def order(self, batch: int, seed: int) -> Order:
+        """The order of the training in global batches."""
+        return self.ordered(batch, seed) if self.ordered else FullOrder(len(self), batch, seed)
 
     def name(self, i: int) -> str:
         return str(self.keys[i])
@@ -106,9 +141,9 @@ class CachedFeatures(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.first) - 1
 
-    def __getitems__(self, places: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
-        positions, rows = np.asarray(places).T
-        said = self.first[rows] + positions // len(self) % (self.first[rows + 1] - self.first[rows])
+    def __getitems__(self, places: Sequence[Place]) -> dict[str, Tensor]:
+        positions, rows, turns = np.asarray(places).T
+        said = self.first[rows] + turns % (self.first[rows + 1] - self.first[rows])
         batch = {name: torch.from_numpy(a[rows]) for name, a in self.pictures.items()}
         batch |= {name: torch.from_numpy(a[said]) for name, a in self.captions.items()}
         batch["positions"] = torch.from_numpy(positions)
@@ -120,7 +155,9 @@ def collate(batch: Any) -> Any:
     return batch
 
 
-def pictures(source: Source, cache: Path, split: str, heads: Sequence[str] = ()) -> Pictures | None:
+def pictures(
+    source: Source, cache: Path, split: str, heads: Sequence[str] = (), framing: Framing | None = None
+) -> Pictures | None:
     """The pictures of a split with the labels of these heads; None if the split is empty. Missing shards are made first."""
     index = source.prepare(cache).splits.get(split)
-    return None if index is None else Pictures(index, source.image_size, heads, source.fit)
+    return None if index is None else Pictures(index, source.image_size, heads, source.fit, source.ordering, framing)

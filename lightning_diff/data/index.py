@@ -19,6 +19,7 @@ import numpy as np
 
 from ..config.errors import ConfigError
 from .incoming.captions import captions_of, record_of
+from .ordering.weights import Sets
 from .sample import MARK, MARKED, LeftOut, lost, told
 from .survey import Reading, Survey, Told, digest16, survey_set
 
@@ -28,12 +29,14 @@ OPEN_FILES = 64  # of a reader; a set may have more shards than a process may ha
 @dataclass
 class Index:
     """Samples of shards, numbered. `spans` int64 [N, 7]: number of the shard, then offset and size (bytes) of picture, text
-    and record (offset 0: none). `facts`: what the surveys say of the same samples. `left`: what is left out of the shards."""
+    and record (offset 0: none). `facts`: what the surveys say of the same samples. `left`: what is left out of the shards.
+    `sets`: the sets that the shards belong to, if they are several."""
 
     shards: list[Path]
     spans: np.ndarray
     facts: Survey
     how: Reading = field(default_factory=Reading)
+    sets: Sets | None = None
 
     def __len__(self) -> int:
         return len(self.spans)

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Sampler
+
+Place = tuple[int, int, int]  # position in the stream, number of the sample, how often it was listed before
+
+
+class Order(Protocol):
+    """Which samples make up the global batch of each step."""
+
+    @property
+    def batch(self) -> int:
+        """The samples of a step, over all ranks."""
+        ...
+
+    def places(self, step: int, rank: int = 0, ranks: int = 1) -> list[Place]:
+        """The share of a rank in the batch of a step. Its positions are those from step x batch on."""
+        ...
 
 
 @lru_cache(maxsize=2)
@@ -28,23 +45,37 @@ def sampled(contents: np.ndarray, seed: int) -> np.ndarray:
     return by_content[np.random.Generator(np.random.Philox(key=[seed, len(contents)])).permutation(len(contents))]
 
 
-class Batches(Sampler[list[tuple[int, int]]]):
-    """The batches of (position, sample) for one rank, from step `start` to `steps`.
+def share(step: int, batch: int, rank: int, ranks: int) -> range:
+    """The positions of a rank's share in the batch of a step."""
+    first = step * batch + rank * (batch // ranks)
+    return range(first, first + batch // ranks)
 
-    Position p of the stream belongs to step p // batch, and each rank takes its slice of the global batch. The length
-    counts all steps of the run, because Lightning counts the batches before a restart as fetched.
-    """
 
-    def __init__(
-        self, count: int, batch: int, steps: int, seed: int, start: int = 0, rank: int = 0, ranks: int = 1
-    ) -> None:
-        self.count, self.batch, self.steps, self.seed = count, batch, steps, seed
-        self.start, self.rank, self.share = start, rank, batch // ranks
+@dataclass(frozen=True)
+class FullOrder:
+    """Each epoch is a permutation of all `count` samples, in the memory of that permutation. A batch may hold the end of one
+    epoch and the start of the next."""
+
+    count: int
+    batch: int
+    seed: int
+
+    def places(self, step: int, rank: int = 0, ranks: int = 1) -> list[Place]:
+        some = share(step, self.batch, rank, ranks)
+        return [(p, sample_at(p, self.count, self.seed), p // self.count) for p in some]
+
+
+class Batches(Sampler[list[Place]]):
+    """The places of one rank, a list for each step from `start` to `steps`.
+
+    The length counts all steps of the run, because Lightning counts the batches before a restart as fetched."""
+
+    def __init__(self, order: Order, steps: int, start: int = 0, rank: int = 0, ranks: int = 1) -> None:
+        self.order, self.steps, self.start, self.rank, self.ranks = order, steps, start, rank, ranks
 
     def __len__(self) -> int:
         return self.steps
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Place]]:
         for step in range(self.start, self.steps):
-            first = step * self.batch + self.rank * self.share
-            yield [(p, sample_at(p, self.count, self.seed)) for p in range(first, first + self.share)]
+            yield self.order.places(step, self.rank, self.ranks)

@@ -1,7 +1,8 @@
 """The survey of a shard: every picture is decoded once, so that what is bad is known before the training, and counted.
 
-A shard's survey is stored under a hash of the shard's path, size and times. Processes that want the same shards share the
-work; an added shard is the only one that is read.
+A shard's survey is stored under a hash of the file's name, number, size and times, not of its folder: a set that is moved, or
+mounted at another place, is not read again. Processes that want the same shards share the work; an added shard is the only one
+that is read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -84,6 +85,14 @@ class Survey:
         first = (16 * self.first_caption).tolist()
         both = (pictures[16 * i : 16 * i + 16] + captions[first[i] : first[i + 1]] for i in range(len(self.keys)))
         return hashlib.sha256(b"".join(sorted(both))).hexdigest()[:12]
+
+    def moved(self, before: Path, now: Path) -> None:
+        """Change what names the shard by its path."""
+        old, new = clean_text(str(before)), clean_text(str(now))
+        if old != new:
+            places = [f"{new}{one[len(old) :]}" if one.startswith(f"{old}/") else one for one in self.places.tolist()]
+            self.places = np.asarray(places, np.str_)
+            self.left = [replace(one, source=new) if one.source == old else one for one in self.left]
 
     def select(self, rows: np.ndarray) -> Survey:
         """The same of these samples alone. What is left out stays with the whole."""
@@ -209,50 +218,64 @@ def _survey(rows: Sequence[tuple[Any, ...]], left: list[LeftOut]) -> Survey:
 def survey_set(shards: Sequence[Path], cache: Path, how: Reading, told: Told = lambda done, total: None) -> Survey:
     """The survey of all shards, from the cache as far as it is there. Processes share what is missing."""
     kept = [survey_place(path, cache, how) for path in shards]
-    whole = set_place(kept)
+    whole = set_place(kept, shards)
     if not whole.is_file():
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for i in shared(whole.with_suffix(".lock"), len(kept), lambda i: _load(kept[i]) is not None):
-                _write(kept[i], survey_shard(shards[i], how, pool, lambda share, i=i: told(i + share, len(kept))))  # type: ignore[misc]
-        parts = [part for place in kept if (part := _load(place))]
+                found = survey_shard(shards[i], how, pool, lambda share, i=i: told(i + share, len(kept)))  # type: ignore[misc]
+                _write(kept[i], found, shards[i])
+        parts = [part for place, shard in zip(kept, shards, strict=True) if (part := _load(place, shard))]
         for number, part in enumerate(parts):
             part.shards[:] = number
         _write(whole, Survey.joined(parts))
-    found = _load(whole)
-    return survey_set(shards, cache, how, told) if found is None else found
+    known = _load(whole)
+    return survey_set(shards, cache, how, told) if known is None else known
 
 
 def survey_place(shard: Path, cache: Path, how: Reading) -> Path:
     """Where the survey of a shard is stored. One that is not there any more has a survey too, which says so."""
-    state = [0, 0, 0]
+    state = [0, 0, 0, 0]
     with suppress(OSError):
         now = shard.stat()
-        state = [now.st_size, now.st_mtime_ns, now.st_ctime_ns]
-    made_by = [VERSION, DECODING, os.fsencode(shard.resolve()).hex(), *state, astuple(how)]
+        state = [now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino]
+    made_by = [VERSION, DECODING, os.fsencode(shard.name).hex(), *state, astuple(how)]
     name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:16]
     return cache / "surveys" / name[:2] / f"{name}.npz"  # a folder of all of them would be slow
 
 
-def set_place(kept: Sequence[Path]) -> Path:
-    """Where the survey of a set is stored, by the places of its shards' surveys."""
-    name = hashlib.sha256("".join(place.name for place in kept).encode()).hexdigest()[:16]
+def set_place(kept: Sequence[Path], shards: Sequence[Path]) -> Path:
+    """Where the survey of a set is stored, by the places of its shards' surveys and the paths that it names them by."""
+    words = [place.name for place in kept] + [os.fsencode(shard).hex() for shard in shards]
+    name = hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
     return kept[0].parents[1] / f"set-{name}.npz" if kept else Path(os.devnull)
 
 
-def _write(place: Path, survey: Survey) -> None:
+def _write(place: Path, survey: Survey, shard: Path | None = None) -> None:
+    """Store a survey; that of a `shard` says its path."""
+    said = np.asarray(os.fsencode(shard).hex() if shard else "")
     with whole_file(place) as partial, partial.open("wb") as f:
         left = np.asarray(json.dumps([asdict(one) for one in survey.left]))
-        np.savez(f, left=left, of=np.asarray(place.name), **{name: getattr(survey, name) for name in Survey.ARRAYS})  # type: ignore[arg-type]
+        np.savez(
+            f,
+            left=left,
+            of=np.asarray(place.name),
+            shard=said,
+            **{name: getattr(survey, name) for name in Survey.ARRAYS},
+        )  # type: ignore[arg-type]
 
 
-def _load(place: Path) -> Survey | None:
-    """A stored survey; None if it is not there. A damaged one is removed (the sums in it say so)."""
+def _load(place: Path, shard: Path | None = None) -> Survey | None:
+    """A stored survey, that of a `shard` with the path that it has now; None if it is not there. A damaged one is removed (the
+    sums in it say so)."""
     try:
         with np.load(place, allow_pickle=False) as arrays:
             if "of" in arrays.files and str(arrays["of"]) != place.name:
                 raise ValueError(f"it is {arrays['of']}")
             left = [LeftOut(**one) for one in json.loads(str(arrays["left"]))]
-            return Survey(**{name: arrays[name] for name in Survey.ARRAYS}, left=left)
+            found = Survey(**{name: arrays[name] for name in Survey.ARRAYS}, left=left)
+            if shard is not None and "shard" in arrays.files:
+                found.moved(Path(os.fsdecode(bytes.fromhex(str(arrays["shard"])))), shard)
+            return found
     except FileNotFoundError:
         return None
     except DAMAGED as e:

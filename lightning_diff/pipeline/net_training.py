@@ -40,7 +40,9 @@ def train_net(run: Run) -> None:
     """Train the denoising net on the features of the frozen components, or continue its training, and write its weights with
     their passport."""
     config, folder = run.config, run.folder
-    frozen = frozen_nets(config.data, Path(config.cache), folder / PARTS, device_of(config.training.accelerator))
+    frozen = frozen_nets(
+        config.data, Path(config.cache), folder / PARTS, device_of(config.training.accelerator), config.seed
+    )
     autoencoder, tower, train_set = frozen.autoencoder, frozen.tower, frozen.train
     null = null_condition(config.text.null, tower).to(torch.device("cpu"))
     net = denoising_net(config.net, autoencoder, null, config.text.null == "learned", config.objective)

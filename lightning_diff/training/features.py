@@ -72,17 +72,18 @@ class Frozen:
     index: Index
 
 
-def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen:
+def frozen_nets(source: Source, cache: Path, parts: Path, device: str, seed: int = 0) -> Frozen:
     """The frozen nets from the weights in the folder `parts`, on a device, with the training set: its pictures if the
     source's features are made online, else their cached features. The cache is filled first. It holds mean and std of each
     picture's posterior, and tokens, mask and pooled output of each caption, as float16 except for the mask. It holds
-    nothing random: training draws the posterior's sample, the noise and the caption dropout."""
+    nothing random: training draws the posterior's sample, the noise and the caption dropout. `seed` is that of random crops."""
     files = {part: parts / f"{part}.safetensors" for part in ("autoencoder", "text")}
     hashes = {part: file_hash(path) for part, path in files.items()}
     autoencoder, tower = (load_part(path).to(device) for path in files.values())
-    train = pictures(source, cache, "train")
+    online = source.features == "online"
+    train = pictures(source, cache, "train", framing=source.framing(seed) if online else None)
     assert train is not None
-    if source.features == "online":
+    if online:
         return Frozen(autoencoder, tower, hashes, train, train.index)
     made_by, keys = manifests(train, hashes), digests(train)
 
@@ -91,7 +92,9 @@ def frozen_nets(source: Source, cache: Path, parts: Path, device: str) -> Frozen
 
     latents = cached("latents", lambda rows: _latents(train, autoencoder, rows))
     captions = cached("captions", lambda rows: _captions(train, tower, rows))
-    features = CachedFeatures(latents, captions, train.index.facts.first_caption, train.index.keys.tolist())
+    features = CachedFeatures(
+        latents, captions, train.index.facts.first_caption, train.index.keys.tolist(), train.order
+    )
     return Frozen(autoencoder, tower, hashes, features, train.index)
 
 

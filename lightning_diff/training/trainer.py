@@ -17,14 +17,15 @@ from torch.utils.data import Dataset
 
 from ..cluster.signals import STOP
 from ..config.schema import Training
-from ..data.order import sample_at
+from ..data.ordering.ordering import ShardOrder
 from ..devices import bf16_pays, device_of, on_gpu, settings_kept
 from ..tracking.record import Record
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import LAST as LAST
 from .checkpoint import UNDECAYED as UNDECAYED
 from .checkpoint import AtomicCheckpoints, kept_name
-from .loading.datamodule import Stream
+from .loading.counts import SetCounts
+from .loading.datamodule import Stream, order_of
 from .modules.base import BaseModule
 from .origin import Origin, choose_checkpoint
 from .posthoc import Snapshots
@@ -110,16 +111,19 @@ def fit(
         module.load_state_dict(checkpoint["state_dict"])
         return begin
 
+    order = order_of(dataset, t.batch, seed)
+
     def keys_of(step: int) -> list[str]:
-        rows = range(step * t.batch, (step + 1) * t.batch)
-        return [dataset.name(sample_at(p, len(dataset), seed)) for p in rows]  # type: ignore[attr-defined,arg-type]
+        return [dataset.name(number) for _, number, _ in order.places(step)]  # type: ignore[attr-defined]
 
     def kept(step: int) -> list[Path]:
         undecayed = t.schedule == "wsd" and step == decay_start(t)
         every = t.keep_every and step % t.keep_every == 0
         return [*[folder / UNDECAYED] * undecayed, *[folder / kept_name(step)] * bool(every)]
 
+    mixed = isinstance(order, ShardOrder) and len(order.names) > 1
     callbacks = [
+        *([SetCounts(record, t.log_every, order.by_set)] if mixed else []),  # type: ignore[attr-defined]
         Meters(record, t.log_every, t.batch, mirror, keys_of),
         ProgressBar(console, title, t.batch),
         *extra(),

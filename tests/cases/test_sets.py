@@ -14,7 +14,6 @@ from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.schema import Config
 from lightning_diff.data.dataset import pictures
-from lightning_diff.data.order import Batches
 from lightning_diff.pipeline.stages import train
 
 from .eye import encoded, folder, look, tar
@@ -100,7 +99,7 @@ def test_the_batch_of_a_step_is_what_the_trainer_gets(tmp_path: Path) -> None:
     prepare(config, "step:7")
     train_set = pictures(config.data, tmp_path / "cache", "train")
     assert train_set is not None
-    batch = train_set.__getitems__(list(Batches(10, 4, 9, 3))[7])
+    batch = train_set.__getitems__(train_set.order(4, 3).places(7))
     seen = look(tmp_path, "folder", root)
     keys = {caption: key for key, caption in seen.train.items()}
     import csv

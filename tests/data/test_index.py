@@ -166,7 +166,7 @@ def test_several_captions_take_turns(tmp_path: Path) -> None:
     record = json.dumps({"caption": ["one", "two", "three"]}).encode()
     members = [("a.png", picture(0)), ("a.json", record), ("b.png", picture(1)), ("b.txt", b"alone")]
     some = Pictures(index_of(tar(tmp_path / "x.tar", members)), 8)
-    seen = [some.__getitems__([(position, i)]).captions[0] for position in range(6) for i in (0, 1)]
+    seen = [some.__getitems__([(position, i, position // 2)]).captions[0] for position in range(6) for i in (0, 1)]
     assert seen == ["one", "alone", "one", "alone", "two", "alone", "two", "alone", "three", "alone", "three", "alone"]
 
 

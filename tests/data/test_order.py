@@ -11,16 +11,17 @@ from torch.utils.data import DataLoader
 
 from lightning_diff.data.dataset import CachedFeatures, PictureBatch, Pictures, collate
 from lightning_diff.data.index import build_index
-from lightning_diff.data.order import Batches, epoch_order, sample_at, sampled
+from lightning_diff.data.order import Batches, FullOrder, Place, epoch_order, sample_at, sampled
 from lightning_diff.data.sample import Sample
 from lightning_diff.data.shards import write_shards
 
 COUNT, BATCH, STEPS = 53, 12, 201
 
 
-def steps(start: int = 0, ranks: int = 1, seed: int = 7, count: int = COUNT) -> list[list[tuple[int, int]]]:
-    """The (position, sample) pairs of each step, the ranks' shares joined in the order of the ranks."""
-    shares = [list(Batches(count, BATCH, STEPS, seed, start, rank, ranks)) for rank in range(ranks)]
+def steps(start: int = 0, ranks: int = 1, seed: int = 7, count: int = COUNT) -> list[list[Place]]:
+    """The places of each step, the ranks' shares joined in the order of the ranks."""
+    order = FullOrder(count, BATCH, seed)
+    shares = [list(Batches(order, STEPS, start, rank, ranks)) for rank in range(ranks)]
     assert all(len(b) == BATCH // ranks for share in shares for b in share)
     return [list(chain(*parts)) for parts in zip(*shares, strict=True)]
 
@@ -37,15 +38,16 @@ def test_a_restart_is_the_tail(start: int, ranks: int) -> None:
 
 
 def test_positions_are_consecutive_and_name_the_samples() -> None:
-    pairs = list(chain(*steps()))
-    assert [p for p, _ in pairs] == list(range(BATCH * STEPS))
-    assert [i for _, i in pairs] == [sample_at(p, COUNT, 7) for p, _ in pairs]
+    places = list(chain(*steps()))
+    assert [p for p, _, _ in places] == list(range(BATCH * STEPS))
+    assert [i for _, i, _ in places] == [sample_at(p, COUNT, 7) for p, _, _ in places]
+    assert [turn for _, _, turn in places] == [p // COUNT for p, _, _ in places]
 
 
 @pytest.mark.parametrize("count", [1, 5, 12, COUNT])
 def test_each_epoch_is_a_permutation(count: int) -> None:
     """Also when a batch holds the end of one epoch and the start of the next, or several whole ones."""
-    samples = [i for _, i in chain(*steps(count=count))]
+    samples = [i for _, i, _ in chain(*steps(count=count))]
     for epoch in range(len(samples) // count):
         assert sorted(samples[epoch * count : (epoch + 1) * count]) == list(range(count))
 
@@ -61,7 +63,7 @@ def test_the_order_is_fixed_for_ever() -> None:
 
 
 def test_the_length_is_that_of_the_whole_run() -> None:
-    assert len(Batches(COUNT, BATCH, STEPS, 7, start=50)) == STEPS
+    assert len(Batches(FullOrder(COUNT, BATCH, 7), STEPS, start=50)) == STEPS
 
 
 @pytest.fixture
@@ -77,10 +79,8 @@ def pictures(tmp_path: Path) -> Pictures:
 
 
 def batches(pictures: Pictures, workers: int, start: int = 0) -> list[PictureBatch]:
-    loader = DataLoader(
-        pictures, batch_sampler=Batches(len(pictures), 4, 9, 1, start), num_workers=workers, collate_fn=collate
-    )
-    return list(loader)
+    some = Batches(FullOrder(len(pictures), 4, 1), 9, start)
+    return list(DataLoader(pictures, batch_sampler=some, num_workers=workers, collate_fn=collate))
 
 
 def test_workers_do_not_change_a_batch(pictures: Pictures) -> None:
@@ -109,10 +109,10 @@ def test_cached_features_follow_the_same_order() -> None:
     rows = CachedFeatures(
         {"x": np.arange(COUNT) * 10}, {"y": np.arange(COUNT)}, np.arange(COUNT + 1), [str(i) for i in range(COUNT)]
     )
-    loader = DataLoader(rows, batch_sampler=Batches(COUNT, BATCH, 6, 7), collate_fn=collate)
+    loader = DataLoader(rows, batch_sampler=Batches(rows.order(BATCH, 7), 6), collate_fn=collate)
     for batch, step in zip(loader, steps(), strict=False):
-        assert batch["x"].tolist() == [10 * i for _, i in step]
-        assert batch["positions"].tolist() == [p for p, _ in step]
+        assert batch["x"].tolist() == [10 * i for _, i, _ in step]
+        assert batch["positions"].tolist() == [p for p, _, _ in step]
 
 
 def test_a_sample_of_a_set_is_the_same_in_any_order_of_the_files() -> None:

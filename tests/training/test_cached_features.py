@@ -75,7 +75,7 @@ def cached(folder: Path, numbers: Sequence[int], cache: Path, bad: Sequence[int]
 
 def rows(features: CachedFeatures, numbers: Sequence[int]) -> dict[int, list[bytes]]:
     """The bytes of each picture's features, by its number."""
-    batch = features.__getitems__([(p, p) for p in range(len(features))])
+    batch = features.__getitems__([(p, p, 0) for p in range(len(features))])
     arrays = [batch[name].numpy() for name in ("mean", "std", "tokens", "mask", "pooled")]
     return {i: [a[p].tobytes() for a in arrays] for p, i in enumerate(numbers)}
 
@@ -112,7 +112,7 @@ def test_several_captions_take_turns(tmp_path: Path) -> None:
     source: Any = named("data", "shards")(source=str(tmp_path / "set"), image_size=SIDE)
     frozen = frozen_nets(source, tmp_path / "cache", PARTS, "cpu")
     for epoch in range(4):
-        batch = frozen.train.__getitems__([(3 * epoch + i, i) for i in range(3)])
+        batch = frozen.train.__getitems__([(3 * epoch + i, i, epoch) for i in range(3)])
         expected = frozen.tower.condition([captions[epoch % len(captions)] for captions in said])
         torch.testing.assert_close(batch["pooled"].float(), expected.pooled, atol=2e-3, rtol=0)
 

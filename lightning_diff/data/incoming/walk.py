@@ -70,18 +70,19 @@ def _kind(entry: os.DirEntry[str]) -> str:
         return "broken link" if entry.is_symlink() else "not readable"
 
 
-def find_shards(source: str) -> tuple[list[Path], list[LeftOut]]:
+def find_shards(source: str, words: str = "") -> tuple[list[Path], list[LeftOut]]:
     """(the tar files that `source` names, what is left out): a folder with its subfolders, a file, or a pattern of such, as
-    set/{000..012}.tar or set/train-*.tar.
+    set/{000..012}.tar or set/train-*.tar. `words` names it in messages.
 
     Raises ConfigError if there are none, or if one that a brace pattern names is missing."""
+    words = words or f"data.source={source}"
     if is_remote(source):
-        raise ConfigError(f"data.source={source}: only local paths are read; nothing from outside is executed")
-    places = [source] if os.path.exists(source) else _expanded(source)
+        raise ConfigError(f"{words}: only local paths are read; nothing from outside is executed")
+    places = [source] if os.path.exists(source) else _expanded(source, words)
     missing = [place for place in places if not os.path.exists(place)]
     if missing or not places:
         more = f" ({len(missing)} of {len(places)} are missing)" if len(places) > 1 else ""
-        raise ConfigError(f"data.source={source}: no such shard: {missing[0] if missing else source}{more}")
+        raise ConfigError(f"{words}: no such shard: {missing[0] if missing else source}{more}")
     found, left = list[Path](), list[LeftOut]()
     for place in places:
         some, others = _inside(Path(place)) if os.path.isdir(place) else ([Path(place)], [])
@@ -89,7 +90,7 @@ def find_shards(source: str) -> tuple[list[Path], list[LeftOut]]:
         left += others
     if not found:
         held = told(left) or "nothing"
-        raise ConfigError(f"data.source={source}: no .tar in that folder; it holds {held} (data=folder reads pictures)")
+        raise ConfigError(f"{words}: no .tar in that folder; it holds {held} (data=folder reads pictures)")
     return found, left
 
 
@@ -102,19 +103,17 @@ def _inside(folder: Path) -> tuple[list[Path], list[LeftOut]]:
     return [file for name, file in files if name.lower().endswith(".tar")], shortened(left)
 
 
-def _expanded(source: str) -> list[str]:
+def _expanded(source: str, words: str) -> list[str]:
     """The paths that a pattern names. Raises ConfigError."""
     from braceexpand import braceexpand
 
     ranges = re.findall(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}", source)
     if math.prod(abs(int(last) - int(first)) + 1 for first, last in ranges) > MOST:
-        raise ConfigError(
-            f"data.source={source}: names more than {MOST:,} shards; give the folder, or a pattern with *"
-        )
+        raise ConfigError(f"{words}: names more than {MOST:,} shards; give the folder, or a pattern with *")
     try:
         every = list(braceexpand(source))
     except ValueError as e:
-        raise ConfigError(f"data.source={source}: not a brace pattern: {e}") from e
+        raise ConfigError(f"{words}: not a brace pattern: {e}") from e
     return [
         path
         for one in every

@@ -24,6 +24,8 @@ from ..shards import Progress, damaged_shards, digest, write_shards
 
 if TYPE_CHECKING:
     from ..index import Index
+    from ..ordering.buckets import Framing
+    from ..ordering.ordering import Ordering
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +67,14 @@ class Glimpse:
 class Source(Choice):
     """Captioned pictures. Each becomes a square, by default its centre, and is resized to `image_size` x `image_size` pixels.
     `features` cached: the frozen nets encode all of them once, before the training. online: they encode each batch in its step,
-    which takes no disk and more time."""
+    which takes no disk and more time. `order` full permutes all samples of an epoch; blocks permutes the shards, and then the
+    samples within blocks of about `block` samples, so that each shard is read once in an epoch; auto takes blocks for more
+    than a million samples."""
 
     image_size: int = one_of(64, 16, 32, 60, 64, 128, 256, 512)
     features: str = one_of("cached", "cached", "online")
+    order: str = one_of("auto", "auto", "full", "blocks")
+    block: int = at_least(240_000, 1)
 
     # The heads of the attribute classifier and their values; empty if a picture has no labels besides its caption.
     attributes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -78,6 +84,22 @@ class Source(Choice):
     def fit(self) -> str:
         """How a picture becomes a square: crop or pad."""
         return "crop"
+
+    @property
+    def ordering(self) -> Ordering:
+        """The order of the training, in the user's words."""
+        from ..ordering.ordering import Ordering
+
+        return Ordering(self.order, self.block)
+
+    @property
+    def shapes(self) -> Sequence[tuple[int, int]]:
+        """Width and height, in pixels, of the shapes that pictures are trained in."""
+        return [(self.image_size, self.image_size)]
+
+    def framing(self, seed: int) -> Framing | None:
+        """How the pictures of a training are cut; None if each becomes a square by `fit`."""
+        return None
 
     def fingerprint(self) -> str:
         """A text that identifies these pictures: other pictures have another fingerprint."""
@@ -144,7 +166,9 @@ class SampleSource(Source):
     def fingerprint(self) -> str:
         """A hash of the keys that say which pictures these are. If the pictures depend on more (the content of a file that a
         key names), a source overrides this."""
-        keys = {k: v for k, v in asdict(self).items() if k not in ("image_size", "shard_size", "features")}
+        keys = {
+            k: v for k, v in asdict(self).items() if k not in ("image_size", "shard_size", "features", "order", "block")
+        }
         return digest({**keys, "plugin": self.plugin})
 
     def recipe(self) -> dict[str, Any]:

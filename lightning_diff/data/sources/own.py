@@ -86,9 +86,10 @@ class OwnPictures(Source):
         found = _read.get()
         if found is None:
             return self._prepare(cache, progress)
-        if (self, cache) not in found:
-            found[self, cache] = self._prepare(cache, progress)
-        return found[self, cache]
+        key = repr(self), cache  # a source may have keys that are lists
+        if key not in found:
+            found[key] = self._prepare(cache, progress)
+        return found[key]
 
     def _prepare(self, cache: Path, progress: Progress | None) -> Prepared:
         from ..incoming.splits import refuse_tests_alone, stored_split

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...config.errors import ConfigError
+from ...config.fields import between, listed, one_of
 from ...config.registry import choice
 from ..sample import lost
 from ..shards import Progress, is_remote
@@ -15,6 +17,8 @@ from .own import OwnPictures
 
 if TYPE_CHECKING:
     from ..index import Index
+    from ..ordering.buckets import Framing
+    from ..ordering.weights import Sets
     from ..sample import LeftOut
     from ..survey import Reading
 
@@ -22,7 +26,16 @@ if TYPE_CHECKING:
 @choice("data", "shards")
 class Shards(OwnPictures):
     """WebDataset shards, as img2dataset writes them. `source` is a folder, a file, or a pattern such as
-    set/{000..012}.tar or set/train-*.tar. The caption of KEY.jpg is KEY.txt, KEY.caption, KEY.jpg.txt or KEY.json beside it."""
+    set/{000..012}.tar or set/train-*.tar. The caption of KEY.jpg is KEY.txt, KEY.caption, KEY.jpg.txt or KEY.json beside it.
+    `mix` lists further sets as WEIGHT:PATH. A set of weight 0.5 is seen every second epoch, one of weight 3 three times in each;
+    `source` has weight 1. `buckets` above 1 trains pictures in so many shapes from 1 : 2 to 2 : 1, with about as many pixels as
+    the square; each batch has one shape. `crop` random cuts a picture at a place that its position in the training decides;
+    `flip` mirrors half of them. These three need features=online."""
+
+    mix: list[str] = listed()
+    buckets: int = between(1, 1, 99)
+    crop: str = one_of("centre", "centre", "random")
+    flip: bool = False
 
     @property
     def reading(self) -> Reading:
@@ -30,32 +43,70 @@ class Shards(OwnPictures):
 
         return Reading(lines=self.captions == "lines", decode=True, truncated=self.truncated == "use")
 
-    def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
+    @property
+    def shapes(self) -> Sequence[tuple[int, int]]:
+        from ..ordering.buckets import shapes_of
+
+        return shapes_of(self.image_size, self.buckets)
+
+    def framing(self, seed: int) -> Framing | None:
+        from ..ordering.buckets import Framing
+
+        plain = self.buckets == 1 and self.crop == "centre" and not self.flip
+        return None if plain else Framing(self.shapes, self.crop == "random", self.flip, seed)
+
+    def found(self) -> tuple[list[Path], list[LeftOut], Sets | None]:
+        """(the shards of all sets, what is left out, the sets if they are several). Raises ConfigError."""
+        from fractions import Fraction
+
+        import numpy as np
+
         from ..incoming.walk import find_shards
-        from ..index import build_index
+        from ..ordering.weights import Sets, weighted
 
         shards, left = find_shards(self.source)
+        if not self.mix:
+            return shards, left, None
+        names, weights, of = [self.source], [Fraction(1)], [0] * len(shards)
+        for said in self.mix:
+            weight, place = weighted(said)
+            some, others = find_shards(place, f"data.mix={said}")
+            of += [len(names)] * len(some)
+            names.append(place)
+            weights.append(weight)
+            shards += some
+            left += others
+        real = [os.path.realpath(shard) for shard in shards]
+        if len(set(real)) < len(real):
+            twice = next(shards[i] for i, place in enumerate(real) if place in real[:i])
+            raise ConfigError(f"data.mix: {twice} is in two of the sets; name each shard in one")
+        return shards, left, Sets(names, weights, np.array(of))
+
+    def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
+        from dataclasses import replace
+
+        from ..index import build_index
+
+        shards, left, sets = self.found()
 
         def told(done: float, total: float) -> None:
             if progress:
                 progress("shards", done, total)
 
         index = build_index(shards, cache, self.reading, told)
-        return index, [*left, *index.left]
+        return replace(index, sets=sets), [*left, *index.left]
 
     def prepared(self, cache: Path) -> Prepared | None:
-        from ..incoming.walk import find_shards
         from ..survey import set_place, survey_place
 
-        shards, _ = find_shards(self.source)
+        shards, _, _ = self.found()
         kept = [survey_place(path, cache, self.reading) for path in shards]
-        return self.prepare(cache) if set_place(kept).is_file() else None
+        return self.prepare(cache) if set_place(kept, shards).is_file() else None
 
     def glimpse(self, scratch: Path, count: int) -> Glimpse:
-        from ..incoming.walk import find_shards
         from ..survey import survey_set
 
-        shards, left = find_shards(self.source)
+        shards, left, _ = self.found()
         some = shards[:: max(1, len(shards) // count)]
         facts = survey_set(some, scratch, self.reading)
         good, bad = len(facts.spans), lost(facts.left)
@@ -64,7 +115,29 @@ class Shards(OwnPictures):
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:
         yield from super().conflicts(task, evaluation)
-        if is_remote(self.source):
-            yield f"{self.words}: only local paths are read; nothing from outside is executed"
-        elif not set("{*?[") & set(self.source) and not os.path.exists(self.source):
-            yield f"{self.words}: no such file or folder"
+        yield from _missing(self.words, self.source)
+        from ..ordering.weights import weighted
+
+        for said in self.mix:
+            try:
+                yield from _missing(f"data.mix={said}", weighted(said)[1])
+            except ConfigError as e:
+                yield str(e)
+        cuts = {f"data.buckets={self.buckets}": self.buckets > 1, "data.crop=random": self.crop == "random"}
+        cuts["data.flip=true"] = self.flip
+        for words in (words for words, asked in cuts.items() if asked):
+            if self.features != "online":
+                yield f"{words}: needs data.features=online, because cached features are of one cut of each picture"
+            if self.fit == "pad":
+                yield f"{words}: not with data.fit=pad, which keeps the whole picture"
+        if self.buckets % 2 == 0:
+            yield f"data.buckets={self.buckets}: must be odd, so that the square is one of the shapes"
+        if self.order == "full" and (self.mix or self.buckets > 1):
+            yield f"data.order=full: not with data.{'mix' if self.mix else 'buckets'}, which needs blocks (or auto)"
+
+
+def _missing(words: str, source: str) -> Iterator[str]:
+    if is_remote(source):
+        yield f"{words}: only local paths are read; nothing from outside is executed"
+    elif not set("{*?[") & set(source) and not os.path.exists(source):
+        yield f"{words}: no such file or folder"

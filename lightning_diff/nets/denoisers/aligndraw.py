@@ -56,7 +56,7 @@ class AlignDrawNet(NetChoice):
         values = {key: getattr(self, key) for key in (*keys, *switches)}
         return {"kind": self.kind, "vocabulary": vocabulary, "length": length, "size": image_size, **values}
 
-    def conflicts(self, task: str, training: Any, guidance: Any) -> Iterator[str]:
+    def conflicts(self, task: str, data: Any, training: Any, guidance: Any) -> Iterator[str]:
         if task != "aligndraw":
             yield f"net=aligndraw with task={task}: it is no denoising net; say experiment=aligndraw"
             return
@@ -67,6 +67,8 @@ class AlignDrawNet(NetChoice):
                 shown = asked if name == "scales" else asked[0]
                 one = "[1]" if name == "scales" else "1"
                 yield f"guidance.{name}={shown}: alignDRAW has no guidance, so 1 is its only scale; guidance.{name}={one}"
+        if len(data.shapes) > 1:
+            yield f"data.buckets={data.buckets}: alignDRAW takes squares alone; leave data.buckets out"
         if training.weight_decay:
             yield f"training.weight_decay={training.weight_decay}: would be ignored; alignDRAW is trained by RMSProp without it"
         if self.adversarial != type(self).adversarial and not self.sharpen:

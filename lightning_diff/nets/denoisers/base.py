@@ -70,6 +70,8 @@ class NetChoice(Choice):
 class NetSpec(NetChoice):
     """The keys of a denoising net. Its `module()` is a Net."""
 
+    any_shape: ClassVar[bool] = False  # whether it accepts latents that are no squares
+
     def arguments(self, given: Inputs) -> dict[str, Any]:
         """The arguments of its class: plain values, which the passport of its weights holds."""
         raise NotImplementedError
@@ -85,3 +87,11 @@ class NetSpec(NetChoice):
     def conflicts(self, data: Any, autoencoder: Any) -> Iterator[str]:
         if why := self.legal_for(data.image_size // autoencoder.factor):
             yield why
+        for width, height in [shape for shape in data.shapes if shape[0] != shape[1]]:
+            words, factor = f"data.buckets: a shape of {width} x {height} pixels", autoencoder.factor
+            if not self.any_shape:
+                yield f"{words}: net={self.kind} takes squares alone; leave data.buckets out"
+            elif width % factor or height % factor:
+                yield f"{words}: one element of a latent is {factor} x {factor}; use a larger data.image_size"
+            elif why := self.legal_for(width // factor) or self.legal_for(height // factor):
+                yield f"{words}: {why}"

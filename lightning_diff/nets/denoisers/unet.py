@@ -19,6 +19,7 @@ class UNetSpec(NetSpec):
     blocks: int = between(1, 1, 64)
     head_width: int = at_least(32, 8)
 
+    any_shape: ClassVar[bool] = True
     per_level: ClassVar[str]  # the key with one value per resolution: true, or above 0, means attention
 
     @property

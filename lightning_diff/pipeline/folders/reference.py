@@ -23,5 +23,6 @@ def reference_pictures(config: Config) -> tuple[str, PictureBatch]:
             contents = np.column_stack([facts.pictures, facts.captions[facts.first_caption[:-1]]])
             # A drawn set is in a random order already. Files are in the order of their names, so the first ones are alike.
             order = np.arange(len(found)) if config.data.drawn else sampled(contents, config.evaluation.seed)
-            return split, found.__getitems__([(int(i), int(i)) for i in order[: max(MOST, config.evaluation.samples)]])
+            some = order[: max(MOST, config.evaluation.samples)]
+            return split, found.__getitems__([(int(i), int(i), 0) for i in some])
     raise ConfigError("no pictures to compare with")

@@ -17,7 +17,7 @@ from ...config.errors import ConfigError
 from ...config.registry import named
 from ...data.dataset import PictureBatch, Pictures, collate, pictures
 from ...data.decode import SUFFIXES, decode, to_tensor
-from ...data.order import Batches
+from ...data.order import Batches, FullOrder, Place
 from ...data.sources.base import Source, meant_by
 from ...data.square import fit_square
 from .datamodule import EpochBatches
@@ -54,7 +54,9 @@ class CaptionedImages(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if not isinstance(self.source, IterableDataset):
             source = source_of(self.source, self.image_size)
-            self.splits = {split: pictures(source, self.cache, split) for split in ("train", "test")}
+            framing = source.framing(self.seed)
+            self.splits = {"train": pictures(source, self.cache, "train", framing=framing)}
+            self.splits["test"] = pictures(source, self.cache, "test")
 
     def train_dataloader(self) -> DataLoader[Any]:
         ranks = self._ranks()
@@ -65,7 +67,7 @@ class CaptionedImages(pl.LightningDataModule):
             )
         train = self.splits["train"]
         assert train is not None and self.trainer is not None
-        return self._loader(train, EpochBatches(self.trainer, len(train), self.batch, self.seed))
+        return self._loader(train, EpochBatches(self.trainer, len(train), train.order(self.batch, self.seed)))
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         test = self.splits.get("test")
@@ -73,7 +75,8 @@ class CaptionedImages(pl.LightningDataModule):
             return []
         count = max(1, min(self.validation_batches, len(test) // self.batch))
         rank = self.trainer.global_rank
-        return self._loader(test, Batches(len(test), min(self.batch, len(test)), count, 0, 0, rank, self._ranks()))
+        order = FullOrder(len(test), min(self.batch, len(test)), 0)
+        return self._loader(test, Batches(order, count, 0, rank, self._ranks()))
 
     def _ranks(self) -> int:
         """The number of ranks. Raises ConfigError if they cannot share a batch evenly."""
@@ -101,7 +104,7 @@ class WholeBatches(Dataset[Any]):
     def __init__(self, dataset: Pictures) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, places: list[tuple[int, int]]) -> PictureBatch:
+    def __getitem__(self, places: list[Place]) -> PictureBatch:
         return self.dataset.__getitems__(places)
 
 

@@ -10,7 +10,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ...config.schema import Training
 from ...data.dataset import collate
-from ...data.order import Batches
+from ...data.order import Batches, FullOrder, Order, Place
+
+
+def order_of(dataset: Dataset[Any], batch: int, seed: int) -> Order:
+    """The order of a dataset in global batches; of one that has none of its own, a permutation of each epoch."""
+    own = getattr(dataset, "order", None)
+    return own(batch, seed) if own else FullOrder(len(dataset), batch, seed)  # type: ignore[arg-type]
 
 
 class Stream(pl.LightningDataModule):
@@ -23,15 +29,8 @@ class Stream(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
         t, c = self.trainer, self.config
-        batches = Batches(
-            len(self.dataset),  # type: ignore[arg-type]
-            c.batch,
-            c.steps,
-            self.seed,
-            t.global_step,
-            t.global_rank,
-            t.world_size,
-        )
+        order = order_of(self.dataset, c.batch, self.seed)
+        batches = Batches(order, c.steps, t.global_step, t.global_rank, t.world_size)
         return DataLoader(
             self.dataset,
             batch_sampler=batches,
@@ -42,18 +41,18 @@ class Stream(pl.LightningDataModule):
         )
 
 
-class EpochBatches(Sampler[list[tuple[int, int]]]):
-    """The batches of (position, sample) of one epoch for one rank, for a Trainer that counts epochs itself. The order is that of
+class EpochBatches(Sampler[list[Place]]):
+    """The places of one epoch for one rank, a list for each batch, for a Trainer that counts epochs itself. The order is that of
     Batches; it starts at the trainer's step, so a run that continues in the middle of an epoch gets the rest of it."""
 
-    def __init__(self, trainer: pl.Trainer, count: int, batch: int, seed: int) -> None:
-        self.trainer, self.count, self.batch, self.seed = trainer, count, batch, seed
+    def __init__(self, trainer: pl.Trainer, count: int, order: Order) -> None:
+        self.trainer, self.count, self.order = trainer, count, order
 
     def __len__(self) -> int:
-        return -(-self.count // self.batch)
+        return -(-self.count // self.order.batch)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Place]]:
         t = self.trainer
         start = t.fit_loop.epoch_loop.total_batch_idx + 1
         stop = (start // len(self) + 1) * len(self)
-        yield from Batches(self.count, self.batch, stop, self.seed, start, t.global_rank, t.world_size)
+        yield from Batches(self.order, stop, start, t.global_rank, t.world_size)
