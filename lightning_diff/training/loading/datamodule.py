@@ -9,8 +9,9 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ...config.schema import Training
-from ...data.dataset import collate
+from ...data.dataset import Pictures, collate
 from ...data.order import Batches
+from ...data.remote.ahead import Ahead
 
 
 class Stream(pl.LightningDataModule):
@@ -34,7 +35,7 @@ class Stream(pl.LightningDataModule):
         )
         return DataLoader(
             self.dataset,
-            batch_sampler=batches,
+            batch_sampler=Ahead(batches, self.dataset.index if isinstance(self.dataset, Pictures) else None),
             num_workers=c.workers,
             collate_fn=collate,
             pin_memory=t.strategy.root_device.type == "cuda",
