@@ -49,6 +49,8 @@ class Folder(OwnPictures):
         from ..decode import DECODING
         from ..incoming.ingest import contents_digest
 
+        if fault := next(self.missing(), ""):
+            raise ConfigError(fault)
         listing = self.list_pictures()
         total = len(listing.found)
         if not total:
@@ -62,13 +64,10 @@ class Folder(OwnPictures):
         return listing, hashes, cache / "data" / name
 
     def list_pictures(self) -> Listing:
-        """The captioned pictures, and what is left out; no picture is read. Raises ConfigError."""
+        """The captioned pictures, and what is left out; no picture is read."""
         from ..incoming.ingest import list_folder
 
-        root = Path(self.source)
-        if not root.is_dir():
-            raise ConfigError(f"{self.words}: {'a file, not a folder' if root.exists() else 'no such folder'}")
-        return list_folder(root, self.captions == "lines")
+        return list_folder(Path(self.source), self.captions == "lines")
 
     def hashes(self, listing: Listing, cache: Path, told: Any) -> list[str]:
         """A text for each picture that is another one for another content."""
@@ -125,7 +124,7 @@ class Folder(OwnPictures):
     def missing(self) -> Iterator[str]:
         """What of the source is not there, a line each."""
         if not os.path.isdir(self.source):
-            yield f"{self.words}: no such folder"
+            yield f"{self.words}: {'a file, not a folder' if os.path.exists(self.source) else 'no such folder'}"
 
 
 def _left_out(folder: Path) -> list[LeftOut] | None:

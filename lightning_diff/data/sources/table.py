@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...config.errors import ConfigError
 from ...config.fields import path
 from ...config.registry import choice
 from ..incoming.filters import INSTALL, fault_of
@@ -40,8 +39,6 @@ class Table(Folder):
     def list_pictures(self) -> Listing:
         from ..incoming.rows import list_tables, table_files
 
-        if fault := next(self.missing(), ""):
-            raise ConfigError(fault)
         files = table_files(self.source)
         return list_tables(files, Path(self.root), self.captions == "lines", self.filter, self.words)
 
