@@ -12,13 +12,13 @@ from PIL import Image
 from pyarrow import parquet
 
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.data.incoming.filters import fault_of, passing
 from lightning_diff.data.index import Index, ShardReader
 from lightning_diff.data.sample import lost
 from lightning_diff.data.shards import write_shard
 from lightning_diff.data.sources.base import Prepared
 from lightning_diff.data.sources.shards import Shards
 from lightning_diff.data.sources.table import Table
+from lightning_diff.data.tabular.filters import fault_of, passing
 
 
 def png(i: int) -> bytes:

@@ -22,7 +22,7 @@ from ..preview import write_left_out
 
 def kind_of(source: str) -> str:
     """The choice of data= that reads a source. Raises ConfigError if there is no source."""
-    from ...data.incoming.rows import ENDINGS
+    from ...data.tabular.rows import ENDINGS
 
     if not source:
         raise ConfigError("data=validate: say which set, source=FOLDER, a pattern of shards, or a table")

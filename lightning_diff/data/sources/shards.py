@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.fields import above, path
 from ...config.registry import choice
-from ..incoming.filters import fault_of
 from ..remote.urls import masked
 from ..sample import lost
 from ..shards import Progress, is_remote
+from ..tabular.filters import fault_of
 from .base import Glimpse, Prepared
 from .own import OwnPictures
 
@@ -69,7 +69,7 @@ class Shards(OwnPictures):
         index = build_index(shards, cache, self.reading, told)
         left = [*left, *index.left]
         if self.filter:
-            from ..incoming.selected import selected
+            from ..tabular.selected import selected
 
             index, more = selected(index, self.filter, self.words)
             left += more

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.fields import path
 from ...config.registry import choice
-from ..incoming.filters import INSTALL, fault_of
 from ..incoming.ledger import content_hashes
+from ..tabular.filters import INSTALL, fault_of
 from .folder import Folder
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Table(Folder):
         return self.pictures or os.path.dirname(self.source) or "."
 
     def list_pictures(self) -> Listing:
-        from ..incoming.rows import list_tables, table_files
+        from ..tabular.rows import list_tables, table_files
 
         files = table_files(self.source)
         return list_tables(files, Path(self.root), self.captions == "lines", self.filter, self.words)
@@ -51,7 +51,7 @@ class Table(Folder):
     def missing(self) -> Iterator[str]:
         from importlib.util import find_spec
 
-        from ..incoming.rows import ENDINGS, table_files
+        from ..tabular.rows import ENDINGS, table_files
 
         if find_spec("pyarrow") is None:
             yield f"data=table: {INSTALL}"

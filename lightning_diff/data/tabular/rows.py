@@ -14,12 +14,12 @@ from typing import Any
 
 from ...config.errors import ConfigError
 from ...strings import clean_text, decode_text
+from ..incoming.captions import KEYS, NOT_UTF8, NoCaption, captions_of, values_of
+from ..incoming.ingest import Found, Listing
+from ..incoming.names import clean, split_ending
+from ..incoming.tables import PICTURE_KEYS, records_of, table_of
 from ..sample import LeftOut, left_out
-from .captions import KEYS, NOT_UTF8, NoCaption, captions_of, values_of
 from .filters import passing
-from .ingest import Found, Listing
-from .names import clean, split_ending
-from .tables import PICTURE_KEYS, records_of, table_of
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 BYTES = (
