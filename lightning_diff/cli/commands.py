@@ -225,6 +225,17 @@ def prepare_command() -> None:
 
     def work(found: Arguments) -> None:
         words = found.words
+        checked = words["data"] == "validate"
+        if checked:
+            from .preparing.validate import kind_of, validate
+
+            if words["show"]:
+                raise ConfigError(
+                    "show=: would be ignored; data=validate gives the account, data=shards show=FOLDER pictures"
+                )
+            words["data"] = kind_of(words["source"])
+        elif words["repair"]:
+            raise ConfigError("repair=: would be ignored; it belongs to data=validate")
         data = [f"data={words['data']}"] if words["data"] else []
         data += [for_hydra(f"data.source={words['source']}")] if words["source"] else []
         shown = whole_number("show.count", words["show.count"], 0, 10**8, "; 0 shows all")
@@ -232,6 +243,8 @@ def prepare_command() -> None:
         if shows(found):
             return show_composed(found, [overrides])
         config = compose_config(overrides, SEARCH.name)
+        if checked:
+            return validate(config, words["repair"])
         from .prepare import prepare, prepare_experiment
 
         if any(o.startswith("experiment=") for o in overrides) and not words["show"]:
@@ -242,16 +255,19 @@ def prepare_command() -> None:
     plain_command(
         "python prepare.py data=folder source=DIR [data.image_size=64 data.test=auto]\n"
         "python prepare.py data=shards source=DIR show=FOLDER [show.count=64]\n"
+        "python prepare.py data=table source=FILE.parquet ['data.filter=width >= 256']\n"
+        "python prepare.py data=validate source=DIR [repair=FOLDER]\n"
         "python prepare.py experiment=base [the overrides of train.py ...] [show=step:1234]\n"
         "Captioned pictures (KEY.jpg beside KEY.txt) to WebDataset shards, kept in outputs/cache/data. With an experiment also\n"
         "the frozen parts that it needs, and the latents and caption features that they make; processes that are given the\n"
         "same command (sbatch --array=0-3 slurm/prepare.sbatch ...) share the work. show= writes what the trainer sees, and\n"
         "nothing is trained: each picture at its training size, samples.csv, left-out.csv and a contact sheet; of a whole set\n"
-        "to a folder, or the batch of a step to outputs/step-1234.",
-        {"data": "", "source": "", "show": "", "show.count": "0"},
+        "to a folder, or the batch of a step to outputs/step-1234. data=validate says what of a set can be used, and what\n"
+        "cannot and why; repair= writes shards of what can.",
+        {"data": "", "source": "", "show": "", "show.count": "0", "repair": ""},
         work,
         CONFIGS,
-        paths=("show",),
+        paths=("show", "repair"),
     )
 
 

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from ..config.paths import PARTS
 from ..config.schema import Config
-from ..data.sources.own import read_once
+from ..data.sources.own import OwnPictures, read_once
 from ..devices import device_of
 from ..pipeline.components import needed_parts
 from ..pipeline.data import data_event, prepare_data, say_data
@@ -27,6 +27,10 @@ def prepare(config: Config, where: str = "", count: int = 0) -> None:
     say_data(found, config, data_event(found, config))
     if where:
         preview(config, found, folder, where, count)
+    if not where and isinstance(config.data, OwnPictures):
+        from .preparing.sheet import say_statistics
+
+        say_statistics(found, config)
     train = found.splits["train"]
     say(f"data: {config.data.identity(Path(config.cache))}, in {len(train.shards)} shards, {train.shards[0].parent}")
 

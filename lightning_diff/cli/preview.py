@@ -90,7 +90,7 @@ def preview(config: Config, found: Prepared, folder: Path, where: str, count: in
         raise ConfigError(f"show={where}: {e.filename}: {e.strerror}") from e
     rows, images, captions = _written(config, pictures, some, folder)
     _table(folder / "samples.csv", (*COLUMNS, *MORE), rows)
-    _table(folder / "left-out.csv", LEFT_OUT, [[getattr(one, name) for name in LEFT_OUT] for one in found.left])
+    write_left_out(found, folder / "left-out.csv")
     save_grid(_one_shape(images), captions, folder / "sheet.png", columns=8)
     say(
         f"{len(rows):,} of {len(every):,} samples, and what is left out, in {folder}; some of them on {folder}/sheet.png"
@@ -105,6 +105,11 @@ def _one_shape(images: list[np.ndarray]) -> np.ndarray:
         top, left = (height - image.shape[1]) // 2, (width - image.shape[2]) // 2
         white[:, top : top + image.shape[1], left : left + image.shape[2]] = image
     return sheet
+
+
+def write_left_out(found: Prepared, path: Path) -> None:
+    """Write a table of all that is left out, each with its place, its reason and what to do."""
+    _table(path, LEFT_OUT, [[getattr(one, name) for name in LEFT_OUT] for one in found.left])
 
 
 def _of_set(pictures: dict[str, Pictures]) -> Iterator[Shown]:

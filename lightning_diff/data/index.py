@@ -20,6 +20,7 @@ import numpy as np
 from ..config.errors import ConfigError
 from .incoming.captions import captions_of, record_of
 from .ordering.weights import Sets
+from .remote.shard import open_shard
 from .sample import MARK, MARKED, LeftOut, lost, told
 from .survey import Reading, Survey, Told, digest16, survey_set
 
@@ -134,7 +135,10 @@ class ShardReader:
                 (process, _), handle = self._files.popitem(last=False)
                 if process == os.getpid():
                     os.close(handle)
-            self._files[place] = os.open(self.index.shards[shard], os.O_RDONLY)
+            mine = [(other, handle) for other, handle in self._files.items() if other[0] == os.getpid()]
+            for other in [other for other, handle in mine if not os.fstat(handle).st_nlink]:
+                os.close(self._files.pop(other))  # it was deleted from a cache: give its room back
+            self._files[place] = open_shard(self.index.shards[shard])
         self._files.move_to_end(place)
         return self._files[place]
 

@@ -48,10 +48,12 @@ REMEDIES = {
     "compressed shard": "unpack it: gunzip FILE",
     "damaged shard": "make this shard again",
     "empty shard": "remove it, or make it again",
+    "filtered out": "nothing; data.filter leaves it out",
+    "outside": "give the folder that holds it, data.pictures=FOLDER; no path may leave that folder",
     "sparse member": "make the shard without --sparse",
 }
 # These lose no sample: what lies beside the pictures, and what the system keeps there.
-HARMLESS = ("unknown ending", "hidden", "second caption", "not a file", "linked twice", "empty shard")
+HARMLESS = ("unknown ending", "hidden", "second caption", "not a file", "linked twice", "empty shard", "filtered out")
 
 
 @dataclass(frozen=True)

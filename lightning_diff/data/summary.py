@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from .incoming.captions import COMMANDS, NOT_UTF8
 from .sample import lost, told
 from .sources.base import Prepared, Source
-from .survey import CUT, NOT_UTF8, Survey
+from .survey import CUT, Survey
 
+REMARKS = {CUT: "last bytes missing", NOT_UTF8: "caption not UTF-8", COMMANDS: "control characters in caption"}
 CROPPED = 0.25  # a picture that loses more than this share to the crop is counted
 
 
@@ -31,7 +33,7 @@ def cropped(facts: Survey, source: Source) -> np.ndarray:
 
 def remarks_of(facts: Survey, i: int) -> str:
     bits = int(facts.remarks[i])
-    return ", ".join([*["last bytes missing"] * bool(bits & CUT), *["caption not UTF-8"] * bool(bits & NOT_UTF8)])
+    return ", ".join(words for bit, words in REMARKS.items() if bits & bit)
 
 
 def summary(found: Prepared, source: Source) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def summary(found: Prepared, source: Source) -> dict[str, Any]:
         "cropped": int((cropped(facts, source) > CROPPED).sum()),
         "truncated": int((facts.remarks & CUT > 0).sum()),
         "not_utf8": int((facts.remarks & NOT_UTF8 > 0).sum()),
+        "control_characters": int((facts.remarks & COMMANDS > 0).sum()),
     }
 
 
@@ -63,6 +66,7 @@ COUNTED = (
     ),
     ("truncated", "pictures lack their last bytes"),
     ("not_utf8", "captions are not all UTF-8; what is not became \ufffd"),
+    ("control_characters", "captions have control characters, which became \ufffd"),
 )
 
 

@@ -24,14 +24,16 @@ from ..files import DAMAGED, shared, whole_file
 from ..strings import clean_text
 from .decode import DECODING, BadPicture, decode
 from .incoming.captions import NoCaption, captions_of, record_of
-from .incoming.names import group, split_ending
+from .incoming.names import group
+from .incoming.orphans import named_once
 from .incoming.tars import contents_of, shortened
+from .remote.ahead import fetch_ahead
 from .sample import MARK, MARKED, LeftOut, left_out
 
 log = logging.getLogger(__name__)
-VERSION = 4  # of the way a shard is read; a survey of another version is made anew
+VERSION = 5  # of the way a shard is read; a survey of another version is made anew
 THUMB = 8  # pixels: the side of the picture by which near-equal pictures are found
-CUT, NOT_UTF8 = 1, 2  # bits of `remarks`: the picture's last bytes are missing, the caption is not all text
+CUT = 1  # bit of `remarks`: the picture's last bytes are missing; captions.py has the others
 Told = Callable[[float, float], None]  # (shards read, all shards)
 
 Bytes16 = np.ndarray  # uint8 [N, 16]: the first half of a SHA-256
@@ -86,9 +88,9 @@ class Survey:
         both = (pictures[16 * i : 16 * i + 16] + captions[first[i] : first[i + 1]] for i in range(len(self.keys)))
         return hashlib.sha256(b"".join(sorted(both))).hexdigest()[:12]
 
-    def moved(self, before: Path, now: Path) -> None:
-        """Change what names the shard by its path."""
-        old, new = clean_text(str(before)), clean_text(str(now))
+    def moved(self, before: str, now: str) -> None:
+        """Change what names the shard by its path or URL."""
+        old, new = clean_text(before), clean_text(now)
         if old != new:
             places = [f"{new}{one[len(old) :]}" if one.startswith(f"{old}/") else one for one in self.places.tolist()]
             self.places = np.asarray(places, np.str_)
@@ -130,12 +132,9 @@ def survey_shard(path: Path, reading: Reading, pool: Executor, told: Callable[[f
     """Read a shard through. `told` is called with the share of it that is read."""
     contents = contents_of(path)
     grouped = group(contents.names)
-    left = list(contents.left)
     source = str(path)
-    cut = {split_ending(one.member)[0] for one in left if one.reason in ("damaged shard", "sparse member")}
-    for i, reason in grouped.left:
-        if reason != "no picture" or split_ending(contents.names[i])[0] not in cut:  # it is told of once
-            left.append(left_out(source, contents.names[i], reason, contents.spans[i][0]))
+    left, others = named_once(contents, grouped.left)
+    left += [left_out(source, contents.names[i], reason, contents.spans[i][0]) for i, reason in others]
     rows: list[tuple[Any, ...]] = []
     with path.open("rb") if grouped.samples else open(os.devnull, "rb") as raw:
 
@@ -166,10 +165,10 @@ def _read(
 ) -> tuple[Any, ...] | LeftOut:
     """A row of the survey, or why there is none."""
     try:
-        captions, valid = captions_of(text, record, how.lines)
+        captions, said = captions_of(text, record, how.lines)
     except NoCaption as e:
         return left_out(source, key, str(e), spans[0][0])
-    size, remarks, thumb = (0, 0), 0 if valid else NOT_UTF8, b""
+    size, remarks, thumb = (0, 0), said, b""
     key, place = clean_text(key), clean_text(f"{source}/{name}")
     if how.decode:
         try:
@@ -222,6 +221,7 @@ def survey_set(shards: Sequence[Path], cache: Path, how: Reading, told: Told = l
     if not whole.is_file():
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for i in shared(whole.with_suffix(".lock"), len(kept), lambda i: _load(kept[i]) is not None):
+                fetch_ahead(shards, i + 1)
                 found = survey_shard(shards[i], how, pool, lambda share, i=i: told(i + share, len(kept)))  # type: ignore[misc]
                 _write(kept[i], found, shards[i])
         parts = [part for place, shard in zip(kept, shards, strict=True) if (part := _load(place, shard))]
@@ -245,14 +245,14 @@ def survey_place(shard: Path, cache: Path, how: Reading) -> Path:
 
 def set_place(kept: Sequence[Path], shards: Sequence[Path]) -> Path:
     """Where the survey of a set is stored, by the places of its shards' surveys and the paths that it names them by."""
-    words = [place.name for place in kept] + [os.fsencode(shard).hex() for shard in shards]
+    words = [place.name for place in kept] + [os.fsencode(str(shard)).hex() for shard in shards]
     name = hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
     return kept[0].parents[1] / f"set-{name}.npz" if kept else Path(os.devnull)
 
 
 def _write(place: Path, survey: Survey, shard: Path | None = None) -> None:
     """Store a survey; that of a `shard` says its path."""
-    said = np.asarray(os.fsencode(shard).hex() if shard else "")
+    said = np.asarray(os.fsencode(str(shard)).hex() if shard else "")
     with whole_file(place) as partial, partial.open("wb") as f:
         left = np.asarray(json.dumps([asdict(one) for one in survey.left]))
         np.savez(
@@ -274,7 +274,7 @@ def _load(place: Path, shard: Path | None = None) -> Survey | None:
             left = [LeftOut(**one) for one in json.loads(str(arrays["left"]))]
             found = Survey(**{name: arrays[name] for name in Survey.ARRAYS}, left=left)
             if shard is not None and "shard" in arrays.files:
-                found.moved(Path(os.fsdecode(bytes.fromhex(str(arrays["shard"])))), shard)
+                found.moved(os.fsdecode(bytes.fromhex(str(arrays["shard"]))), str(shard))
             return found
     except FileNotFoundError:
         return None

@@ -12,6 +12,13 @@ from ...strings import SURROGATE, clean_text, decode_text, json_of
 NOT_SAID = ("none", "nan", "null")  # what programs write where there is no caption
 KEYS = ("caption", "captions", "text", "prompt")  # of a record; the first that is there is read
 BREAKS = re.compile(r"[ \t]*[\r\n\v\f\x85\u2028\u2029]+[ \t]*")
+NOT_UTF8, COMMANDS = (
+    2,
+    4,
+)  # bits of what is said of captions: bytes that are no text, control characters; they became U+FFFD
+NO_LETTER = re.compile(
+    r"[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]"
+)  # control characters that neither end a line nor are a blank
 CONTROL = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # no text has these, but a picture does that is named KEY.txt
 
 
@@ -21,7 +28,7 @@ class NoCaption(Exception):
 
 def one_line(text: str) -> str:
     """A text as a caption: in one line, without blanks at its ends, in characters alone."""
-    return BREAKS.sub(" ", text.strip("\0\ufeff").strip()).replace("\0", "\ufffd") if text else ""
+    return NO_LETTER.sub("\ufffd", BREAKS.sub(" ", text.strip("\0\ufeff").strip())) if text else ""
 
 
 def unseen(text: str) -> bool:
@@ -31,8 +38,8 @@ def unseen(text: str) -> bool:
 
 def captions_of(
     text: bytes | None, record: bytes | None, lines: bool = False, rows: Any = None
-) -> tuple[list[str], bool]:
-    """(captions, whether all of them is as it was written) of a text file, a record, and the value that a table has for the
+) -> tuple[list[str], int]:
+    """(captions, bits for what is not as it was written) of a text file, a record, and the value that a table has for the
     picture; each may be None. The first of them that holds a caption counts.
 
     The whole content of a text file is one caption, in one line; with `lines` each of its lines is one. A list of texts, in the
@@ -40,8 +47,8 @@ def captions_of(
     reason = ""
     for value, valid in _values(text, record, rows):
         try:
-            captions, clean = _several(value, lines)
-            return captions, valid and clean
+            captions, remarks = _several(value, lines)
+            return captions, remarks | (0 if valid else NOT_UTF8)
         except NoCaption as e:
             reason = reason or str(e)
     raise NoCaption(reason or "no caption")
@@ -85,8 +92,8 @@ def _listed(said: str) -> Any:
     return said if value is None else value
 
 
-def _several(value: Any, lines: bool) -> tuple[list[str], bool]:
-    """The captions in a value, and whether they are as they were written. Raises NoCaption if it has none."""
+def _several(value: Any, lines: bool) -> tuple[list[str], int]:
+    """The captions in a value, and what of them is not as it was written. Raises NoCaption if it has none."""
     if isinstance(value, str):
         parts = re.split(r"\r\n|\r|\n", value) if lines else [value]
     elif isinstance(value, list):
@@ -99,4 +106,5 @@ def _several(value: Any, lines: bool) -> tuple[list[str], bool]:
     said = [clean_text(caption) for caption in found if caption.casefold() not in NOT_SAID]
     if not said:
         raise NoCaption("caption is not text" if found else "empty caption")
-    return said, not any(map(SURROGATE.search, found))
+    remarks = NOT_UTF8 * any(map(SURROGATE.search, found))
+    return said, remarks | COMMANDS * any(NO_LETTER.search(part.strip("\0\ufeff").strip()) for part in parts)

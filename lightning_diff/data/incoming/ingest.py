@@ -21,8 +21,8 @@ from ..decode import BadPicture, decode
 from ..index import Index, ShardReader
 from ..sample import MARK, MARKED, LeftOut, left_out
 from ..shards import damaged_shards, write_shard
-from ..survey import CUT, NOT_UTF8
-from .captions import NoCaption, captions_of
+from ..survey import CUT
+from .captions import NOT_UTF8, NoCaption, captions_of
 from .names import clean, group, split_ending
 from .tables import described_by, is_table
 from .tars import shortened
@@ -33,13 +33,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """A captioned picture in a folder: its path, its key, its path in the folder, its captions, and remarks (bits)."""
+    """A captioned picture in a folder: its path, its key, its path in the folder, its captions, and remarks (bits). If it lies
+    in a file among others, `data` reads it."""
 
     path: Path
     key: str
     place: str
     captions: tuple[str, ...]
     remarks: int = 0
+    data: Callable[[], bytes] | None = None
+
+    def read_bytes(self) -> bytes:
+        """The picture's bytes. Raises OSError."""
+        return self.data() if self.data else self.path.read_bytes()
 
 
 @dataclass
@@ -85,7 +91,7 @@ def list_folder(root: Path, lines: bool = False, bare: bool = False) -> Listing:
         rows, all_valid = described.get(name, (None, True))
         try:
             text, record = (files[i][1].read_bytes() if i >= 0 else None for i in texts)
-            captions, valid = captions_of(text, record, lines, rows)
+            captions, remarks = captions_of(text, record, lines, rows)
         except NoCaption as e:
             if bare:
                 listing.found.append(Found(files[picture][1], clean_text(key), clean_text(name), ()))
@@ -94,7 +100,7 @@ def list_folder(root: Path, lines: bool = False, bare: bool = False) -> Listing:
         except OSError:
             pass_over(name, "not readable")
         else:
-            remarks = 0 if valid and all_valid else NOT_UTF8
+            remarks |= 0 if all_valid else NOT_UTF8
             listing.found.append(Found(files[picture][1], clean_text(key), clean_text(name), tuple(captions), remarks))
     listing.left = shortened(listing.left)
     if bare:
@@ -198,7 +204,7 @@ def _samples(
 def _made(one: Found, content: str, number: int, how: Making) -> dict[str, Any] | LeftOut:
     """The members of a sample, or why there is none."""
     try:
-        square = (how.known.get(content) if content else None) or _square(one.path.read_bytes(), how)
+        square = (how.known.get(content) if content else None) or _square(one.read_bytes(), how)
     except BadPicture as e:
         return left_out(str(how.root), one.place, e.reason, remedy=e.remedy)
     except OSError:

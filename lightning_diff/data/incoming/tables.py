@@ -85,7 +85,7 @@ def _rows(text: str, is_csv: bool) -> tuple[list[Row], int]:
     """The rows, and the number of those that cannot be read."""
     found: list[Row] = []
     damaged = 0
-    for row in _table(text) if is_csv else _records(text):
+    for row in table_of(text) if is_csv else records_of(text):
         fields = {str(key).strip().casefold(): value for key, value in row.items()} if isinstance(row, Mapping) else {}
         file = next((fields[key] for key in PICTURE_KEYS if fields.get(key)), None)
         values = values_of(fields)
@@ -96,14 +96,14 @@ def _rows(text: str, is_csv: bool) -> tuple[list[Row], int]:
     return found, damaged
 
 
-def _records(text: str) -> Iterator[Any]:
+def records_of(text: str) -> Iterator[Any]:
     """The values of JSON lines, or of one list; None for a line that is not JSON."""
     if text.lstrip().startswith("["):
         text = "\n".join(map(json.dumps, json_of(text) or [None]))
     yield from (json_of(line) for line in text.split("\n") if line.strip())
 
 
-def _table(text: str) -> Iterator[dict[str, str] | None]:
+def table_of(text: str) -> Iterator[dict[str, str] | None]:
     """The rows of a table whose columns are separated by the first of DELIMITERS that gives it a file and a caption; None for
     a row that cannot be read. Where a caption is in the last column, it may hold the delimiter."""
     header, delimiter, above = _header(text)

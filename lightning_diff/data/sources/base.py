@@ -35,9 +35,11 @@ SPLITS = ("train", "test")
 
 
 def meant_by(source: str | Path) -> tuple[str, dict[str, str]]:
-    """(kind, keys) of the source that a text stands for: the name of a choice, a folder of pictures, or a pattern of shards."""
+    """(kind, keys) of the source that a text stands for: the name of a choice, a folder of pictures, or shards."""
     if str(source) in choices("data"):
         return str(source), {}
+    if "://" in str(source):
+        return "shards", {"source": str(source)}
     place = Path(source).expanduser()
     return "folder" if place.is_dir() else "shards", {"source": str(place)}
 

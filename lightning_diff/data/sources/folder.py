@@ -43,21 +43,14 @@ class Folder(OwnPictures):
     def _ledger(self, cache: Path) -> Path:
         return cache / "ledgers" / f"{digest(os.fsencode(Path(self.source).resolve()).hex())}.json"
 
-    def list_pictures(self) -> Listing:
-        """The captioned pictures, and what is left out; no picture is read."""
-        from ..incoming.ingest import list_folder
-
-        return list_folder(Path(self.source), self.captions == "lines")
-
     def listed(self, cache: Path, progress: Progress | None = None) -> tuple[Listing, list[str], Path]:
         """(what the folder holds, hashes of its pictures, the folder of its shards). Raises ConfigError if there is no captioned
         picture."""
         from ..decode import DECODING
         from ..incoming.ingest import contents_digest
 
-        root = Path(self.source)
-        if not root.is_dir():
-            raise ConfigError(f"{self.words}: {'a file, not a folder' if root.exists() else 'no such folder'}")
+        if fault := next(self.missing(), ""):
+            raise ConfigError(fault)
         listing = self.list_pictures()
         total = len(listing.found)
         if not total:
@@ -65,11 +58,20 @@ class Folder(OwnPictures):
             raise ConfigError(
                 f"{self.words}: no captioned picture in it; it holds {told(listing.left) or 'nothing'}{hint}"
             )
-        files = [one.path for one in listing.found]
-        hashes = content_hashes(files, self._ledger(cache), _shown(progress, "files", total))
+        hashes = self.hashes(listing, cache, _shown(progress, "files", total))
         made_by = digest([FORMAT, DECODING, self.image_size, self.truncated, *(["pad"] if self.fit == "pad" else [])])
         name = f"{self.kind}-{made_by}-{digest([self.shard_size, contents_digest(listing.found, hashes)])}"
         return listing, hashes, cache / "data" / name
+
+    def list_pictures(self) -> Listing:
+        """The captioned pictures, and what is left out; no picture is read."""
+        from ..incoming.ingest import list_folder
+
+        return list_folder(Path(self.source), self.captions == "lines")
+
+    def hashes(self, listing: Listing, cache: Path, told: Any) -> list[str]:
+        """A text for each picture that is another one for another content."""
+        return content_hashes([one.path for one in listing.found], self._ledger(cache), told)
 
     def gathered(self, cache: Path, progress: Progress | None = None) -> tuple[Index, Sequence[LeftOut]]:
         from ..incoming.ingest import Making, known_squares, remove_damaged, write_pictures
@@ -85,7 +87,7 @@ class Folder(OwnPictures):
             for other in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*/{DONE}"):
                 with suppress(ConfigError, OSError):  # it has no picture, or another process removes it
                     known |= known_squares(build_index(_shards(other.parent), cache, how))
-            making = Making(Path(self.source), self.image_size, self.truncated == "use", self.fit, known)
+            making = Making(Path(self.root), self.image_size, self.truncated == "use", self.fit, known)
             told_so_far = _shown(progress, "pictures", total)
             bad = write_pictures(listing.found, hashes, making, folder, self.shard_size, told_so_far)
             write_text(folder / DONE, json.dumps([asdict(one) for one in bad]))
@@ -110,15 +112,19 @@ class Folder(OwnPictures):
         every = len(listing.found)
         some = listing.found[:: max(1, every // (8 * count))]
         with TemporaryDirectory(dir=scratch) as folder:
-            how = Making(Path(self.source), 16)
+            how = Making(Path(self.root), 16)
             bad = write_pictures(some, [""] * len(some), how, Path(folder), len(some) or 1, lambda done: None)
         said = f"{every} captioned pictures will be made into shards first"
         return Glimpse(said, max(0, every - self.asked(every)), len(some), len(bad), [*listing.left, *bad])
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:
         yield from super().conflicts(task, evaluation)
+        yield from self.missing()
+
+    def missing(self) -> Iterator[str]:
+        """What of the source is not there, a line each."""
         if not os.path.isdir(self.source):
-            yield f"{self.words}: no such folder"
+            yield f"{self.words}: {'a file, not a folder' if os.path.exists(self.source) else 'no such folder'}"
 
 
 def _left_out(folder: Path) -> list[LeftOut] | None:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import ConfigError
-from ...config.fields import between, listed, one_of
+from ...config.fields import above, between, listed, one_of, path
 from ...config.registry import choice
+from ..remote.urls import masked
 from ..sample import lost
 from ..shards import Progress, is_remote
+from ..tabular.filters import fault_of
 from .base import Glimpse, Prepared
 from .own import OwnPictures
 
@@ -27,11 +29,18 @@ if TYPE_CHECKING:
 class Shards(OwnPictures):
     """WebDataset shards, as img2dataset writes them. `source` is a folder, a file, or a pattern such as
     set/{000..012}.tar or set/train-*.tar. The caption of KEY.jpg is KEY.txt, KEY.caption, KEY.jpg.txt or KEY.json beside it.
+    A URL (https://HOST/set/{000..012}.tar, s3://BUCKET/set/*.tar, gs://BUCKET/set) is fetched, shard by shard, into
+    `cache_folder` (empty: remote/ in cache=), which holds at most `cache_gb` GB of it. `filter` keeps the samples for which it
+    holds, as in filter='width >= 256 and similarity > 0.28': width and height are the picture's, the others are fields of
+    KEY.json. It is parsed, never executed.
     `mix` lists further sets as WEIGHT:PATH. A set of weight 0.5 is seen every second epoch, one of weight 3 three times in each;
     `source` has weight 1. `buckets` above 1 trains pictures in so many shapes from 1 : 2 to 2 : 1, with about as many pixels as
     the square; each batch has one shape. `crop` random cuts a picture at a place that its position in the training decides;
     `flip` mirrors half of them. These three need features=online."""
 
+    filter: str = ""
+    cache_gb: float = above(100.0, 0)
+    cache_folder: str = path()
     mix: list[str] = listed()
     buckets: int = between(1, 1, 99)
     crop: str = one_of("centre", "centre", "random")
@@ -55,28 +64,43 @@ class Shards(OwnPictures):
         plain = self.buckets == 1 and self.crop == "centre" and not self.flip
         return None if plain else Framing(self.shapes, self.crop == "random", self.flip, seed)
 
-    def found(self) -> tuple[list[Path], list[LeftOut], Sets | None]:
+    @property
+    def words(self) -> str:
+        return f"data.source={masked(self.source)}"
+
+    def shards_of(self, source: str, words: str, cache: Path) -> tuple[list[Path], list[LeftOut]]:
+        """The shards of one set, which `words` name, and what is left out. Raises ConfigError."""
+        if is_remote(source):
+            from ..remote.cache import NodeCache
+            from ..remote.finding import remote_shards
+
+            folder = Path(self.cache_folder) if self.cache_folder else cache / "remote"
+            return remote_shards(source, NodeCache(folder, int(self.cache_gb * 1e9))), []
+        from ..incoming.walk import find_shards
+
+        return find_shards(source, words)
+
+    def shards(self, cache: Path) -> tuple[list[Path], list[LeftOut], Sets | None]:
         """(the shards of all sets, what is left out, the sets if they are several). Raises ConfigError."""
         from fractions import Fraction
 
         import numpy as np
 
-        from ..incoming.walk import find_shards
         from ..ordering.weights import Sets, weighted
 
-        shards, left = find_shards(self.source)
+        shards, left = self.shards_of(self.source, self.words, cache)
         if not self.mix:
             return shards, left, None
         names, weights, of = [self.source], [Fraction(1)], [0] * len(shards)
         for said in self.mix:
             weight, place = weighted(said)
-            some, others = find_shards(place, f"data.mix={said}")
+            some, others = self.shards_of(place, f"data.mix={said}", cache)
             of += [len(names)] * len(some)
             names.append(place)
             weights.append(weight)
             shards += some
             left += others
-        real = [os.path.realpath(shard) for shard in shards]
+        real = [str(shard.resolve()) for shard in shards]
         if len(set(real)) < len(real):
             twice = next(shards[i] for i, place in enumerate(real) if place in real[:i])
             raise ConfigError(f"data.mix: {twice} is in two of the sets; name each shard in one")
@@ -87,26 +111,32 @@ class Shards(OwnPictures):
 
         from ..index import build_index
 
-        shards, left, sets = self.found()
+        shards, left, sets = self.shards(cache)
 
         def told(done: float, total: float) -> None:
             if progress:
                 progress("shards", done, total)
 
         index = build_index(shards, cache, self.reading, told)
-        return replace(index, sets=sets), [*left, *index.left]
+        left = [*left, *index.left]
+        if self.filter:
+            from ..tabular.selected import selected
+
+            index, more = selected(index, self.filter, self.words)
+            left += more
+        return replace(index, sets=sets), left
 
     def prepared(self, cache: Path) -> Prepared | None:
         from ..survey import set_place, survey_place
 
-        shards, _, _ = self.found()
+        shards, _, _ = self.shards(cache)
         kept = [survey_place(path, cache, self.reading) for path in shards]
         return self.prepare(cache) if set_place(kept, shards).is_file() else None
 
     def glimpse(self, scratch: Path, count: int) -> Glimpse:
         from ..survey import survey_set
 
-        shards, left, _ = self.found()
+        shards, left, _ = self.shards(scratch)
         some = shards[:: max(1, len(shards) // count)]
         facts = survey_set(some, scratch, self.reading)
         good, bad = len(facts.spans), lost(facts.left)
@@ -115,14 +145,22 @@ class Shards(OwnPictures):
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:
         yield from super().conflicts(task, evaluation)
-        yield from _missing(self.words, self.source)
+        if fault := fault_of(self.filter):
+            yield f"data.filter={self.filter}: {fault}"
+        sources = [(self.words, self.source)]
         from ..ordering.weights import weighted
 
         for said in self.mix:
             try:
-                yield from _missing(f"data.mix={said}", weighted(said)[1])
+                sources.append((f"data.mix={masked(said)}", weighted(said)[1]))
             except ConfigError as e:
                 yield str(e)
+        for words, source in sources:
+            yield from _missing(words, source)
+        if not any(is_remote(source) for _, source in sources):
+            fetched = {"cache_gb": f"{self.cache_gb:g}", "cache_folder": self.cache_folder}
+            for key in (key for key, value in fetched.items() if value not in ("100", "")):
+                yield f"data.{key}={fetched[key]}: would be ignored; it belongs to shards that are fetched, data.source=https://..."
         cuts = {f"data.buckets={self.buckets}": self.buckets > 1, "data.crop=random": self.crop == "random"}
         cuts["data.flip=true"] = self.flip
         for words in (words for words, asked in cuts.items() if asked):
@@ -137,7 +175,10 @@ class Shards(OwnPictures):
 
 
 def _missing(words: str, source: str) -> Iterator[str]:
+    """Why a set cannot be there, without asking anybody."""
     if is_remote(source):
-        yield f"{words}: only local paths are read; nothing from outside is executed"
-    elif not set("{*?[") & set(source) and not os.path.exists(source):
+        from ..remote.finding import faults
+
+        yield from (f"{words}: {fault}" for fault in faults(source))
+    elif source and not set("{*?[") & set(source) and not os.path.exists(source):
         yield f"{words}: no such file or folder"

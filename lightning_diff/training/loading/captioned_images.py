@@ -18,6 +18,7 @@ from ...config.registry import named
 from ...data.dataset import PictureBatch, Pictures, collate, pictures
 from ...data.decode import SUFFIXES, decode, to_tensor
 from ...data.order import Batches, FullOrder, Place
+from ...data.remote.ahead import Ahead
 from ...data.sources.base import Source, meant_by
 from ...data.square import fit_square
 from .datamodule import EpochBatches
@@ -91,7 +92,7 @@ class CaptionedImages(pl.LightningDataModule):
         return DataLoader(
             WholeBatches(dataset),
             None,
-            sampler=Shared(batches),
+            sampler=Shared(Ahead(batches, dataset.index)),
             num_workers=self.workers,
             pin_memory=pinned,
             collate_fn=collate,
