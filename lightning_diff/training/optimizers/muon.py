@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 def inner_matrices(module: nn.Module) -> list[nn.Parameter]:
     """The trained weights of linear layers and convolutions that have more than NARROW inputs and outputs."""
-    weights = [m.weight for m in module.modules() if isinstance(m, LAYERS) and m.weight.requires_grad]
-    return list(dict.fromkeys(w for w in weights if min(w.shape[:2]) > NARROW))
+    weights = [cast(nn.Parameter, m.weight) for m in module.modules() if isinstance(m, LAYERS)]
+    return list(dict.fromkeys(w for w in weights if w.requires_grad and min(w.shape[:2]) > NARROW))
 
 
 def shares(costs: Sequence[float], count: int) -> list[int]:
