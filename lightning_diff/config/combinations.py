@@ -37,7 +37,7 @@ def _training(c: Config) -> Iterator[tuple[bool, str]]:
     )
     yield (
         t.optimizer == "muon" and (t.lora > 0 or c.task == "aligndraw"),
-        "training.optimizer=muon: not with training.lora or task=aligndraw (the paper's RMSProp); use adamw",
+        "training.optimizer=muon: not with training.lora or task=aligndraw; say training=diffusion, or training.optimizer=adamw",
     )
 
 
