@@ -13,6 +13,7 @@ from ..config.input.search import SEARCH
 from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
 from ..config.texts.areas import check_used
+from ..pipeline.continuing.presets import as_begun
 from ..pipeline.many.named import folders_of, one_folder
 from ..pipeline.naming import run_folder
 from ..strings import clean_text, visible
@@ -64,7 +65,7 @@ def _train(overrides: list[str]) -> None:
     folder = run_folder(config, overrides)
     from ..pipeline.stages import train
 
-    train(config, folder)
+    train(as_begun(config, folder, overrides), folder)
 
 
 def plain_command(
@@ -316,7 +317,7 @@ def doctor_command() -> None:
         folder = run_folder(config, found.overrides)
         from ..doctor.report import doctor
 
-        if not doctor(config, folder):
+        if not doctor(as_begun(config, folder, found.overrides), folder):
             sys.exit(2)
 
     plain_command(

@@ -35,6 +35,10 @@ def _training(c: Config) -> Iterator[tuple[bool, str]]:
         t.lora > 0 and (not c.net.takes_lora or c.init_from is None or c.task != "diffusion"),
         f"training.lora={t.lora}: adapters are trained on weights of net=ldm that init_from= names",
     )
+    yield (
+        t.optimizer == "muon" and (t.lora > 0 or c.task == "aligndraw"),
+        "training.optimizer=muon: not with training.lora or task=aligndraw; say training=diffusion, or training.optimizer=adamw",
+    )
 
 
 def _evaluation(c: Config) -> Iterator[tuple[bool, str]]:

@@ -56,12 +56,14 @@ class Objective:
 class Training:
     """Settings of every training. `steps` is the number of its steps. `batch` is the global batch, over all ranks.
 
-    AdamW's `learning_rate` rises over the first `warmup` steps. Then `schedule` cosine lets it fall to 0 along a cosine;
+    `optimizer` adamw steps all weights with AdamW. muon steps the inner matrices (linear layers, and convolutions as [outputs,
+    the rest]) with Muon, whose learning rate is `muon_rate`, and all else with AdamW. AdamW's `learning_rate` rises over the
+    first `warmup` steps, and Muon's with it. Then `schedule` cosine lets them fall to 0 along a cosine, linear along a line;
     wsd keeps it, and lets it fall in the last `decay` share of the steps (null: 0.2); constant keeps it to the end. With
     wsd and constant, `steps` may be changed later: the run goes on, and ends with the same bits as a run that had them
-    from the start. `weight_decay` is AdamW's. `clip` is the largest norm of the gradient (0: no limit). `ema` is the
-    decay of the running average of the weights. `precision` auto computes in bf16 where that is faster. `accelerator`
-    auto takes a GPU if there is one. `devices` is the number of ranks on each of `nodes` machines. `workers` is the
+    from the start. `weight_decay` is that of both optimizers. `clip` is the largest norm of the gradient (0: no limit).
+    `ema` is the decay of the running average of the weights. `precision` auto computes in bf16 where that is faster.
+    `accelerator` auto takes a GPU if there is one. `devices` is the number of ranks on each of `nodes` machines. `workers` is the
     number of processes that read samples for each rank. Every `log_every` steps the loss is recorded. Every
     `checkpoint_every` steps a checkpoint is written; the last two are kept, and one more every `keep_every` steps (0: no
     more). A run whose pictures, captions or frozen parts changed since its last checkpoint is refused, unless
@@ -77,9 +79,11 @@ class Training:
 
     steps: int = between(1000, 1, 10**9)
     batch: int = between(64, 1, 10**7)
+    optimizer: str = one_of("adamw", "adamw", "muon")
+    muon_rate: float = above(8e-3, 0, high=10, only={"optimizer": ("muon",)})
     learning_rate: float = above(1e-3, 0, high=10)
     warmup: int = at_least(100, 0)
-    schedule: str = one_of("cosine", "cosine", "wsd", "constant")
+    schedule: str = one_of("cosine", "cosine", "linear", "wsd", "constant")
     decay: float | None = above(None, 0, high=1, only={"schedule": ("wsd",)})
     weight_decay: float = at_least(0.0, 0)
     clip: float = at_least(1.0, 0)

@@ -104,8 +104,8 @@ class Checkpoint(pl.Callback):
 
 
 class Meters(pl.Callback):
-    """Writes the means of the meters over `every` steps to the record and the mirrors. It waits for the device once each
-    time."""
+    """Writes the means of the meters over `every` steps to the record and the mirrors, with the core-seconds that they took: the
+    time of this process on the CPU, times the number of ranks. It waits for the device once each time."""
 
     def __init__(
         self, record: Record, every: int, batch: int, mirror: Log, keys_of: Callable[[int], list[str]]
@@ -113,7 +113,7 @@ class Meters(pl.Callback):
         self.record, self.every, self.batch, self.mirror, self.keys_of = record, every, batch, mirror, keys_of
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, Tensor] = {}
-        self.since, self.steps, self.rate = time.perf_counter(), 0, 0.0
+        self.since, self.busy_since, self.steps, self.rate = time.perf_counter(), time.process_time(), 0, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         assert isinstance(module, BaseModule)
@@ -124,7 +124,7 @@ class Meters(pl.Callback):
                 self.rate = matmul_rate(module.device, kind) * trainer.world_size
                 how |= {"gflops_per_sample": module.flops / 1e9, "matmul_tflops_per_second": self.rate / 1e12}
             self.record.write("start", trainer.global_step, **how)
-        self.since = time.perf_counter()
+        self.since, self.busy_since = time.perf_counter(), time.process_time()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(module, BaseModule)
@@ -139,11 +139,13 @@ class Meters(pl.Callback):
             values = self._means(trainer)
             seconds = time.perf_counter() - self.since
             values["images_per_second"] = self.steps * self.batch / seconds
+            values["core_seconds"] = (time.process_time() - self.busy_since) * trainer.world_size
             values["peak_memory_mib"] = peak_memory(module.device)
             if self.rate:  # as a share of the measured rate of matrix products
                 values["utilisation"] = values["images_per_second"] * module.flops / self.rate
             values["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
-            self.sums, self.counts, self.steps, self.since = {}, {}, 0, time.perf_counter()
+            self.sums, self.counts, self.steps = {}, {}, 0
+            self.since, self.busy_since = time.perf_counter(), time.process_time()
             if trainer.is_global_zero:
                 self.record.write("train", step, **values)
                 self.mirror(step, values)

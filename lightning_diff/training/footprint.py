@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .features import rows_of
 from .modules.base import BaseModule
+from .optimizers.muon import inner_matrices
 
 
 def tensor_bytes(*trees: Any) -> int:
@@ -82,13 +83,14 @@ def encoding_bytes(make: Callable[[], nn.Module], image_size: int) -> int:
         return live.peak
 
 
-def _moments(net: nn.Module) -> dict[int, Any]:
-    """AdamW's state after its first step."""
-    trained = [p for p in net.parameters() if p.requires_grad]
-    like = torch.empty_like
+def _moments(net: nn.Module, optimizer: str = "adamw") -> dict[int, Any]:
+    """The optimizer's state after its first step: two moments of a parameter that AdamW steps, one of one that Muon steps."""
+    trained, like = [p for p in net.parameters() if p.requires_grad], torch.empty_like
+    one = {id(p) for p in inner_matrices(net)} if optimizer == "muon" else set()
+    names = [("momentum",) if id(p) in one else ("exp_avg", "exp_avg_sq") for p in trained]
     return {
-        i: {"step": torch.empty((), device=p.device), "exp_avg": like(p), "exp_avg_sq": like(p)}
-        for i, p in enumerate(trained)
+        i: {"step": torch.empty((), device=p.device), **{name: like(p) for name in moments}}
+        for i, (p, moments) in enumerate(zip(trained, names, strict=True))
     }
 
 
@@ -99,7 +101,8 @@ def checkpoint_bytes(module: BaseModule) -> int:
     module.ema.update(1)
     if module.posthoc is not None:
         module.posthoc.update(1)
-    checkpoint: dict[str, Any] = {"state_dict": module.state_dict(), "optimizer_states": [_moments(module)]}
+    moments = _moments(module, module.training_config.optimizer)
+    checkpoint: dict[str, Any] = {"state_dict": module.state_dict(), "optimizer_states": [moments]}
     module.on_save_checkpoint(checkpoint)
     if "adversary" in checkpoint:
         checkpoint["adversary"]["optimizer"] = _moments(module.adversary.net)  # type: ignore[arg-type, union-attr]
@@ -116,9 +119,10 @@ def held_bytes(module: BaseModule, ranks: int) -> dict[str, int]:
     """The bytes that stay on a rank's device from one step to the next, by what they are for. With sharding, two blocks at a
     time are unsharded, with their gradients: the block that is computed, and the next one."""
     trained, averaged = (tensor_bytes([p for p in m.parameters() if p.requires_grad]) for m in (module, module.net))
+    once = tensor_bytes(inner_matrices(module)) if module.training_config.optimizer == "muon" else 0
     found = {
         "weights": tensor_bytes(list(module.parameters()), list(module.buffers())),
-        "AdamW's moments": 2 * trained,
+        "optimizer's moments": 2 * trained - once,
         "EMA": averaged * (3 if module.posthoc else 1),
     }
     if (adversary := getattr(module, "adversary", None)) is not None:

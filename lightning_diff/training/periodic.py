@@ -35,7 +35,7 @@ class Periodic(pl.Callback):
         if step % self.every or not trainer.is_global_zero:
             return
         assert isinstance(module, BaseModule)
-        begin = time.perf_counter()
+        begin, busy = time.perf_counter(), time.process_time()
         if self.net is None:
             self.net = copy.deepcopy(module.net).requires_grad_(False).eval()
         self.net.load_state_dict(module.ema.state(), strict=False)
@@ -48,6 +48,7 @@ class Periodic(pl.Callback):
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Meters):
                 callback.since += seconds
+                callback.busy_since += time.process_time() - busy
 
 
 def held_out_loss(module: DiffusionModule, features: Mapping[str, Tensor], averaged: nn.Module) -> dict[str, float]:

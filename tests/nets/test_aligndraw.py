@@ -12,7 +12,7 @@ from torch import Tensor
 from lightning_diff.nets.aligndraw.captions import CaptionReader, Words
 from lightning_diff.nets.aligndraw.model import AlignDraw, divergence
 from lightning_diff.nets.aligndraw.windows import Windows
-from lightning_diff.training.rmsprop import RMSProp
+from lightning_diff.training.optimizers.rmsprop import RMSProp
 
 WORDS = ["above", "digit", "is", "nine", "one", "the", "two"]
 CAPTIONS = ["the digit one is above the digit two", "nine", "the nine is"]

@@ -183,7 +183,14 @@ def test_latent_diffusions_nets_from_training_to_export_to_adapters(tmp_path: Pa
     assert pipe("a large green avocado", num_inference_steps=2, height=64, width=64).images[0].size == (64, 64)
     for source in ("peer", "peer.safetensors"):
         place = tmp_path / source
-        tuned = [*nets, f"init_from={place}", f"autoencoder.weights={place}", "training.lora=2", "training.steps=2"]
+        tuned = [
+            *nets,
+            f"init_from={place}",
+            f"autoencoder.weights={place}",
+            "training=diffusion",
+            "training.lora=2",
+            "training.steps=2",
+        ]
         tuned += ["text=folder", f"text.weights={place}/text_encoder"] if place.is_dir() else []
         again = tmp_path / f"tuned-{place.suffix}"
         train(compose_config(short("base", tmp_path, *tuned, "evaluation.enabled=false")), again)

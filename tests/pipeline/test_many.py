@@ -31,6 +31,8 @@ from lightning_diff.pipeline.reports.page import report_place, title_of
 from lightning_diff.pipeline.run import Run
 from lightning_diff.tracking.record import Record
 
+STEPS = compose_config(["experiment=base"]).training.steps
+
 
 def made(folder: Path, *words: str) -> Path:
     """The folder of a run of this config, which has not begun."""
@@ -72,8 +74,8 @@ def test_means_are_over_seeds_alone(tmp_path: Path) -> None:
     runs = [*four(tmp_path), made(tmp_path / "steps", "objective=v", "training.steps=7")]
     groups = {label: sorted(seeds) for label, seeds in seeds_of(runs).items()}
     assert groups == {
-        "prediction=eps, steps=1500": [0, 1],
-        "prediction=v, steps=1500": [0, 1],
+        f"prediction=eps, steps={STEPS}": [0, 1],
+        f"prediction=v, steps={STEPS}": [0, 1],
         "prediction=v, steps=7": [0],
     }
     assert sum(len(folders) for seeds in seeds_of([*runs, runs[0]]).values() for folders in seeds.values()) == 6
@@ -162,7 +164,7 @@ def test_long_values_do_not_hide_the_keys_after_them(tmp_path: Path) -> None:
 
 def test_a_line_for_each_run_fits_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = four(tmp_path)
-    Record(runs[0]).write("train", 1200, loss=0.5)
+    Record(runs[0]).write("train", 400, loss=0.5)
     (runs[1] / WEIGHTS).write_bytes(b"")
     other = subprocess.Popen(
         [sys.executable, "-c", "import sys; from pathlib import Path; from lightning_diff.files import lock; "
@@ -173,7 +175,7 @@ def test_a_line_for_each_run_fits_the_terminal(tmp_path: Path, capsys: pytest.Ca
     for width in (40, 70, 120):
         Console(width=width, force_terminal=True, no_color=True).print(runs_table(runs, {}))
         lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"\W*(eps|v)[01]", line)]
-        assert len(lines) == 4 and ("stopped at 1,200 of 1,500" in lines[0]) and "trained, not measured" in lines[1]
+        assert len(lines) == 4 and (f"stopped at 400 of {STEPS}" in lines[0]) and "trained, not measured" in lines[1]
         assert f"running, pid {other.pid} on " in lines[2] and "not begun" in lines[3]
         assert width == 40 or all(len(line) <= width for line in lines)
     other.communicate(b"\n")

@@ -10,13 +10,13 @@ EPOCHS = "steps = epochs x pictures / training.batch"
 RESUME = "the same command continues the same run; init_from= starts another run from given weights"
 CAPTIONS = "a caption is KEY.txt beside KEY.jpg, or its row in metadata.csv: docs/data.md"
 PRECISION = "bf16-mixed or 32-true; there is no fp16"
-OPTIMIZER = "the optimizer is AdamW"
+OPTIMIZER = "the optimizer is AdamW or Muon (training.optimizer)"
 
 WORDS = (
     # training
     ("lr learningrate max_lr base_lr peak_lr unet_lr text_encoder_lr lr_rate initial_lr", "training.learning_rate", ""),
     ("lr_warmup lr_warmup_steps warmup_steps num_warmup_steps warmup_iters", "training.warmup", ""),
-    ("lr_scheduler lr_schedule lr_decay", "training.learning_rate", "it rises over training.warmup, then falls along a cosine"),
+    ("lr_scheduler lr_schedule lr_decay", "training.schedule training.learning_rate", ""),
     ("epochs epoch num_epochs max_epochs n_epochs num_train_epochs max_train_epochs", "training.steps", EPOCHS),
     ("steps max_steps iterations iters niter num_iterations max_iterations max_train_steps train_steps num_train_steps "
      "total_steps num_steps n_steps", "training.steps sampler.steps", ""),
@@ -25,8 +25,10 @@ WORDS = (
     ("eval_batch_size val_batch_size sample_batch_size", "evaluation.batch", ""),
     ("gradient_accumulation_steps accumulate_grad_batches grad_accum", "training.batch",
      "it is the batch of a step over all ranks; training.checkpointing=true saves memory"),
-    ("optimizer optim optimizer_type optimizer_args use_8bit_adam adam_beta1 adam_beta2 adam_epsilon betas",
+    ("optim optimizer_type", "training.optimizer", ""),
+    ("optimizer_args use_8bit_adam adam_beta1 adam_beta2 adam_epsilon betas",
      "training.learning_rate training.weight_decay", OPTIMIZER),
+    ("muon_lr lr_muon matrix_lr", "training.muon_rate", ""),
     ("wd adam_weight_decay", "training.weight_decay", ""),
     ("max_grad_norm grad_clip clip_grad gradient_clip gradient_clip_val clip_grad_norm", "training.clip", ""),
     ("ema_decay use_ema ema_rate ema_beta", "training.ema", ""),

@@ -44,7 +44,7 @@ def change_of(folder: Path, config: Config) -> Change | None:
     fitting = [pair for pair in found if pair[0] <= most]
     if found and not fitting:
         remedy = f"give another name=, and init_from={folder} to start from its weights"
-        if had.schedule == "cosine":
+        if had.schedule in ("cosine", "linear"):
             remedy += "; a run with training.schedule=wsd can be trained longer later"
         raise ConfigError(
             f"training.steps={asked.steps}: {folder} is at step {found[0][0]} of {had.steps}, and with training.schedule="

@@ -13,7 +13,7 @@ from ...data.dataset import PictureBatch
 from ...diffusion import noise
 from ...nets.aligndraw.model import AlignDraw
 from ..adversary import Adversary
-from ..rmsprop import RMSProp
+from ..optimizers.rmsprop import RMSProp
 from .base import BaseModule
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ...config.schema import Training
 from ..adversary import Adversary
 from ..ema import Ema
+from ..optimizers.choice import make_optimizer
 from ..posthoc import PowerEma
 from ..schedule import learning_rate_factor
 from ..sharding import full_tensor, shard
@@ -37,12 +38,7 @@ class BaseModule(pl.LightningModule):
             shard(self.net, self.device_mesh["data_parallel"])
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """AdamW, without weight decay of vectors."""
-        c = self.training_config
-        wide = [p for p in self.parameters() if p.requires_grad and p.ndim > 1]
-        narrow = [p for p in self.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": wide, "weight_decay": c.weight_decay}, {"params": narrow, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, lr=c.learning_rate, betas=(0.9, 0.99), fused=c.strategy == "ddp")
+        return make_optimizer(self, self.training_config)
 
     def configure_optimizers(self) -> Any:
         c, optimizer = self.training_config, self.optimizer()

@@ -1,0 +1,111 @@
+"""Core-seconds of training until the pictures obey their captions: python benchmarks/time_to_quality.py
+
+It trains the recipe that experiment=base had (AdamW, cosine) and the one that it has, with the same frozen parts and the same
+cached features, one process with one thread each. From time to time the averaged net draws 512 held-out captions at w = 3. The
+core-seconds are the process's time on the CPU between the steps; the pictures' time does not count. The same command continues
+where it was killed: each training is a run folder. With three seeds it takes about two hours on two cores.
+
+--quick: one seed, few steps, 64 captions. --sides before,now   --seeds 0,1,2   --outputs DIR   --json FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from lightning_diff.tracking.record import Record  # noqa: E402
+
+SIDES = {
+    "before": ("training=diffusion", "training.steps=1500"),  # AdamW 1.5e-3, a warm-up of 200 steps, a cosine to 0
+    "now": (),  # experiment=base as it is
+}
+EVERY = 75  # steps between two measurements
+GOALS = {"single objects right": ("single_object_accuracy", 0.85), "all attributes right": ("accuracy", 0.65)}
+Curve = list[tuple[float, dict[str, Any]]]
+
+
+def train(side: str, seed: int, outputs: Path, quick: bool) -> Path:
+    """Train, or continue, one run on one thread. Returns its folder. Raises CalledProcessError if it fails."""
+    name, every = f"{side}-{seed}", 5 if quick else EVERY
+    words = [
+        *(
+            "experiment=base",
+            *SIDES[side],
+            f"seed={seed}",
+            f"name={name}",
+            f"outputs={outputs}",
+            f"cache={outputs}/cache",
+        ),
+        *("tracking=disabled", "training.devices=1", "training.accelerator=cpu", "validation.every=0"),
+        *(f"evaluation.every={every}", f"evaluation.quick={64 if quick else 512}", "guidance.scale=3"),
+        *("guidance.scales=[1,3]", f"training.log_every={every}", f"training.checkpoint_every={every}"),
+    ]
+    if quick:
+        words += ["training.steps=15", "training.warmup=2", "evaluation.samples=16", "sampler.steps=4"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, env=environment, check=True)
+    return outputs / name
+
+
+def curve_of(folder: Path) -> Curve:
+    """(core-seconds of training up to there, the scores) of each measurement of a run, in order."""
+    record, spent, at = Record(folder), 0.0, {}
+    for row in record.curve():
+        spent += row["core_seconds"]
+        at[row["step"]] = spent
+    return [(at[row["step"]], row) for row in record.curve("quick") if row["step"] in at]
+
+
+def arrival(curve: Curve, column: str, goal: float) -> float | None:
+    """The core-seconds of the first measurement that reaches the goal; None if none does."""
+    return next((spent for spent, row in curve if row[column] >= goal), None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--sides", default=",".join(SIDES))
+    parser.add_argument("--outputs", type=Path, default=Path("outputs/time_to_quality"))
+    parser.add_argument("--json", type=Path)
+    a = parser.parse_args()
+    seeds = [0] if a.quick else [int(seed) for seed in a.seeds.split(",")]
+    outputs = (a.outputs / "quick" if a.quick else a.outputs).absolute()
+    curves = {side: [curve_of(train(side, s, outputs, a.quick)) for s in seeds] for side in a.sides.split(",")}
+    rows = []
+    for goal, (column, least) in GOALS.items():
+        found: dict[str, float | None] = {}
+        for side, of_seeds in curves.items():
+            times = [arrival(curve, column, least) for curve in of_seeds]
+            reached = [t for t in times if t is not None]
+            found[side] = statistics.mean(reached) if len(reached) == len(times) else None
+            last = ", ".join(f"{curve[-1][1][column]:.3f} after {curve[-1][0]:.0f}" for curve in of_seeds)
+            said = ", ".join("not reached" if t is None else f"{t:.0f}" for t in times)
+            print(f"{goal} >= {least}: {side}: {said} core-seconds (at the end: {last})")
+        here, peer = found.get("now"), found.get("before")
+        ratio = peer / here if here and peer else None
+        case = {"case": f"{goal} >= {least} at w = 3", "unit": "core-seconds"}
+        rows.append({**case, "here": here, "peer": peer, "peer_name": "the recipe before", "ratio": ratio})
+    if a.json:
+        passport = {
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "seeds": seeds,
+            "sides": SIDES,
+            "every": EVERY,
+        }
+        a.json.write_text(json.dumps({"passport": passport, "rows": rows, "curves": curves}, indent=1, default=str))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Optimizers: AdamW and Muon, which the config chooses, and RMSProp of alignDRAW."""

@@ -1,0 +1,114 @@
+"""Muon: the momentum of each inner matrix is orthogonalised before the step. The other parameters have AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributed import all_reduce, get_rank
+
+from ...devices import full_float32
+from ..sharding import full_tensor, local_shard, shard_like
+from ..synced import ranks
+from .orthogonal import orthogonalised
+
+MOMENTUM = 0.95
+NARROW = 16  # a layer with at most so many inputs or outputs reads or writes a picture or a latent: it has AdamW
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def inner_matrices(module: nn.Module) -> list[nn.Parameter]:
+    """The trained weights of linear layers and convolutions that have more than NARROW inputs and outputs."""
+    weights = [cast(nn.Parameter, m.weight) for m in module.modules() if isinstance(m, LAYERS)]
+    return list(dict.fromkeys(w for w in weights if w.requires_grad and min(w.shape[:2]) > NARROW))
+
+
+def shares(costs: Sequence[float], count: int) -> list[int]:
+    """For each piece of work the rank that does it, so that all have about as much: the dearest first, to whoever has least."""
+    done, found = [0.0] * count, [0] * len(costs)
+    for i in sorted(range(len(costs)), key=lambda i: -costs[i]):
+        found[i] = min(range(count), key=lambda rank: done[rank])
+        done[found[i]] += costs[i]
+    return found
+
+
+def orthogonalised_together(updates: Sequence[Tensor]) -> list[Tensor]:
+    """`orthogonalised` of each update [out, ...], which counts as the matrix [out, the rest]. The ranks share the work, and all
+    get the same bits. Matrices of one shape are computed at once. All ranks must call this with the same updates."""
+    count = ranks()
+    costs = [min(u.shape[0], u[0].numel()) * float(u.numel()) for u in updates]
+    me = get_rank() if count > 1 else 0
+    mine = [i for i, rank in enumerate(shares(costs, count)) if rank == me]
+    found: dict[int, Tensor] = {}
+    alike: dict[torch.Size, list[int]] = {}
+    for i in mine:
+        alike.setdefault(updates[i].shape, []).append(i)
+    for shape, numbers in alike.items():
+        stack = torch.stack([updates[i].flatten(1) for i in numbers]).float()
+        for i, one in zip(numbers, orthogonalised(stack), strict=True):
+            found[i] = one.unflatten(1, shape[1:])
+    if count == 1:
+        return [found[i] for i in range(len(updates))]
+    flat = torch.cat([(found[i] if i in found else torch.zeros_like(u)).flatten() for i, u in enumerate(updates)])
+    all_reduce(flat)  # each number is not zero on one rank alone
+    pieces = flat.split([u.numel() for u in updates])
+    return [piece.view(u.shape) for piece, u in zip(pieces, updates, strict=True)]
+
+
+class Muon(torch.optim.AdamW):
+    """For each inner matrix: m <- MOMENTUM m + (1 - MOMENTUM) g;  u = MOMENTUM m + (1 - MOMENTUM) g (Nesterov);
+    p <- (1 - lr decay) p - lr 0.2 sqrt(max(rows, columns)) orthogonalised(u). The factor gives the step about the size of
+    AdamW's (Liu et al. 2025, "Muon is scalable for LLM training", eq. 4). If `found_inf`, which BaseModule sets, is 1, the step
+    is skipped without waiting for the device.
+
+    `rest` are AdamW's groups, `inner` is the group of the inner matrices, with its own lr."""
+
+    found_inf: Tensor | None = None
+
+    def __init__(self, rest: Sequence[dict[str, Any]], inner: dict[str, Any], **options: Any) -> None:
+        groups = [{**group, "muon": False} for group in rest if group["params"]]
+        super().__init__([*groups, *([{**inner, "muon": True}] if inner["params"] else [])], **options)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        every = self.param_groups
+        self.param_groups = [group for group in every if not group["muon"]]
+        try:
+            super().step()
+        finally:
+            self.param_groups = every
+        for group in every:
+            if group["muon"]:
+                self._step_matrices(group)
+        return loss
+
+    def _step_matrices(self, group: dict[str, Any]) -> None:
+        parameters = [p for p in group["params"] if p.grad is not None]
+        if not parameters:
+            return
+        kept = 1.0 if self.found_inf is None else 1 - self.found_inf  # 0: this step changes nothing
+        updates = []
+        for p in parameters:
+            state, g = self.state[p], p.grad
+            if not state:
+                state["step"] = torch.zeros(
+                    (), device=local_shard(p).device
+                )  # AdamW asks for it when it loads the state
+                state["momentum"] = torch.zeros_like(p)
+            if self.found_inf is not None:
+                g = torch.where(self.found_inf > 0, 0.0, g)
+            state["momentum"].add_(g.sub(state["momentum"]).mul_((1 - MOMENTUM) * kept))
+            updates.append(full_tensor(g.lerp(state["momentum"], MOMENTUM)))
+        with full_float32(updates[0].device.type):
+            steps = orthogonalised_together(updates)
+        for p, update in zip(parameters, steps, strict=True):
+            rate = group["lr"] * kept
+            size = 0.2 * max(p.shape[0], p.numel() // p.shape[0]) ** 0.5
+            held = local_shard(p)
+            held.mul_(1 - rate * group["weight_decay"]).sub_(shard_like(update, p) * (rate * size))
