@@ -36,8 +36,12 @@ def _training(c: Config) -> Iterator[tuple[bool, str]]:
         f"training.lora={t.lora}: adapters are trained on weights of net=ldm that init_from= names",
     )
     yield (
-        t.optimizer == "muon" and (t.lora > 0 or c.task == "aligndraw"),
-        "training.optimizer=muon: not with training.lora or task=aligndraw; say training=diffusion, or training.optimizer=adamw",
+        t.optimizer == "muon" and t.lora > 0,
+        "training.optimizer=muon: not with training.lora; say training=diffusion, or training.optimizer=adamw",
+    )
+    yield (
+        t.optimizer == "muon" and c.task == "aligndraw",
+        "training.optimizer=muon: alignDRAW has an optimizer of its own; say experiment=aligndraw",
     )
 
 

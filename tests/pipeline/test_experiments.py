@@ -100,11 +100,11 @@ def test_a_run_with_every_mirror(tmp_path: Path) -> None:
     assert [e.step for e in board.Scalars("train/quick_fid")] == [2]
     swept = EventAccumulator(str(folder / "tensorboard" / "sweep" / "cfg-euler2")).Reload()
     fids = {r["scale"]: r["fid"] for r in Record(folder).read("sweep")}
-    assert {e.step / 100: e.value for e in swept.Scalars("sweep/fid")} == pytest.approx(fids)
+    assert {e.step / 1000: e.value for e in swept.Scalars("sweep/fid")} == pytest.approx(fids)
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow/mlflow.db")
     run = (folder / "mlflow_id").read_text()
     points = client.get_metric_history(run, "sweep/cfg-euler2/fid")
-    assert len(points) == 2 and {m.step / 100: m.value for m in points} == pytest.approx(fids)
+    assert len(points) == 2 and {m.step / 1000: m.value for m in points} == pytest.approx(fids)
     assert "report.html" in {a.path for a in client.list_artifacts(run)}
     assert len({f.stem for f in folder.rglob("run-*.wandb")}) == 1
     tables = [json.loads(p.read_text()) for p in folder.rglob("*.table.json")]
