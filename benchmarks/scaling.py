@@ -49,6 +49,7 @@ from lightning_diff.training.checkpoint import LARGE  # noqa: E402
 from lightning_diff.training.modules.diffusion import DiffusionModule  # noqa: E402
 
 GPUS = (1, 8, 64, 512)
+ALIKE = "training.optimizer=adamw"  # for what is measured: one rank alone cannot share Muon's work, and no exchange is its own
 PAGE = (
     ("The UNet of the main job", ["experiment=base", "net=small"], None),
     (
@@ -275,7 +276,7 @@ def rank_main(rank: int, place: str, overrides: list[str], steps: int, rounds: i
     """The work of one of two ranks. The first rank writes the measured seconds."""
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{place}/group", rank=rank, world_size=2)
-    config = compose_config(overrides)
+    config = compose_config([*overrides, ALIKE])
     alone, whole = module_of(config)
     module, half = module_of(replace(config, training=replace(config.training, devices=2)))
     together = nn.parallel.DistributedDataParallel(Step(module))
@@ -300,7 +301,7 @@ def rank_main(rank: int, place: str, overrides: list[str], steps: int, rounds: i
 
 def measure(overrides: list[str], steps: int, rounds: int) -> dict[str, Any]:
     """The passport and the rows, in the format of all recorded results."""
-    config = compose_config([*overrides, "training.accelerator=cpu"])
+    config = compose_config([*overrides, ALIKE, "training.accelerator=cpu"])
     with tempfile.TemporaryDirectory() as place:
         torch.multiprocessing.spawn(rank_main, (place, overrides, steps, rounds), 2)
         seconds = json.loads(Path(place, "seconds.json").read_text())

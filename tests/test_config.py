@@ -27,6 +27,7 @@ NEEDS = {  # what the user must say for the groups that cannot know it
     ("net", "aligndraw"): ["experiment=aligndraw"],
     ("data", "folder"): ["data.source=."],
     ("data", "shards"): ["data.source=."],
+    ("data", "table"): ["data.source=conf/schema.json"],
     ("data", "coco"): ["data.source=.", "data.annotations=train.py"],
     ("text", "open_clip"): [f"text.weights={TOWER}"],
     ("text", "sdxl"): [
@@ -68,9 +69,12 @@ WRONG = [  # the command's words, and what the message must say
     ("task=autoencoder net.heads=2", "net.heads: no such key; net=ldm has it"),
     ("task=autoencoder sampler=ddim", "sampler: would be ignored; it belongs to task=diffusion"),
     ("data=folder data.source=. data.train=9", "data.train: no such key; data=digits or still_life has it"),
-    ("data.source=.", "data.source: no such key; data=coco or folder or shards has it"),
+    ("data.source=.", "data.source: no such key; data=coco or folder or shards or table has it"),
     ("data=folder data.source=. data.hold_out=false", "data.hold_out: no such key; data=digits or still_life has it"),
-    ("data=still_life data.captions=lines", "data.captions: no such key; data=coco or folder or shards has it"),
+    (
+        "data=still_life data.captions=lines",
+        "data.captions: no such key; data=coco or folder or shards or table has it",
+    ),
     (
         "data=shards data.source=. data.shard_size=9",
         "data.shard_size: no such key; data=coco or digits or folder or still_life",
@@ -174,7 +178,7 @@ WRONG = [  # the command's words, and what the message must say
     ),
     ("data=folder", "data=folder: say where the pictures are, data.source=PATH"),
     ("data=shards", "data=shards: say where the pictures are, data.source=PATH"),
-    ("data=shards data.source=pipe:ls", "data.source=pipe:ls: only local paths are read"),
+    ("data=shards data.source=pipe:ls", "data.source=pipe:ls: only local paths, and https, http, s3 and gs are read"),
     ("data=shards data.source=/no/where", "data.source=/no/where: no such file or folder"),
     ("data=folder data.source=. data.test=3", "data.test=3: the sweep needs at least 4 test pictures"),
     ("data.test=63", "data.test=63: the sweep needs at least 64 test captions"),

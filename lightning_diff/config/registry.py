@@ -90,9 +90,10 @@ def choice(group: str, name: str) -> Callable[[type[C]], type[C]]:
         if group not in GROUPS:
             raise ConfigError(f"{cls.__name__}: no group {group!r}; {nearest(group, list(GROUPS))}")
         cls.__annotations__ = {"kind": "str", **inspect.get_annotations(cls)}
-        cls.kind, cls.group, cls.plugin = name, group, _plugin
+        own = cls.__module__.startswith(f"{GROUPS[group]}.")  # also where a plugin is the first to import it
+        cls.kind, cls.group, cls.plugin = name, group, "" if own else _plugin
         made = dataclass(frozen=True, kw_only=True)(cls)
-        if _plugin:
+        if not own and _plugin:
             _load(group)  # this project's own choices first: a plugin cannot take their names
         found = _known.setdefault(group, {}).get(name, made)
         if found.__module__ != made.__module__:
