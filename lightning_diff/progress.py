@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TypeVar
@@ -46,6 +46,20 @@ class Lines:
         finally:
             ended.set()
             thread.join()
+
+
+def lines_told() -> Callable[[str, float, float], None]:
+    """For work that tells how far it is: a function (what, done, total) that prints it every LINES seconds at most, where there
+    is no terminal."""
+    said = time.monotonic()
+
+    def told(what: str, done: float, total: float) -> None:
+        nonlocal said
+        if not console.is_terminal and time.monotonic() - said > LINES:
+            said = time.monotonic()
+            say(f"{what}: {done:,.0f} of {total:,.0f}")
+
+    return told
 
 
 def tracked(work: Iterable[T], what: str, total: int) -> Iterator[T]:

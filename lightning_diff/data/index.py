@@ -87,7 +87,7 @@ class ShardReader:
     def read(self, i: int, turn: int = 0) -> tuple[bytes, str, dict[str, Any]]:
         """(picture bytes, caption, record) of sample i. If it has several captions, `turn` says which. What the record says
         counts only if this project wrote the shard."""
-        picture, text, record = self._members(i, 0)
+        picture, text, record = self.members(i, 0)
         captions, _ = captions_of(text, record, self.index.how.lines)
         self._check(i, picture or b"", captions)
         fields = record_of(record)
@@ -96,18 +96,18 @@ class ShardReader:
 
     def captions(self, i: int) -> list[str]:
         """All captions of sample i."""
-        text, record = self._members(i, 1)
+        text, record = self.members(i, 1)
         captions = captions_of(text, record, self.index.how.lines)[0]
         self._check(i, None, captions)
         return captions
 
     def picture(self, i: int) -> bytes:
         """The picture's bytes."""
-        return self._members(i, 0)[0] or b""
+        return self.members(i, 0)[0] or b""
 
     def record(self, i: int) -> dict[str, Any]:
         """The record, as it is."""
-        return record_of(self._members(i, 2)[0])
+        return record_of(self.members(i, 2)[0])
 
     def _check(self, i: int, picture: bytes | None, captions: Sequence[str]) -> None:
         """Raises ConfigError if a sample is another one than when its shard was read through."""
@@ -121,7 +121,7 @@ class ShardReader:
             )
             raise ConfigError(f"{shard}: damaged: sample {self.index.keys[i]} has changed since it was read; {remedy}")
 
-    def _members(self, i: int, first: int) -> list[bytes | None]:
+    def members(self, i: int, first: int) -> list[bytes | None]:
         """The bytes of the picture, the text and the record, from number `first` on; None for a member that is not there."""
         shard, *spans = (int(v) for v in self.index.spans[i])
         handle = self._open(shard)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
+import re
 from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from pathlib import Path
@@ -26,6 +28,21 @@ def digest(value: Any) -> str:
 def is_remote(source: str) -> bool:
     """Whether a source is a URL or a command (pipe:), not a local path."""
     return source.startswith("pipe:") or "://" in source
+
+
+class TooMany(ValueError):
+    """A pattern names more than it may."""
+
+
+def braces_expanded(pattern: str, most: int) -> list[str]:
+    """The names that a pattern with braces stands for, as in set/{000..012}.tar. Raises TooMany if they are more than `most`,
+    ValueError if it is no pattern."""
+    from braceexpand import braceexpand
+
+    ranges = re.findall(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}", pattern)
+    if math.prod(abs(int(last) - int(first)) + 1 for first, last in ranges) > most:
+        raise TooMany(f"it names more than {most:,} shards")
+    return list(braceexpand(pattern))
 
 
 def write_shards(samples: Iterable[Sample], folder: Path, split: str, size: int) -> int:

@@ -25,9 +25,8 @@ from .files.find import Found, find
 from .files.tensors import read_found, shape_of_tensor
 
 FILE = "model.safetensors"
-HF_WIDTHS = {
-    768: 12
-}  # the width of the text encoder in single files with transformers' names -> its heads: CLIP ViT-L/14
+# The width of the text encoder in single files with transformers' names -> its heads: CLIP ViT-L/14.
+HF_WIDTHS = {768: 12}
 INNER = {  # the modules of a layer: open_clip's name -> transformers' name
     "ln_1": "layer_norm1",
     "ln_2": "layer_norm2",

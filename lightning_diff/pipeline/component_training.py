@@ -8,9 +8,7 @@ from typing import Any
 
 import torch
 
-from ..config.checks import all_choices
 from ..config.paths import PARTS, SHIPPED, WEIGHTS
-from ..config.registry import plugins_entry
 from ..config.schema import Config
 from ..data.dataset import Pictures, pictures
 from ..devices import device_of
@@ -20,18 +18,13 @@ from ..nets.attributes import AttributeClassifier
 from ..nets.perceptual import Lpips, TowerDistance
 from ..nets.text import Tower
 from ..nets.weights import save_weights
-from ..ranks import console, first_rank, say, wait_for
+from ..ranks import first_rank, say, wait_for
 from ..training.checkpoint import checkpoints_in
 from ..training.modules.attributes import AttributesModule
 from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import BaseModule
 from ..training.modules.contrastive import ContrastiveModule
-from ..training.origin import Origin
-from ..training.plugged.base import callbacks_of
-from ..training.trainer import fit
-from .continuing.mend import data_origin
-from .continuing.same import fixed_values
-from .objects import placeless
+from .fitted import fit_run, origin_of, passport_of
 from .run import Run
 
 # The CLIP model whose image tower computes the perceptual distance.
@@ -56,26 +49,14 @@ def train_component(run: Run, trained: bool) -> None:
     if config.init_from and not checkpoints_in(run.folder):
         start_from(module.net, Path(config.init_from))
     title = str(config.name or config.task)
-    data = data_origin(config, train_set.index)
-    origin = Origin(fixed_values(config), data, {}, config.training.accept_new_data)
-    mirror = run.mirror.train
-    t, own = config.training, callbacks_of(config.callbacks, config.training, config.validation)
-    end = fit(module, train_set, t, config.seed, run.folder, run.record, console, mirror, title, own=own, origin=origin)
+    end = fit_run(run, module, train_set, origin_of(config, train_set.index, {}), title)
     if not first_rank():
         wait_for(path.is_file, config.training.patience, f"written {path}")
         return
     net = module.averaged().to(device_of(config.training.accelerator))
     held_out = pictures(source, cache, "test", heads) or train_set
     metrics = measure(net, train_set, held_out, source.unsaid)
-    passport = {
-        "part": component,
-        "net": description,
-        "data": source.identity(cache),
-        "config": placeless(config),
-        "metrics": metrics,
-        "torch": torch.__version__,
-        **plugins_entry(all_choices(config)),
-    }
+    passport = passport_of(config, component, description, metrics=metrics)
     save_weights(path, net.state_dict(), passport, half=True)
     run.record.write("weights", end, **metrics)
     say(f"{component}: {json.dumps(metrics)}; weights in {path}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from ..data.index import ShardReader
 from ..data.sources.base import Prepared
 from ..data.sources.own import FEWEST
 from ..data.summary import lines_of, summary
-from ..progress import LINES
+from ..progress import lines_told
 from ..ranks import console, first_rank, say
 
 READS = ("diffusion", "contrastive")  # tasks that read captions
@@ -26,14 +25,10 @@ def prepare_data(config: Config) -> Prepared:
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not first_rank()) as bar:
         tasks: dict[str, TaskID] = {}
-
-        said = time.monotonic()
+        line = lines_told()
 
         def told(what: str, done: float, total: float) -> None:
-            nonlocal said
-            if not console.is_terminal and time.monotonic() - said > LINES:
-                said = time.monotonic()
-                say(f"{what}: {done:,.0f} of {total:,.0f}")
+            line(what, done, total)
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)

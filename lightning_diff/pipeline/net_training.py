@@ -9,9 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from ..config.checks import all_choices
 from ..config.paths import PARTS, WEIGHTS
-from ..config.registry import plugins_entry
 from ..config.schema import Config
 from ..devices import device_of
 from ..evaluation.runner import periodic_measure
@@ -24,14 +22,11 @@ from ..ranks import console, first_rank, say, wait_for
 from ..training.checkpoint import checkpoints_in
 from ..training.features import Frozen, frozen_nets, held_out_features
 from ..training.modules.latent_diffusion import LatentDiffusionModule
-from ..training.origin import Origin
 from ..training.periodic import QUICK, VALIDATION, Periodic, held_out_loss
-from ..training.plugged.base import callbacks_of
 from ..training.speed import step_flops
 from ..training.trainer import fit
-from .continuing.mend import data_origin
-from .continuing.same import fixed_values
-from .objects import placeless, start_of
+from .fitted import fit_run, origin_of, passport_of
+from .objects import start_of
 from .run import Run
 from .sweep import combination, evaluation_setup
 
@@ -78,25 +73,15 @@ def train_net(run: Run) -> None:
         measure = periodic_measure(measured, model)
         return [*found, Periodic(QUICK, config.evaluation.every, measure, run.record, run.mirror.train)]
 
-    title, mirror, t = folder.name, run.mirror.train, config.training
-    origin = Origin(fixed_values(config), data_origin(config, frozen.index), frozen.hashes, t.accept_new_data)
-    own = callbacks_of(config.callbacks, t, config.validation)
-    end = fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, periodic, own, origin)
+    title, t, origin = folder.name, config.training, origin_of(config, frozen.index, frozen.hashes)
+    end = fit_run(run, module, train_set, origin, title, periodic)
     if not first_rank():
         wait_for((folder / WEIGHTS).is_file, t.patience, f"written {folder / WEIGHTS}")
         return
     if config.training.strategy == "fsdp":  # this rank has only shards of the net; the checkpoint has all of it
         module = _module(config, folder, net, null, frozen)
-        fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, origin=origin)
-    passport = {
-        "part": "net",
-        "net": net,
-        "data": config.data.identity(Path(config.cache)),
-        "config": placeless(config),
-        "parts": frozen.hashes,
-        "torch": torch.__version__,
-        **plugins_entry(all_choices(config)),
-    }
+        fit(module, train_set, t, config.seed, folder, run.record, console, run.mirror.train, title, origin=origin)
+    passport = passport_of(config, "net", net, parts=frozen.hashes)
     state = merged_state(module.averaged())
     if config.training.lora:
         save_arrays(folder / "lora.safetensors", adapters(module.net))

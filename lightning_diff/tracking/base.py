@@ -78,6 +78,11 @@ def line_of(row: Row) -> str:
     return "-".join([*words, *([f"ema{row['ema']:g}"] if row["ema"] else []), *ends])
 
 
+def step_of(row: Row) -> int:
+    """The step at which a logger that knows whole steps alone shows a row of a sweep: 1000 w."""
+    return round(1000 * float(row["scale"]))
+
+
 def tables(folder: Path) -> list[Path]:
     """The paths of the sweep's tables that exist."""
     return [folder / name for name in TABLES if (folder / name).is_file()]

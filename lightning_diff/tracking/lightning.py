@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .base import Sweep
+from .base import Sweep, step_of
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -30,7 +30,7 @@ class LightningLogger:
         for line, rows in sweep.lines().items():
             for row in rows:
                 numbers = {f"sweep/{line}/{name}": float(row[name]) for name in sweep.measured}
-                self.logger.log_metrics(numbers, round(1000 * row["scale"]))
+                self.logger.log_metrics(numbers, step_of(row))
         best = {f"best/{c}": float(sweep.best[c]) for c in sweep.columns if isinstance(sweep.best[c], int | float)}
         self.logger.log_metrics(best, 0)
         self.logger.save()

@@ -166,6 +166,7 @@ def test_shapes_have_the_area_of_the_square_and_one_of_them_is_it(size: int, cou
 
 def test_weights_are_read_and_refused() -> None:
     assert weighted("0.5:/a/b:c.tar") == (weighted("1/2:x")[0], "/a/b:c.tar") and weighted("3: /x y")[1] == "/x y"
+    assert weighted("0.5:https://host/set/{000..012}.tar")[1] == "https://host/set/{000..012}.tar"
     for wrong in ("/a", "0:/a", "x:/a", "-1:/a", "0.0001:/a", "2:"):
         with pytest.raises(ConfigError, match=r"data\.mix=.*write WEIGHT:PATH"):
             weighted(wrong)

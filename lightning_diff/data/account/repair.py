@@ -65,7 +65,7 @@ def repair(
 def _members(reader: ShardReader, i: int) -> dict[str, Any]:
     """The members of a sample as they are; captions that are not all text as they are read."""
     facts = reader.index.facts
-    picture, text, record = reader._members(i, 0)
+    picture, text, record = reader.members(i, 0)
     captions, fields = reader.captions(i), reader.record(i)
     ending = split_ending(str(facts.places[i]))[1] or "jpg"
     members: dict[str, Any] = {"__key__": str(facts.keys[i]), ending: picture or b""}

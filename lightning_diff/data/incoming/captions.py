@@ -12,13 +12,10 @@ from ...strings import SURROGATE, clean_text, decode_text, json_of
 NOT_SAID = ("none", "nan", "null")  # what programs write where there is no caption
 KEYS = ("caption", "captions", "text", "prompt")  # of a record; the first that is there is read
 BREAKS = re.compile(r"[ \t]*[\r\n\v\f\x85\u2028\u2029]+[ \t]*")
-NOT_UTF8, COMMANDS = (
-    2,
-    4,
-)  # bits of what is said of captions: bytes that are no text, control characters; they became U+FFFD
-NO_LETTER = re.compile(
-    r"[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]"
-)  # control characters that neither end a line nor are a blank
+# Bits of what is said of captions: bytes that are no text, control characters. Both became U+FFFD.
+NOT_UTF8, COMMANDS = 2, 4
+# Control characters that neither end a line nor are a blank.
+NO_LETTER = re.compile(r"[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 CONTROL = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # no text has these, but a picture does that is named KEY.txt
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import glob
-import math
 import os
-import re
 from pathlib import Path
 
 from ...config.errors import ConfigError
 from ..sample import LeftOut, left_out, told
-from ..shards import is_remote
+from ..shards import TooMany, braces_expanded, is_remote
 from .names import is_hidden
 from .tars import shortened
 
@@ -105,13 +103,10 @@ def _inside(folder: Path) -> tuple[list[Path], list[LeftOut]]:
 
 def _expanded(source: str, words: str) -> list[str]:
     """The paths that a pattern names. Raises ConfigError."""
-    from braceexpand import braceexpand
-
-    ranges = re.findall(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}", source)
-    if math.prod(abs(int(last) - int(first)) + 1 for first, last in ranges) > MOST:
-        raise ConfigError(f"{words}: names more than {MOST:,} shards; give the folder, or a pattern with *")
     try:
-        every = list(braceexpand(source))
+        every = braces_expanded(source, MOST)
+    except TooMany as e:
+        raise ConfigError(f"{words}: names more than {MOST:,} shards; give the folder, or a pattern with *") from e
     except ValueError as e:
         raise ConfigError(f"{words}: not a brace pattern: {e}") from e
     return [

@@ -50,7 +50,8 @@ class Framing:
         """(where the cut lies, from 0 at the left to 1 at the right and from the top to the bottom; whether it is mirrored)."""
         generator = np.random.Generator(np.random.Philox(key=[self.seed, KEY], counter=[0, 0, 0, position]))
         across, down, mirrored = generator.random(3).tolist()
-        return (across, down, self.flip and mirrored < 0.5) if self.random else (0.5, 0.5, self.flip and mirrored < 0.5)
+        at = (across, down) if self.random else (0.5, 0.5)
+        return *at, self.flip and mirrored < 0.5
 
     def cut(self, seen: Decoded, shape: Shape, position: int) -> Image.Image:
         """The picture in this shape: the largest part that has its ratio, resized (Lanczos, antialiased)."""

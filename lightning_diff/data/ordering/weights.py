@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
-from pathlib import Path
 
 import numpy as np
 
@@ -60,4 +60,4 @@ def weighted(said: str) -> tuple[Fraction, str]:
         raise ConfigError(
             f"data.mix={said}: write WEIGHT:PATH, as in 0.5:/sets/b/*.tar; a weight of 1 is once an epoch, from 0.001 to 1000"
         )
-    return weight, str(Path(found[2]).expanduser())
+    return weight, os.path.expanduser(found[2])  # a Path would write a URL's // as one /

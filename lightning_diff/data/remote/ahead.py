@@ -8,6 +8,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import tee
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,8 +85,9 @@ class Ahead(Sampler[Any]):
         if self.index is None or not any(isinstance(shard, RemoteShard) for shard in self.index.shards):
             yield from self.batches
             return
-        window = Window(iter(self.batches), self.index)
-        for batch in self.batches:
+        given, looked_at = tee(self.batches)  # each batch is computed once
+        window = Window(looked_at, self.index)
+        for batch in given:
             window.step()
             yield batch
 

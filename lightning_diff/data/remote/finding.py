@@ -13,12 +13,13 @@ from typing import cast
 
 from ...config.errors import ConfigError
 from ...files import alone, write_text
+from ..shards import braces_expanded
 from . import objects
 from .cache import NodeCache
 from .failures import Failed, Gone, Offline
 from .shard import RemoteShard
 from .transport import Head, as_error, heads_of
-from .urls import OBJECTS, expanded, faults_of, is_url, masked, split
+from .urls import OBJECTS, faults_of, is_url, masked, split
 
 log = logging.getLogger(__name__)
 FRESH = 600.0  # seconds for which the answers of servers are taken as they are
@@ -35,13 +36,13 @@ def faults(source: str) -> list[str]:
     return found
 
 
-def remote_shards(source: str, cache: NodeCache) -> list[Path]:
+def remote_shards(source: str, cache: NodeCache, words: str = "") -> list[Path]:
     """The shards that a URL names: one, a pattern with braces, or in an object store also a pattern with * or a folder. They
-    have of a path what the readers of shards use. Raises ConfigError."""
-    said = f"data.source={masked(source)}"
+    have of a path what the readers of shards use. `words` names the source in messages. Raises ConfigError."""
+    said = words or f"data.source={masked(source)}"
     if wrong := faults(source):
         raise ConfigError(f"{said}: {wrong[0]}")
-    known = cache.folder / "sets" / f"{_mark(source)}.json"
+    known = cache.folder / "sets" / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.json"
     with alone(known):
         heads = _kept(known, FRESH)
         if heads is None:
@@ -78,7 +79,7 @@ def _asked(source: str, said: str, known: Path) -> dict[str, Head]:
 def _named(source: str, said: str) -> list[str]:
     """The URLs that a source names. Raises ConfigError, Failed."""
     try:
-        urls = expanded(source, MOST)
+        urls = braces_expanded(source, MOST)
     except ValueError as e:
         raise ConfigError(f"{said}: not a brace pattern: {e}") from e
     found = []
@@ -90,11 +91,6 @@ def _named(source: str, said: str) -> list[str]:
         else:
             found.append(url)
     return list(dict.fromkeys(found))
-
-
-def _mark(source: str) -> str:
-
-    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 def _kept(known: Path, age: float | None = None) -> dict[str, Head] | None:

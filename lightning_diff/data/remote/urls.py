@@ -50,18 +50,6 @@ def faults_of(source: str) -> Iterator[str]:
         yield "a web server does not list its files; give a pattern with braces, set/{000..099}.tar"
 
 
-def expanded(source: str, most: int) -> list[str]:
-    """The URLs that a pattern with braces names. Raises ValueError if it is no pattern, or names more than `most`."""
-    import math
-
-    from braceexpand import braceexpand
-
-    ranges = re.findall(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.-?\d+)?\}", source)
-    if math.prod(abs(int(last) - int(first)) + 1 for first, last in ranges) > most:
-        raise ValueError(f"it names more than {most:,} shards")
-    return list(braceexpand(source))
-
-
 def split(url: str) -> SplitResult:
     """The parts of a URL, its scheme in lower case."""
     return urlsplit(url)

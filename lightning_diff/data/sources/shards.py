@@ -75,7 +75,7 @@ class Shards(OwnPictures):
             from ..remote.finding import remote_shards
 
             folder = Path(self.cache_folder) if self.cache_folder else cache / "remote"
-            return remote_shards(source, NodeCache(folder, int(self.cache_gb * 1e9))), []
+            return remote_shards(source, NodeCache(folder, int(self.cache_gb * 1e9)), words), []
         from ..incoming.walk import find_shards
 
         return find_shards(source, words)
@@ -94,7 +94,7 @@ class Shards(OwnPictures):
         names, weights, of = [self.source], [Fraction(1)], [0] * len(shards)
         for said in self.mix:
             weight, place = weighted(said)
-            some, others = self.shards_of(place, f"data.mix={said}", cache)
+            some, others = self.shards_of(place, f"data.mix={masked(said)}", cache)
             of += [len(names)] * len(some)
             names.append(place)
             weights.append(weight)
@@ -158,9 +158,12 @@ class Shards(OwnPictures):
         for words, source in sources:
             yield from _missing(words, source)
         if not any(is_remote(source) for _, source in sources):
-            fetched = {"cache_gb": f"{self.cache_gb:g}", "cache_folder": self.cache_folder}
-            for key in (key for key, value in fetched.items() if value not in ("100", "")):
-                yield f"data.{key}={fetched[key]}: would be ignored; it belongs to shards that are fetched, data.source=https://..."
+            for key, value, default in (
+                ("cache_gb", f"{self.cache_gb:g}", "100"),
+                ("cache_folder", self.cache_folder, ""),
+            ):
+                if value != default:
+                    yield f"data.{key}={value}: would be ignored; it belongs to shards that are fetched, data.source=https://..."
         cuts = {f"data.buckets={self.buckets}": self.buckets > 1, "data.crop=random": self.crop == "random"}
         cuts["data.flip=true"] = self.flip
         for words in (words for words, asked in cuts.items() if asked):

@@ -22,17 +22,8 @@ from ..sample import LeftOut, left_out
 from .filters import passing
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
-BYTES = (
-    "bytes",
-    "image_bytes",
-    "image",
-    "img",
-    "picture",
-    "jpg",
-    "jpeg",
-    "png",
-    "webp",
-)  # columns that may hold a picture
+# Columns that may hold a picture.
+BYTES = ("bytes", "image_bytes", "image", "img", "picture", "jpg", "jpeg", "png", "webp")
 NAMES = ("key", "__key__", "id", "image_id", "uid")  # columns that name a row
 ROW, GROUP = "__row", "__group"  # columns that we add: where a row lies in its file
 

@@ -6,22 +6,15 @@ from pathlib import Path
 
 import torch
 
-from ...config.checks import all_choices
 from ...config.paths import WEIGHTS
-from ...config.registry import plugins_entry
 from ...data.dataset import pictures
 from ...models.build import build, parameters, start_from
 from ...nets.aligndraw.model import AlignDraw
 from ...nets.weights import save_weights
-from ...ranks import console, first_rank, say, wait_for
+from ...ranks import first_rank, say, wait_for
 from ...training.checkpoint import checkpoints_in
 from ...training.modules.aligndraw import AlignDrawModule
-from ...training.origin import Origin
-from ...training.plugged.base import callbacks_of
-from ...training.trainer import fit
-from ..continuing.mend import data_origin
-from ..continuing.same import fixed_values
-from ..objects import placeless
+from ..fitted import fit_run, origin_of, passport_of
 from ..run import Run
 
 
@@ -40,20 +33,10 @@ def train_align_draw(run: Run) -> None:
     module = AlignDrawModule(net, config.training, config.seed, config.net.adversarial)
     words = len(described["vocabulary"])
     say(f"net=aligndraw: {parameters(net):.2f} M parameters, {words} words, {len(train_set)} pictures, in {folder}")
-    title, mirror = folder.name, run.mirror.train
-    origin = Origin(fixed_values(config), data_origin(config, train_set.index), {}, config.training.accept_new_data)
-    t, own = config.training, callbacks_of(config.callbacks, config.training, config.validation)
-    end = fit(module, train_set, t, config.seed, folder, run.record, console, mirror, title, own=own, origin=origin)
+    end = fit_run(run, module, train_set, origin_of(config, train_set.index, {}), folder.name)
     if not first_rank():
         wait_for((folder / WEIGHTS).is_file, config.training.patience, f"written {folder / WEIGHTS}")
         return
-    passport = {
-        "part": "net",
-        "net": described,
-        "data": config.data.identity(cache),
-        "config": placeless(config),
-        "torch": torch.__version__,
-        **plugins_entry(all_choices(config)),
-    }
+    passport = passport_of(config, "net", described)
     save_weights(folder / WEIGHTS, module.averaged().state_dict(), passport)
     run.record.write("weights", end, path=WEIGHTS)

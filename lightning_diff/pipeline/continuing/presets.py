@@ -10,6 +10,7 @@ from ...config.compose import stored_config
 from ...config.errors import ConfigError
 from ...config.input.stored import stored_values
 from ...config.schema import Config
+from ...config.texts.areas import key_of
 from ...ranks import say
 
 NEW = "optimizer"  # a key of `training` that configs have since the presets' recipe changed
@@ -20,7 +21,7 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
     """The config, with the folder's values for the keys of the recipe that the command's `words` do not name, if an older version
     wrote the folder's config. Else the config itself. A folder whose config cannot be read is refused later."""
     path = folder / "config.yaml"
-    said = {word.partition("=")[0].lstrip("+~") for word in words}
+    said = {key_of(word) for word in words}
     if not path.is_file() or "training" in said:
         return config
     try:

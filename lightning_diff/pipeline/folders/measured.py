@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,8 +27,8 @@ from ...evaluation.provenance import environment, tensor_hash
 from ...evaluation.sweep import Row
 from ...files import file_hash, write_text
 from ...models.build import load_part
-from ...progress import LINES
-from ...ranks import console, first_rank, say
+from ...progress import lines_told
+from ...ranks import console, first_rank
 from ..data import prepare_data
 from .asked import Asked, asked
 from .reference import reference_pictures
@@ -164,13 +163,10 @@ def _progress() -> Iterator[Progress]:
 
 
 def _counted(bar: Progress, word: str, total: int) -> Callable[[int], None]:
-    task, said = bar.add_task(word, total=total), time.monotonic()
+    task, line = bar.add_task(word, total=total), lines_told()
 
     def told(done: int) -> None:
-        nonlocal said
         bar.update(task, completed=done)
-        if not console.is_terminal and time.monotonic() - said > LINES:
-            said = time.monotonic()
-            say(f"{word}: {done:,} of {total:,}")
+        line(word, done, total)
 
     return told

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config.registry import choice
-from ..base import Sweep, TrackedRun, Tracker, tables
+from ..base import Sweep, TrackedRun, Tracker, step_of, tables
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -105,7 +105,7 @@ class MLflowRun:
         from mlflow.entities import RunTag
 
         points = [  # "+" is not allowed in MLflow's names
-            (f"sweep/{line}/{name}".replace("+", "."), round(1000 * row["scale"]), float(row[name]))
+            (f"sweep/{line}/{name}".replace("+", "."), step_of(row), float(row[name]))
             for line, rows in sweep.lines().items()
             for row in rows
             for name in sweep.measured

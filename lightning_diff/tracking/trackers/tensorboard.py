@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from ...config.registry import choice
-from ..base import Sweep, TrackedRun, Tracker
+from ..base import Sweep, TrackedRun, Tracker, step_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -52,7 +52,7 @@ class EventFiles:
             with self._anew(Path("sweep") / line) as writer:
                 for row in rows:
                     for name in sweep.measured:
-                        writer.add_scalar(f"sweep/{name}", row[name], round(1000 * row["scale"]))
+                        writer.add_scalar(f"sweep/{name}", row[name], step_of(row))
         with self._anew(Path("pictures")) as writer:
             for path in sweep.figures:
                 pixels = np.asarray(Image.open(path).convert("RGB"))

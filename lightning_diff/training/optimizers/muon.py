@@ -97,9 +97,8 @@ class Muon(torch.optim.AdamW):
         for p in parameters:
             state, g = self.state[p], p.grad
             if not state:
-                state["step"] = torch.zeros(
-                    (), device=local_shard(p).device
-                )  # AdamW asks for it when it loads the state
+                # AdamW asks for a step when it loads the state.
+                state["step"] = torch.zeros((), device=local_shard(p).device)
                 state["momentum"] = torch.zeros_like(p)
             if self.found_inf is not None:
                 g = torch.where(self.found_inf > 0, 0.0, g)

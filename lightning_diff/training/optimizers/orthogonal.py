@@ -6,11 +6,8 @@ import torch
 from torch import Tensor
 
 STEPS = 5
-A, B, C = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # p(s) = A s + B s^3 + C s^5: five times, it takes (0.01, 1] to about 1 (Jordan et al. 2024)
+# p(s) = A s + B s^3 + C s^5: five times, it takes (0.01, 1] to about 1 (Jordan et al. 2024).
+A, B, C = 3.4445, -4.7750, 2.0315
 EPS = 1e-7
 
 
