@@ -123,9 +123,30 @@ class Started(Exception):
     """What wandb.init was asked for."""
 
 
+def test_a_run_that_is_open_already_is_another_one(tmp_path: Path) -> None:
+    """A notebook's own run, or one whose owner was stopped, is in the same process."""
+    theirs = wandb.init(project="theirs", dir=str(tmp_path), mode="offline", settings=wandb.Settings(silent=True))
+    try:
+        mirrors = open_mirrors(Config(), tmp_path / "ours", "train")
+        mirrors.train(1, {"loss": 0.25})
+        mirrors.finish()
+        assert wandb.run is theirs
+    finally:
+        theirs.finish()
+    (mine,) = (tmp_path / "ours").rglob("run-*.wandb")
+    assert mine.stem == f"run-{run_id(tmp_path / 'ours')}" and theirs.id not in mine.stem
+    assert any("train/loss" in json.dumps(r) for r in read_back(tmp_path / "ours"))
+
+
 @pytest.mark.parametrize(
     "begun, job, said",
-    [(0, "train", "train"), (0, "evaluate", "evaluate"), (1, "train", "train"), (1, "evaluate", None)],
+    [
+        (0, "train", "train"),
+        (0, "evaluate", "evaluate"),
+        (1, "train", "train"),
+        (1, "evaluate", None),
+        (1, "explore", None),
+    ],
 )
 def test_an_evaluation_leaves_the_type_of_its_trainings_run(
     begun: int, job: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

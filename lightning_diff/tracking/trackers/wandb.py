@@ -105,14 +105,14 @@ class WandBRun:
     """A run in W&B. It is always written to files first; online, it is sent from there. So the run never waits for a server that
     is slow or absent.
 
-    An evaluation continues its training's W&B run, which keeps its job type and tags. Only a W&B run that an evaluation starts
-    has the job type evaluate."""
+    What comes after a training (evaluate, explore) continues its W&B run, which keeps its job type and tags. Only a W&B run that
+    such a job starts has its type. A run of somebody else that is open in this process is left alone."""
 
     def __init__(self, run: TrackedRun, online: bool) -> None:
         import wandb
 
         self.folder = folder = run.folder
-        adds = run.job == "evaluate" and (folder / "wandb_id").is_file()
+        adds = run.job != "train" and (folder / "wandb_id").is_file()
         settings = wandb.Settings(silent=True, console="off")
         arguments: dict[str, Any] = {
             **(said := from_environment(run)),
@@ -123,6 +123,7 @@ class WandBRun:
             "job_type": None if adds else run.job,
             "tags": None if adds else said["tags"],
             "resume": "allow",
+            "reinit": "create_new",  # else W&B returns the run that is open, and ours would be written into it
             "settings": settings,
         }
         if not os.access(os.path.expanduser("~"), os.W_OK):  # else what it keeps there would be lost
