@@ -26,9 +26,9 @@ browser: setup
 	$(BIN)/python -m pytest tests/browser
 
 real: setup
-	$(BIN)/python experiments/stamps/stamps.py outputs/stamps
+	$(BIN)/python experiments/stamps/stamps.py outputs/tuxpaint
 	rm -rf outputs/seen
-	$(BIN)/python prepare.py data=folder source=outputs/stamps show=outputs/seen
+	$(BIN)/python prepare.py data=folder source=outputs/tuxpaint show=outputs/seen
 	$(BIN)/python train.py experiment=stamps $(ARGS)
 
 # The wheel in a new environment and an empty folder: what the scripts do here, its console command does there.

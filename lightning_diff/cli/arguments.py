@@ -95,7 +95,8 @@ def read_arguments(
     load_plugins([for_hydra(word) for word in typed if word.startswith("plugins=")])  # they add keys that hold paths
     if set(ANSWERED) & set(found.flags):
         return found
-    found.overrides = [_override(word, found.many) for word in typed]
+    # Without the word train.py chooses, so auto means to leave it out.
+    found.overrides = [_override(word, found.many) for word in typed if word != "training.devices=auto"]
     return found
 
 

@@ -63,9 +63,12 @@ def _train(overrides: list[str]) -> None:
     config = compose_config(overrides, SEARCH.name)
     check_installed(config)
     folder = run_folder(config, overrides)
+    from ..cluster.processes import with_processes
     from ..pipeline.stages import train
 
-    train(as_begun(config, folder, overrides), folder)
+    config = as_begun(config, folder, overrides)
+    config.training = with_processes(config.training, overrides)
+    train(config, folder)
 
 
 def plain_command(
@@ -315,9 +318,12 @@ def doctor_command() -> None:
         config = compose_config(found.overrides, SEARCH.name)
         check_installed(config)
         folder = run_folder(config, found.overrides)
+        from ..cluster.processes import with_processes
         from ..doctor.report import doctor
 
-        if not doctor(as_begun(config, folder, found.overrides), folder):
+        config = as_begun(config, folder, found.overrides)
+        config.training = with_processes(config.training, found.overrides)
+        if not doctor(config, folder):
             sys.exit(2)
 
     plain_command(

@@ -63,9 +63,11 @@ class Training:
     wsd and constant, `steps` may be changed later: the run goes on, and ends with the same bits as a run that had them
     from the start. `weight_decay` is that of both optimizers. `clip` is the largest norm of the gradient (0: no limit).
     `ema` is the decay of the running average of the weights. `precision` auto computes in bf16 where that is faster.
-    `accelerator` auto takes a GPU if there is one. `devices` is the number of ranks on each of `nodes` machines. `workers` is the
-    number of processes that read samples for each rank. Every `log_every` steps the loss is recorded. Every
-    `checkpoint_every` steps a checkpoint is written; the last two are kept, and one more every `keep_every` steps (0: no
+    `accelerator` auto takes a GPU if there is one. `devices` is the number of ranks on each of `nodes` machines. If no one
+    says it (or says auto), train.py takes as many as a launcher started, or on a CPU one process for each core if there are
+    200 steps or more. `workers` is the number of processes that read samples for each rank. Every `log_every` steps the loss
+    is recorded. Every `checkpoint_every` steps a checkpoint is written; the last two are kept, and one more every
+    `keep_every` steps (0: no
     more). A run whose pictures, captions or frozen parts changed since its last checkpoint is refused, unless
     `accept_new_data` is true. `profile` writes where the time goes. `strategy` ddp keeps the
     complete net on each rank, fsdp keeps a shard of it; each continues from the other's checkpoint. Every `ema_every`

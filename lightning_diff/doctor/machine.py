@@ -152,8 +152,10 @@ def bf16(p: Patient) -> Finding:
 def threads(p: Patient) -> Finding:
     """Whether the threads of this node's processes fit its cores."""
     t, what = p.config.training, "threads"
-    bound, each = number("SLURM_CPUS_PER_TASK"), torch.get_num_threads()
+    bound = number("SLURM_CPUS_PER_TASK")
     cores, here = (bound, 1) if bound else (len(os.sched_getaffinity(0)), t.devices)  # a SLURM task has its own cores
+    shared = here > 1 and "OMP_NUM_THREADS" not in os.environ  # then Lightning shares the cores out
+    each = max(1, cores // here) if shared else torch.get_num_threads()
     said = f"{each} threads and {t.workers} workers for each of {here} ranks, {cores} cores"
     fit = max(1, cores // here - (t.workers if on_gpu(t.accelerator) else 0))
     if here * each > cores:

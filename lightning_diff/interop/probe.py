@@ -32,8 +32,9 @@ class Probe:
         return "eps" if abs(self.share - 1) < abs(self.share - self.alpha) else "v"
 
     def lines(self) -> list[str]:
-        first = f"one denoising step at t = {TIME}: {self.share:.2f} of the noise is in the output (eps: 1, v: {self.alpha:.2f})"
-        lines = [f"{first}; if it is trained, it predicts {self.guess}"]
+        first = f"in one denoising step at t = {TIME}, {self.share:.2f} of the noise is in the output"
+        most = "predicts v, or is not trained" if self.guess == "v" else "predicts eps"
+        lines = [f"{first} (1: it predicts eps; {self.alpha:.2f}: v): it {most}"]
         if self.spread is not None:
             fits = "" if 0.3 < self.spread < 3 else ": not near 1, so its scaling factor may be another one"
             lines.append(f"spread of the latents of smooth random pictures: {self.spread:.2f}{fits}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -57,6 +58,7 @@ def run_folder(config: Config, overrides: Sequence[str], swept: Sequence[str] = 
     run holds another run, because other keys that are not in the name differ, a mark of these keys follows its name."""
     refuse_misplaced(config)
     outputs, name = Path(config.outputs), run_name(config, overrides, swept)
+    refuse_among_pictures(config, outputs / name)
     folder, said = outputs / name, _said(overrides)
     there = (folder / "config.yaml").is_file()
     if not said or name == config.name or (there and not swept):
@@ -89,6 +91,18 @@ def refuse_misplaced(config: Config) -> None:
         if shared or (path != folder and (path / "config.yaml").is_file()):
             what = "holds what several runs share" if shared else "is a run"
             raise ConfigError(f"name={config.name}: the run would lie in {path}, which {what}; give another name=")
+
+
+def refuse_among_pictures(config: Config, folder: Path) -> None:
+    """Raises ConfigError if the run's folder lies among the pictures of data=folder: its figures would become pictures."""
+    source = getattr(config.data, "source", "")
+    if config.data.kind == "folder" and isinstance(source, str) and os.path.isdir(source):
+        pictures, own = Path(os.path.realpath(source)), Path(os.path.realpath(folder))
+        if own.is_relative_to(pictures):
+            raise ConfigError(
+                f"data.source={source}: the run would lie among these pictures, in {folder}, and its figures would be read as "
+                "pictures; give another outputs= or name="
+            )
 
 
 def swept_keys(overrides: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import SHIPPED
 from lightning_diff.data.incoming.walk import find_shards
 from lightning_diff.pipeline.continuing.same import keep_config
-from lightning_diff.pipeline.naming import refuse_misplaced
+from lightning_diff.pipeline.naming import refuse_misplaced, run_folder
 from lightning_diff.strings import visible
 
 
@@ -62,6 +62,19 @@ def test_no_run_lies_in_a_run_or_in_what_runs_share(tmp_path: Path, name: str) -
     refuse_misplaced(compose_config([*words, "name=runs/b"]))
     with pytest.raises(ConfigError, match=f"^name={name}: the run would lie in "):
         refuse_misplaced(compose_config([*words, f"name={name}"]))
+
+
+def test_no_run_lies_among_the_pictures_that_it_reads(tmp_path: Path) -> None:
+    pictures = tmp_path / "outputs" / "stamps"
+    pictures.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(pictures)
+    words = ["experiment=folder", f"outputs={tmp_path}/outputs"]
+    for source, name in ((pictures, "stamps"), (tmp_path / "link", "stamps"), (tmp_path, "other")):
+        some = [*words, f"data.source={source}", f"name={name}"]
+        with pytest.raises(ConfigError, match=f"^data.source={source}: the run would lie among these pictures"):
+            run_folder(compose_config(some), some)
+    some = [*words, f"data.source={pictures}", "name=other"]
+    assert run_folder(compose_config(some), some) == tmp_path / "outputs" / "other"
 
 
 def test_a_pattern_of_a_billion_shards_is_not_written_out() -> None:

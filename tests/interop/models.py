@@ -8,8 +8,11 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from diffusers import UNet2DConditionModel as Unet
+from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from lightning_diff.interop.fields.unet import unet_arguments
+from lightning_diff.interop.names import RESNET, VAE_BLOCK, to_ldm, unet_table, vae_table
 from lightning_diff.interop.text import write_tokenizer
 from lightning_diff.nets.text import Tower
 from lightning_diff.nets.tokenizers.clip import END
@@ -114,3 +117,13 @@ def pipeline(kind: str, scratch: Path) -> Any:
         )
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def as_ldm(pipe: Any) -> dict[str, Tensor]:
+    """A single-file checkpoint's tensors, without the text encoder."""
+    a, c = unet_arguments(dict(pipe.unet.config)), pipe.vae.config
+    net = to_ldm(dict(pipe.unet.state_dict()), unet_table(a["blocks"], a["depth"]), RESNET)
+    first = to_ldm(dict(pipe.vae.state_dict()), vae_table(2, c.layers_per_block), VAE_BLOCK)
+    state = {f"model.diffusion_model.{n}": t.contiguous() for n, t in net.items()}
+    wide = {n: t[:, :, None, None] if "attn_1." in n and t.ndim == 2 else t for n, t in first.items()}
+    return state | {f"first_stage_model.{n}": t.contiguous() for n, t in wide.items()}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import CLIPTextModel
 
-from lightning_diff.cli.exporting.show import show
+from lightning_diff.cli.exporting.show import FATES, show
+from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.interop.diffusers import open_unet
 from lightning_diff.interop.export import kohya
@@ -26,7 +29,7 @@ from lightning_diff.models.latent_diffusion import NotFinite
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
 from lightning_diff.nets.lora import adapters, add_lora, merged_state
 from lightning_diff.nets.tokenizers.files import FileTokenizer
-from tests.interop.models import ENDS, pipeline, text_encoder, unet
+from tests.interop.models import ENDS, as_ldm, pipeline, text_encoder, unet
 from tests.interop.prompts import PROMPTS
 
 PREFIX = "model.diffusion_model."
@@ -205,26 +208,39 @@ def test_the_tokenizer_that_came_with_the_weights_gives_the_ids(tmp_path: Path) 
 
 
 def test_a_net_that_returns_the_noise_is_told_from_one_that_returns_alpha_times_it() -> None:
-    for share, guess in ((0.97, "eps"), (0.12, "v"), (-0.05, "v")):
-        assert f"it predicts {guess}" in Probe(share, 0.15, None).lines()[0]
+    for share, guess in ((0.97, "eps"), (0.12, "v, or is not trained"), (-0.05, "v, or is not trained")):
+        assert Probe(share, 0.15, None).lines()[0].endswith(f"): it predicts {guess}")
     assert "another one" in Probe(1.0, 0.15, 5.0).lines()[1] and "another one" not in Probe(1.0, 0.15, 0.9).lines()[1]
 
 
 def test_show_says_what_a_model_is(tmp_path: Path) -> None:
     pipeline("sd2_v_zero", tmp_path / "scratch").save_pretrained(tmp_path / "model")
-    lines = "\n".join(show(tmp_path / "model"))
+    found = show(tmp_path / "model")
+    lines = " ".join(line.strip() for line in found)
+    assert all(lines.count(f" {title}: ") >= 2 for title in FATES.values())
+    command = next(line for line in found if "to start from it" in line).split(": ", 1)[1]
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "a.png")
+    words = [word.replace("PICTURES", f"{tmp_path}/pictures") for word in shlex.split(command)[2:]]
+    assert compose_config(words).objective.prediction == "v"
     for said in (
-        "attention_head_dim = [1, 2]: carried over",
-        "scaling_factor = 0.18215: carried over, the latent's scale",
-        "upcast_attention = True: no effect",
-        "hidden_act = gelu",
+        "a UNet with levels of 32, 64 channels",
+        "attention_head_dim=[1, 2]",
+        "scaling_factor=0.18215",
+        "without effect here: sample_size=16, use_linear_projection=True, upcast_attention=True",
+        "hidden_act=gelu",
         "padding !",
         "objective.prediction=v",
         "objective.schedule=scaled_linear_zero",
-        "one denoising step at t = 0.9",
+        "in one denoising step at t = 0.9",
         "net.head_width=32",
+        f"text=folder text.weights={tmp_path}/model",
     ):
         assert said in lines, (said, lines)
+    peer = pipeline("sd1", tmp_path / "one")
+    file = tmp_path / "single.safetensors"
+    save_file(as_ldm(peer), file)  # an autoencoder of 16 channels: no tensor tells that its norms have 8 groups
+    assert any("autoencoder: not opened: its norms of 16 channels" in line for line in show(file))
     file = tmp_path / "lora.safetensors"
     save_file({"lora_unet_x.lora_down.weight": torch.zeros(1)}, file)
     assert "it is a LoRA" in show(file)[-1]

@@ -22,26 +22,15 @@ from lightning_diff.interop.diffusers import load_autoencoder, load_unet
 from lightning_diff.interop.export import export_pipeline, export_single_file, exportable_tower
 from lightning_diff.interop.fields.unet import unet_arguments
 from lightning_diff.interop.fields.vae import autoencoder_arguments
-from lightning_diff.interop.names import RESNET, VAE_BLOCK, to_ldm, unet_table, vae_table
 from lightning_diff.models.build import Start, null_condition, start_from
 from lightning_diff.models.latent_diffusion import LatentDiffusion
 from lightning_diff.models.text_encoders.folder import FolderTextEncoder
 from lightning_diff.nets.ldm_autoencoder import LatentDiffusionAutoencoder
 from lightning_diff.nets.ldm_unet import LatentDiffusionUNet
-from tests.interop.models import KINDS, pipeline, unet, vae
+from tests.interop.models import KINDS, as_ldm, pipeline, unet, vae
 
 PROMPTS, SIZE, STEPS, SCALE = ["a red mug", "a leaf, \u201cat night\u201d"], 32, 5, 4.0
 LAYOUTS = ("folder", "sharded", "fp16", "single", "parts")
-
-
-def as_ldm(pipe: Any) -> dict[str, Tensor]:
-    """A single-file checkpoint's tensors, without the text encoder."""
-    a, c = unet_arguments(dict(pipe.unet.config)), pipe.vae.config
-    net = to_ldm(dict(pipe.unet.state_dict()), unet_table(a["blocks"], a["depth"]), RESNET)
-    first = to_ldm(dict(pipe.vae.state_dict()), vae_table(2, c.layers_per_block), VAE_BLOCK)
-    state = {f"model.diffusion_model.{n}": t.contiguous() for n, t in net.items()}
-    wide = {n: t[:, :, None, None] if "attn_1." in n and t.ndim == 2 else t for n, t in first.items()}
-    return state | {f"first_stage_model.{n}": t.contiguous() for n, t in wide.items()}
 
 
 def laid_out(pipe: Any, layout: str, folder: Path) -> tuple[Path, Path]:

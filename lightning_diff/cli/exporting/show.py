@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from ...config.errors import ConfigError
-from ...config.foreign.laws import CARRIED, Laws
+from ...config.foreign.laws import CARRIED, EQUAL, NO_EFFECT, Laws
 from ...config.foreign.own_words import said_by
 from ...config.foreign.scheduler import Said
 from ...interop.diffusers import Opened, open_autoencoder, open_unet
@@ -18,6 +20,9 @@ from ...interop.probe import Probe, probe
 from ...interop.text import described_tower, find_text
 from ...nets.weights import has_passport, read_passport
 
+WIDTH = 110
+FATES = {CARRIED: "taken from the model", EQUAL: "equal to what every model has here", NO_EFFECT: "without effect here"}
+
 
 def show(path: Path) -> list[str]:
     """The lines about the model at that path. Raises ConfigError if nothing is there."""
@@ -26,28 +31,39 @@ def show(path: Path) -> list[str]:
     if path.is_file() and has_passport(path):
         passport = read_passport(path)
         return [f"{path}: weights of this project: {passport.get('part')}", f"  {passport.get('net')}"]
-    lines, opened = [f"{path}:"], {}
-    for name, open_part in (("UNet", open_unet), ("autoencoder", open_autoencoder)):
-        found = _tried(open_part, path)
-        if isinstance(found, Opened):
-            opened[name] = found
-            lines += [*_part(name, found)]
-        else:
-            lines += [f"  {name}: not opened: {found}"]
-    lines += _text_lines(path)
+    opened: dict[str, Any] = {"UNet": _tried(open_unet, path), "autoencoder": _tried(open_autoencoder, path)}
+    here = {name: found for name, found in opened.items() if isinstance(found, Opened)}
     said = _tried(said_by, path)
-    if isinstance(said, Said):
-        lines += [f"  objective and steps (from {said.where}):", *(f"    {k}={v}" for k, v in said.keys.items())]
-    else:
-        lines += [f"  objective and steps: {said or 'no file says them'}"]
-    if "UNet" in opened:
-        found = _tried(lambda: probe(opened["UNet"], opened.get("autoencoder")))
+    words = said if isinstance(said, Said) else None
+    details = [line for name, found in opened.items() for line in _part(name, found)] + _text_lines(path)
+    first = [f"{path}:", *(f"  {line}" for line in _in_short(here, words, str(said or "")))]
+    if "UNet" in here:
+        found = _tried(lambda: probe(here["UNet"], here.get("autoencoder")))
         if isinstance(found, Probe):
-            lines += ["  what no file says, measured:", *(f"    {line}" for line in found.lines())]
-    if not opened and path.is_file():
+            first += [f"  measured: {line}" for line in found.lines()]
+    if not here and path.is_file():
         what, remedy = what_it_is(header(path)[0])
-        lines += [f"  it is {what}; {remedy}"]
-    return [*lines, *_use(path, opened, said if isinstance(said, Said) else None)]
+        return [*first, *details, f"  it is {what}; {remedy}"]
+    return [*first, *_use(path, here, words), *details]
+
+
+def _in_short(opened: Mapping[str, Opened], said: Said | None, why: str) -> Iterator[str]:
+    """What a reader wants to know first."""
+    if net := opened.get("UNet"):
+        a = net.arguments
+        levels = ", ".join(map(str, a["widths"]))
+        yield (
+            f"a UNet with levels of {levels} channels, for latents of {a['channels']} channels and tokens of "
+            f"{a['token_width']} numbers"
+        )
+    if vae_ := opened.get("autoencoder"):
+        a = vae_.arguments
+        factor = 2 ** (len(a["widths"]) - 1)
+        yield f"an autoencoder: {a['latent_channels']} channels, each side of a picture divided by {factor}"
+    if said:
+        yield f"it says of itself ({said.where}): {', '.join(f'{k}={v}' for k, v in said.keys.items())}"
+    elif opened:
+        yield f"it does not say what it predicts, nor its noise schedule{f': {why}' if why else ''}"
 
 
 def _tried(what: Callable[..., Any], *arguments: Any) -> Any:
@@ -58,10 +74,13 @@ def _tried(what: Callable[..., Any], *arguments: Any) -> Any:
         return str(e)
 
 
-def _part(name: str, opened: Opened) -> Iterator[str]:
+def _part(name: str, opened: Any) -> Iterator[str]:
+    if not isinstance(opened, Opened):
+        yield f"  {name}: not opened: {opened}"
+        return
     found, laws = opened.found, unet.LAWS if name == "UNet" else vae.LAWS
     count = sum(t.numel() for t in opened.state.values()) / 1e6
-    yield f"  {name}: {count:.2f} M parameters, names of {found.layout}, words from {found.config_at or 'its tensors'}"
+    yield f"  {name}: {count:.2f} M parameters, names of {found.layout}, fields from {found.config_at or 'its tensors'}"
     yield from _fields(laws, opened.config)
     for note in opened.notes:
         yield f"    note: {note}"
@@ -70,11 +89,13 @@ def _part(name: str, opened: Opened) -> Iterator[str]:
 
 
 def _fields(laws: Laws, config: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each field that is carried, and for each other field that the config names."""
-    for name, law in laws.items():
-        value, given = config.get(name, law.default), "" if name in config else " (default)"
-        if law.fate == CARRIED or name in config:
-            yield f"    {name} = {value}{given}: {law.fate}{f', {law.why}' if law.why else ''}"
+    """The fields by what becomes of them. A field that the config does not name has the library's default, and is not listed
+    where that has no effect."""
+    for fate, title in FATES.items():
+        named = [(n, law) for n, law in laws.items() if law.fate == fate and (fate == CARRIED or n in config)]
+        said = ", ".join(f"{n}={config.get(n, law.default)}{'' if n in config else ' (default)'}" for n, law in named)
+        if named:
+            yield from wrap(f"{title}: {said}", WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 6)
 
 
 def _text_lines(path: Path) -> list[str]:
@@ -88,7 +109,7 @@ def _text_lines(path: Path) -> list[str]:
     tokenizer, at = tower["tokenizer"], where.config_at or "its tensors"
     more = [t["content"] for t in tokenizer["added"] if not t.get("special")]
     return [
-        f"  text encoder: {words['num_hidden_layers']} layers of {words['hidden_size']}, words from {at}",
+        f"  text encoder: {words['num_hidden_layers']} layers of {words['hidden_size']}, fields from {at}",
         *_fields(text.LAWS, {k: v for k, v in words.items() if text.LAWS[k].fate == CARRIED}),
         f"    tokenizer: padding {tokenizer['pad']}, added words {', '.join(more) or 'none'}",
     ]
@@ -114,4 +135,10 @@ def _use(path: Path, opened: Mapping[str, Opened], said: Said | None) -> list[st
         a = opened["autoencoder"].arguments
         words += ["autoencoder=ldm", *(f"autoencoder.{k}={v}".replace(" ", "") for k, v in a.items())]
         words += [f"autoencoder.weights={path}"]
-    return [f"  to start from it: python train.py {' '.join(words)}"] if words else []
+    if "UNet" in opened and not isinstance(_tried(find_text, path), str):
+        words += [f"text={'sdxl' if opened['UNet'].arguments['pooled_width'] else 'folder'}", f"text.weights={path}"]
+        if words[-2] == "text=sdxl":
+            two = {"kind": "folder", "weights": path / "text_encoder_2", "layer": 2, "final_norm": "false"}
+            words += [f"text.more=[{{{', '.join(f'{k}: {v}' for k, v in two.items())}}}]"]
+    said_so = " ".join(shlex.quote(word) for word in ["experiment=folder", "data.source=PICTURES", *words])
+    return [f"  to start from it: python train.py {said_so}"] if words else []
