@@ -14,7 +14,7 @@ from ..config.errors import ConfigError
 from ..config.input.files import located
 from ..config.input.messages import one_line
 from ..files import NO_LOCKS, NO_ROOM
-from ..ranks import wrong_rank
+from ..ranks import first_rank, wrong_rank
 from ..strings import visible
 from ..terminal import settle_terminal
 
@@ -32,6 +32,12 @@ def lacking(error: BaseException) -> str | None:
     if not isinstance(error, OSError) or error.errno not in LACKING:
         return None
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+def lost(error: BaseException) -> bool:
+    """Whether the error says that another process of a training on CPUs is gone (gloo's words)."""
+    words = str(error)
+    return isinstance(error, RuntimeError) and "gloo" in words and ("by peer" in words or "Connection refused" in words)
 
 
 def exit_on_error(work: Callable[[], None]) -> None:
@@ -57,6 +63,11 @@ def exit_on_error(work: Callable[[], None]) -> None:
             _fail(located(one_line(e), sys.argv[1:]), 2)
         if isinstance(e, TimeoutError):
             _fail(f"error: {e}", TRY_AGAIN)
+        if lost(e):
+            _fail(
+                "error: another process of this run has ended (killed, or without memory); the same command continues",
+                1,
+            )
         if not (why := lacking(e)):
             raise
         _fail(f"error: {why}; mend that, and the same command continues", 1)
@@ -67,6 +78,8 @@ def _stop(stop: Interrupted) -> NoReturn:
         from ..cluster.requeue import hand_back
 
         hand_back(stop)
+    if not first_rank():  # one line for all processes
+        sys.exit(stop.exit_code)
     _fail(str(stop), stop.exit_code)
 
 

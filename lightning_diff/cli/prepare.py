@@ -20,7 +20,7 @@ def prepare(config: Config, where: str = "", count: int = 0) -> None:
     """Make the shards if they are missing, or read the given ones through, and say what they hold. `where` names a folder for
     what the trainer sees of them (at most `count` samples, 0 for all), or a step."""
     if where:
-        from .preview import free_place, preview
+        from .preparing.preview import free_place, preview
 
         folder = free_place(config, where, count)
     found = prepare_data(config)

@@ -368,7 +368,7 @@ def test_a_file_is_named_as_its_key_where_the_disk_can(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["file", "file/x", "n" * 300])
 def test_a_place_that_cannot_be_written_is_refused(where: str, tmp_path: Path) -> None:
-    from lightning_diff.cli.preview import free_place
+    from lightning_diff.cli.preparing.preview import free_place
     from lightning_diff.config.compose import compose_config
 
     (tmp_path / "file").write_text("")

@@ -64,3 +64,27 @@ def test_an_error_that_answers_a_signal_is_a_stop(capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as e:
         exit_on_error(work)
     assert e.value.code == 143 and capsys.readouterr().err == "stopped by SIGTERM; the same command continues\n"
+
+
+def test_of_several_processes_one_says_that_the_run_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    STOP.install(deferred=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as e:
+        exit_on_error(lambda: pytest.fail("it began"))
+    assert e.value.code == 0 and capsys.readouterr().err == ""  # after an error srun would kill the first
+
+
+def test_a_process_that_is_gone_is_one_line_of_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise RuntimeError(
+            "[/a/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:1: Connection reset by peer. This is"
+        )
+
+    with pytest.raises(SystemExit) as e:
+        exit_on_error(work)
+    said = capsys.readouterr().err
+    assert e.value.code == 1 and said.count("\n") == 1 and "another process of this run has ended" in said

@@ -17,7 +17,7 @@ from ...data.sources.shards import Shards
 from ...data.survey import Survey
 from ...pipeline.data import prepare_data
 from ...ranks import say
-from ..preview import write_left_out
+from .preview import write_left_out
 
 
 def kind_of(source: str) -> str:

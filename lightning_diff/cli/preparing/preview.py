@@ -17,14 +17,14 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ..config.errors import ConfigError
-from ..config.schema import Config
-from ..data.dataset import Pictures
-from ..data.sources.base import Prepared
-from ..data.summary import cropped, remarks_of, scaled
-from ..progress import tracked
-from ..ranks import say
-from ..tracking.figures import save_grid
+from ...config.errors import ConfigError
+from ...config.schema import Config
+from ...data.dataset import Pictures
+from ...data.sources.base import Prepared
+from ...data.summary import cropped, remarks_of, scaled
+from ...progress import tracked
+from ...ranks import say
+from ...tracking.figures import save_grid
 
 COLUMNS = ("split", "key", "source", "caption", "tokenised", "tokens_cut", "width", "height", "scaled", "cropped")
 MORE = ("captions", "position", "remarks", "file")
