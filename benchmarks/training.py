@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -75,7 +76,7 @@ def here(side: str, folder: Path, size: dict[str, Any], mode: str, steps: int) -
         assert train is not None
         begin = time.perf_counter()
         order = train.order(batch, 0)
-        rows = [module.features(train.__getitems__(order.batch(n))) for n in range(len(train) // batch)]
+        rows = [module.features(train.__getitems__(list(order.places(n)))) for n in range(len(train) // batch)]
         found["seconds to compute a picture's features"] = (time.perf_counter() - begin) / (len(rows) * batch)
         data = {"train_dataloaders": torch.utils.data.DataLoader(rows, None, shuffle=True)}  # type: ignore[arg-type]
 
@@ -165,6 +166,7 @@ def peer(folder: Path, size: dict[str, Any], mode: str, steps: int) -> dict[str,
 def job(side: str, mode: str, pixels: int, count: int, steps: int) -> None:
     """One measurement; prints a line of JSON."""
     warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
     size = {**core_jobs.SIZES["small"], "latent": pixels // 8}
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(sys.stderr):
         folder = Path(scratch)
