@@ -59,8 +59,10 @@ def with_hydra(found: Arguments) -> None:
             if found.many:
                 say_which(len(folders) + 1, _count(settings, found.overrides), folder.name)
             folders.append(folder)
+            from ..cluster.processes import with_processes
             from ..pipeline.stages import train
 
+            config.training = with_processes(config.training, overrides)
             train(config, folder)
 
         exit_on_error(work)  # here too, because Hydra would print a line of its own before ours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -143,4 +144,6 @@ def fit(
             trainer.fit(module, datamodule=stream, ckpt_path=str(start) if start else None, weights_only=True)
         finally:
             STOP.deferred = False
+            if "LOCAL_RANK" in os.environ:  # Lightning takes it away at the end, but the ranks go on together
+                os.environ.setdefault("WORLD_SIZE", str(trainer.world_size))
     return trainer.global_step

@@ -75,15 +75,18 @@ def test_cores_are_those_that_the_process_may_use(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.slow
-def test_a_run_of_200_steps_has_them(tmp_path: Path, cache: Path) -> None:
+def test_the_runs_of_a_multirun_have_them_if_they_are_long(tmp_path: Path, cache: Path) -> None:
     words = [w for w in SHORT if not w.startswith(("training.steps=", "training.checkpoint"))]
-    words += ["training.steps=200", "training.batch=16", "training.log_every=50", "evaluation=none"]
-    words += ["training.accelerator=cpu", "training.devices=auto", f"outputs={tmp_path}", f"cache={cache}", "name=auto"]
+    words += ["training.steps=200,6", "training.batch=16", "training.log_every=50", "evaluation.samples=16"]
+    words += ["evaluation.batch=8", "training.accelerator=cpu", f"outputs={tmp_path}", f"cache={cache}"]
     environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
-    command = [sys.executable, "train.py", "experiment=base", *words]
+    command = [sys.executable, "train.py", "-m", "experiment=base", *words]
     done = subprocess.run(command, cwd=PACKAGE_FOLDER, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("step 200/200") == 1  # one bar for all processes
-    assert (tmp_path / "auto" / "weights.safetensors").is_file()
-    said = stored_values(tmp_path / "auto" / "config.yaml")["training"]["devices"]
-    assert said == min(2, cores())  # 8 samples each
+    assert (
+        done.stdout.count("step 200/200") == 1 and done.stdout.count("run 2 of 2") == 1
+    )  # one voice for all processes
+    for steps in (200, 6):  # the processes of the first go on together
+        folder = tmp_path / f"base-training.steps={steps}"
+        assert (folder / "weights.safetensors").is_file() and (folder / "report.html").is_file()
+        assert stored_values(folder / "config.yaml")["training"]["devices"] == min(2, cores())  # 8 samples each
