@@ -35,5 +35,9 @@ def cautions(fid: float, known: Mapping[str, Any]) -> str:
     if fid > FAR * floor:
         said.append(f"These pictures are noise: FID {fid:.3g}, the floor is {floor:.3g}; no scale is best yet.")
     if recall < CHANCE / among:
-        said.append(f"The judge guesses: it finds {100 * recall:.0f} % of the captions of real pictures among {among}.")
+        said.append(
+            f"The judge guesses: it finds {100 * recall:.0f} % of the captions of real pictures among {among}. FID, KID, "
+            "precision and the CLIP score that it gives say little; train it longer (part_steps), or measure by a trained net "
+            "(evaluation=inception, dinov2 or imagenet)."
+        )
     return " ".join(said)

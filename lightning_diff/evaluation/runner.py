@@ -251,7 +251,8 @@ def _publish(
     spoken = [r for r in rows if r in mine or series_of(r) == series_of(best)]
     print_rows(spoken, best, columns)
     say(f"real pictures in place of {best['n']} drawn ones: FID {known['floor']:.3g}")
-    say(" ".join(filter(None, [cautions(best["fid"], known), verdict(rows, best)])))
+    warned = cautions(best["fid"], known)
+    say(" ".join(filter(None, [warned, verdict(rows, best, doubted=bool(warned))])))
     if left := len(recorded(record)) - len(rows):
         say(
             f"{left} older rows of the record are not in the table: they were drawn, scored or asked for in another way"

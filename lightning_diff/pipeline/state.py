@@ -38,4 +38,4 @@ def state_of(folder: Path, config: Config, step: int, measured: bool) -> str:
         return "done" if measured or not asked else "trained, not measured"
     if measured:
         return "measured"  # somebody else's model
-    return f"stopped at {step:,} of {config.training.steps:,}" if step else "not begun"
+    return f"stopped at {step:,} of {config.training.steps:,}" if step else "stopped before step 1"

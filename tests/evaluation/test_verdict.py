@@ -51,6 +51,10 @@ def test_a_folders_verdict_names_the_row_that_the_others_are_measured_against() 
         "The CLIP score is highest at w = 3 (90.1), surely higher than at w = 1 and 1.5; these pictures do not tell it from "
         "w = 2. FID is lowest at w = 1.5 (5), surely lower than at every other scale."
     )
+    assert verdict(rows, best, doubted=True) == (  # the judge guesses: nothing is sure
+        "The CLIP score is highest at w = 3 (90.1), higher than at w = 1 and 1.5; these pictures do not tell it from "
+        "w = 2. FID is lowest at w = 1.5 (5), lower than at every other scale."
+    )
 
 
 def test_what_obeys_captions_and_what_fid_prefers_are_two_sentences() -> None:

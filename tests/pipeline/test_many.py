@@ -22,12 +22,13 @@ from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
 from lightning_diff.evaluation.results import spread, write_tables
 from lightning_diff.pipeline.continuing.same import keep_config
+from lightning_diff.pipeline.many import listing
 from lightning_diff.pipeline.many.differences import all_values, config_of, differing, labels_of, seeds_of
 from lightning_diff.pipeline.many.listing import runs_table
 from lightning_diff.pipeline.many.named import folders_of, one_folder
 from lightning_diff.pipeline.naming import run_folder, run_name, swept_keys
 from lightning_diff.pipeline.origin import origin
-from lightning_diff.pipeline.reports.page import report_place, title_of
+from lightning_diff.pipeline.reports.page import _cautions, report_place, title_of
 from lightning_diff.pipeline.run import Run
 from lightning_diff.tracking.record import Record
 
@@ -98,6 +99,49 @@ def test_tables_have_what_differs_and_parquet_has_all_keys(tmp_path: Path) -> No
     table = parquet.read_table(tmp_path / "lr=0.001.parquet").to_pylist()
     assert [r["config.objective.prediction"] for r in table] == ["eps", "v"]
     assert {f"config.{key}" for key in configs["v0"]} <= table[0].keys()
+
+
+def test_the_list_says_how_many_pictures_where_that_differs_and_no_loss_of_unlike_objectives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, counts = four(tmp_path), {"eps0": 8, "eps1": 8, "v0": 32, "v1": 8}
+
+    def numbers(folder: Path, stamp: int) -> tuple[int, float, dict[str, Any]]:
+        return 10, 0.1234, row(1.0, 2.0) | {"n": counts[folder.name]}
+
+    monkeypatch.setattr(listing, "_numbers", numbers)
+
+    def shown(some: list[Path]) -> str:
+        Console(width=100).print(runs_table(some, {}))
+        return capsys.readouterr().out
+
+    both = shown(runs)
+    assert re.search(r"prediction\s+seed\s+state\s+w\s+n\s+FID", both) and " 32 " in both and "0.1234" not in both
+    alike = shown(runs[:2])
+    assert re.search(r"seed\s+state\s+w\s+FID", alike) and "0.1234" in alike
+
+
+def test_keys_without_room_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ("objective=flow", "net=tiny", "training.batch=8", "training.steps=7", "seed=3", "data.train=1000")
+    runs = [made(tmp_path / "one"), made(tmp_path / "other", *more)]
+    table = runs_table(runs, {})
+    left = [key for key in table.keys if key not in table._fitting(50)]
+    Console(width=50, force_terminal=True, no_color=True, soft_wrap=True).print(table)
+    said = " ".join(capsys.readouterr().out.partition("also different:")[2].split())
+    assert len(", ".join(left)) > 20 and said == ", ".join(left[:6]) + (
+        f" and {len(left) - 6} more" if left[6:] else ""
+    )
+
+
+def test_of_several_runs_the_report_says_whose_numbers_are_in_doubt(tmp_path: Path) -> None:
+    found = {}
+    for name, recall in (("a", 0.5), ("b", 0.02)):
+        (tmp_path / name).mkdir()
+        Record(tmp_path / name).write("best", 0, floor=1.0, recall=recall, among=128)
+        found[tmp_path / name] = ([row(1.0, 5.0)], {})
+    assert _cautions(found).startswith("Of 1 of these 2 runs the numbers are in doubt. The judge guesses: it finds 2 %")
+    assert _cautions({tmp_path / "b": found[tmp_path / "b"]}).startswith("The judge guesses")
+    assert _cautions({tmp_path / "a": found[tmp_path / "a"]}) == ""
 
 
 def test_reports_of_other_runs_are_other_files(tmp_path: Path) -> None:
@@ -176,7 +220,7 @@ def test_a_line_for_each_run_fits_the_terminal(tmp_path: Path, capsys: pytest.Ca
         Console(width=width, force_terminal=True, no_color=True).print(runs_table(runs, {}))
         lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"\W*(eps|v)[01]", line)]
         assert len(lines) == 4 and (f"stopped at 400 of {STEPS}" in lines[0]) and "trained, not measured" in lines[1]
-        assert f"running, pid {other.pid} on " in lines[2] and "not begun" in lines[3]
+        assert f"running, pid {other.pid} on " in lines[2] and "stopped before step 1" in lines[3]
         assert width == 40 or all(len(line) <= width for line in lines)
     other.communicate(b"\n")
     with pytest.raises(ConfigError, match=r"columns=seeed: no such column; did you mean 'seed'"):

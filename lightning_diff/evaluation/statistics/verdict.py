@@ -14,6 +14,7 @@ SAID = {
     "clip_score": "the CLIP score is highest",
     "fid": "FID is lowest",
 }
+SURE = "surely "
 BETTER = {"clip_score": "higher", "fid": "lower"}
 
 
@@ -43,9 +44,10 @@ def held_out(row: Row) -> bool:
     return str(passport["reference"]["split"]) != "train" or passport.get("trained_on") == "unknown"
 
 
-def verdict(rows: Sequence[Row], best: Row | None, run: str = "") -> str:
+def verdict(rows: Sequence[Row], best: Row | None, run: str = "", doubted: bool = False) -> str:
     """Two sentences. The first says which scale is best, and which others may be as good. The second says what FID and the CLIP
-    score prefer. `run` is the label of the best row's run, if there are several; only that run's rows are compared."""
+    score prefer. `run` is the label of the best row's run, if there are several; only that run's rows are compared. Nothing is
+    sure if the numbers are `doubted`: `cautions` says why."""
     if best is None or len(rows) < 2:
         return ""
     like = [r for r in rows if r["passport"]["weights"] == best["passport"]["weights"]]
@@ -57,7 +59,8 @@ def verdict(rows: Sequence[Row], best: Row | None, run: str = "") -> str:
         parts.append(_sentence("clip_score", _first_of("clip_score", like), like, several))
     warning = "" if held_out(best) else "Measured on training pictures. "
     start = f"{run}: " if run else ""
-    return f"{warning}{start}{_capital(first)}. {_capital('; '.join(parts))}.{_end(column, best, like)}"
+    said = f"{warning}{start}{_capital(first)}. {_capital('; '.join(parts))}.{_end(column, best, like)}"
+    return said.replace(f", {SURE}", ", ") if doubted else said
 
 
 def _end(column: str, best: Row, rows: Sequence[Row]) -> str:
@@ -90,7 +93,7 @@ def _sentence(column: str, best: Row, rows: Sequence[Row], several: bool) -> str
     open_ones = sum(not _worse(column, r) for r in others)
     if worse:
         which = "every other scale" if not level else _scales(worse)
-        said += f", surely {BETTER.get(column, 'better')} than at {which}"
+        said += f", {SURE}{BETTER.get(column, 'better')} than at {which}"
     if level:
         said += f"{';' if worse else ', but'} these pictures do not tell it from {_scales(level)}"
     if open_ones:

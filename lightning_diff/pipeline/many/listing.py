@@ -21,9 +21,10 @@ from ...tracking.record import Record
 from ..state import state_of
 from .differences import Values, all_values, config_of, differing, names_of, short_keys, short_value
 
-NUMBERS = ("w", "FID", "CLIP score", "obeyed", "step", "loss")
+NUMBERS = ("w", "n", "FID", "CLIP score", "obeyed", "step", "loss")
 NEEDED = ("run", "job", "state", "FID")  # columns that a table has even where it is too wide
 SOON = ("w", "CLIP score")  # columns that come before the keys that differ if there is little room
+LOSS = ("objective.", "task")  # keys that decide what the loss is
 PIPE = 200  # letters of a line where no terminal says its width
 
 
@@ -59,6 +60,10 @@ def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str], columns: Seque
         line = {"run": names[folder], **({"job": jobs.get(folder, "")} if jobs else {})}
         line |= {key: short_value(has[key]) if key in has else "" for key in [*keys, *_wanted(columns, values)]}
         lines.append(line | _cells(folder, record.stat().st_mtime_ns if record.is_file() else 0, bool(has)))
+    if len({line.get("n") for line in lines} - {None}) < 2:  # how many pictures: said where it differs
+        lines = [{name: cell for name, cell in line.items() if name != "n"} for line in lines]
+    if any(key.startswith(LOSS) for key in keys):  # losses of unlike objectives say nothing beside each other
+        lines = [{name: cell for name, cell in line.items() if name != "loss"} for line in lines]
     known = {**{told[key]: key for key in keys}, **{name: name for line in lines for name in line}}
     for column in columns:
         if column not in known:
@@ -97,7 +102,7 @@ class RunsTable:
         left = [key for key in self.keys if key not in names]
         if left and not self.chosen:
             some = ", ".join(left[:6]) + (f" and {len(left) - 6} more" if len(left) > 6 else "")
-            yield Text(f"also different: {some}", overflow="fold")
+            yield Text(f"also different: {some}", no_wrap=False, overflow="fold")
 
     def _header(self, name: str) -> str:
         return self.told.get(name, name)
@@ -134,7 +139,7 @@ def _cells(folder: Path, stamp: int, begun: bool) -> dict[str, str]:
     cells |= {"step": f"{step:,}" if step else "", "loss": "" if loss is None else f"{loss:.4f}"}
     if best:
         obeyed = f"{100 * best['accuracy']:.1f} %" if "accuracy" in best else ""
-        cells |= {"w": f"{best['scale']:g}", "FID": f"{best['fid']:.3g}"}
+        cells |= {"w": f"{best['scale']:g}", "n": str(best["n"]), "FID": f"{best['fid']:.3g}"}
         cells |= {"CLIP score": f"{best['clip_score']:.4g}", "obeyed": obeyed}
     return cells
 

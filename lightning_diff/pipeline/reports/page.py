@@ -66,15 +66,16 @@ def make_report(folders: Sequence[Path], out: Path) -> Path:
         configs = {names[folder]: some for folder, some in values.items()}
         write_tables(out.with_suffix(""), runs, configs, differing(list(values.values())))
     label_of = partial(_label, labels, found, len({series_of(r) for r in every}) > 1)
+    warned = _cautions(found) if best else ""
     most = max(SHOWN, PICTURES // max(len(every), 1))
     data = {
         "title": title_of(folders),
         "made": [*origin(folders), f"This page was made at {time.strftime('%Y-%m-%d %H:%M')}."],
-        "facts": _facts(folders, best, label_of),
+        "facts": _facts(folders, best, label_of, bool(warned)),
         "rows": [_row(label_of(r), r, r is best, shown, most) for rows, shown in found.values() for r in rows],
         "columns": ["label", *_columns(every)],
         "footer": _footer(best),
-        "verdict": f"{_cautions(folders, best)} {verdict(every, best, label_of(best, False) if best and several else '')}",
+        "verdict": f"{warned} {verdict(every, best, label_of(best, False) if best and several else '', bool(warned))}",
         "held_out": best is None or held_out(best),
         "spread": _spread({folder: rows for folder, (rows, _) in found.items()}),
         "curves": [_curves(folder, labels[folder]) for folder in folders],
@@ -93,14 +94,16 @@ def _columns(rows: Sequence[Row]) -> list[str]:
     return reading_order(c for c in every if c not in free and not c.endswith(BEHIND))
 
 
-def _known(folders: Sequence[Path]) -> dict[str, Any]:
-    """What the record of the only run says of its numbers: the floor of FID, and the judge's quality."""
-    events = Record(folders[0]).read("best") if len(folders) == 1 else []
-    return events[-1] if events else {}
-
-
-def _cautions(folders: Sequence[Path], best: Row | None) -> str:
-    return cautions(float(best["fid"]), _known(folders)) if best else ""
+def _cautions(found: Mapping[Path, Any]) -> str:
+    """What the record of the run says of its numbers; of several runs, of how many the first caution is."""
+    said = []
+    for folder, (rows, _) in found.items():
+        known = Record(folder).read("best")
+        if rows and known and (one := cautions(float(best_row(rows)["fid"]), known[-1])):
+            said.append(one)
+    if len(found) == 1 or not said:
+        return "".join(said)
+    return f"Of {len(said)} of these {len(found)} runs the numbers are in doubt. {said[0]}"
 
 
 def report_runs(folders: Sequence[Path]) -> Path:
@@ -201,12 +204,16 @@ def count_of(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _facts(folders: Sequence[Path], best: Row | None, label_of: Callable[[Row], str]) -> list[tuple[str, str]]:
+def _facts(
+    folders: Sequence[Path], best: Row | None, label_of: Callable[[Row], str], doubted: bool
+) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     if best is not None:
-        facts += [("best guidance", f"{label_of(best)}, w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
+        title = "best guidance, in doubt" if doubted else "best guidance"
+        facts += [(title, f"{label_of(best)}, w = {best['scale']:g}"), ("FID there", f"{best['fid']:.3g}")]
         facts += [("CLIP score there", f"{best['clip_score']:.4g}")]
-        if "floor" in (known := _known(folders)):
+        known: dict[str, Any] = next(reversed(Record(folders[0]).read("best")), {}) if len(folders) == 1 else {}
+        if "floor" in known:
             facts.append(("FID of real pictures", f"{known['floor']:.3g}"))
             facts.append(("captions the judge finds", f"{100 * known['recall']:.0f} % among {known['among']}"))
         if "accuracy" in best:
