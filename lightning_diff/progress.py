@@ -24,11 +24,10 @@ class Lines:
         self.what, self.total, self.done, self.began = what, total, 0.0, time.monotonic()
 
     def line(self) -> str:
-        said = f"{self.what}: {self.done:,.0f} of {self.total:,.0f}"
+        said, spent = f"{self.what}: {self.done:,.0f} of {self.total:,.0f}", time.monotonic() - self.began
         if not 0 < self.done < self.total:
-            return said
-        left = (time.monotonic() - self.began) / self.done * (self.total - self.done)
-        return f"{said}, about {left:,.0f} s left"
+            return f"{said}, {spent:,.0f} s so far"
+        return f"{said}, about {spent / self.done * (self.total - self.done):,.0f} s left"
 
     @contextmanager
     def printed(self) -> Iterator[Lines]:
@@ -62,14 +61,14 @@ def lines_told() -> Callable[[str, float, float], None]:
     return told
 
 
-def tracked(work: Iterable[T], what: str, total: int) -> Iterator[T]:
-    """The pieces of the work. The first rank shows how many of `total` are done."""
+def tracked(work: Iterable[T], what: str, total: int, each: int = 1) -> Iterator[T]:
+    """The pieces of the work. The first rank shows how many of `total` are done; a piece counts as `each` of them."""
     if not first_rank():
         yield from work
     elif console.is_terminal:
-        yield from track(work, what, total, console=console, transient=True)
+        yield from track(work, what, total / each, console=console, transient=True)
     else:
         with Lines(what, total).printed() as lines:
             for piece in work:
                 yield piece
-                lines.done += 1
+                lines.done = min(total, lines.done + each)

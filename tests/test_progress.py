@@ -16,7 +16,7 @@ SCRIPT = """
 import time
 from lightning_diff import progress
 progress.LINES = 0.1
-for _ in progress.tracked(iter(range(2)), "pictures [of] 7 scales", 2):
+for _ in progress.tracked(iter(range(2)), "pictures [of] 7 scales", 12, 7):
     time.sleep(0.35)
 """
 
@@ -25,8 +25,8 @@ def test_a_pipe_gets_lines_while_one_piece_takes_long() -> None:
     words = [sys.executable, "-c", SCRIPT]
     said = subprocess.run(words, cwd=PACKAGE_FOLDER, capture_output=True, text=True, check=True)
     lines = said.stdout.splitlines()
-    assert lines[0] == "pictures [of] 7 scales: 0 of 2" and len(lines) >= 4
-    assert lines[-1].startswith("pictures [of] 7 scales: 1 of 2, about ") and lines[-1].endswith(" s left")
+    assert lines[0] == "pictures [of] 7 scales: 0 of 12, 0 s so far" and len(lines) >= 4
+    assert lines[-1].startswith("pictures [of] 7 scales: 7 of 12, about ") and lines[-1].endswith(" s left")
     assert said.stderr == ""
 
 

@@ -16,6 +16,7 @@ from ..config.texts.areas import check_used
 from ..pipeline.continuing.presets import as_begun
 from ..pipeline.many.named import folders_of, one_folder
 from ..pipeline.naming import run_folder
+from ..ranks import say
 from ..strings import clean_text, visible
 from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
 from .drawing.prompts import finished, out_folder, prompts_of, shipped_run, whole_number
@@ -160,6 +161,7 @@ def sample_command() -> None:
         count, out = whole_number("count", words["count"], 1, 256), out_folder(words["out"])
         refuse_another_model(config, run)
         several = any(word.startswith("guidance.scales=") for word in found.overrides)
+        say(f"loading {run if words['run'] else 'the shipped model'}")  # torch takes seconds
         from .drawing.sample import sample
 
         scales = config.guidance.scales if several else ()

@@ -183,7 +183,8 @@ class _Drawing:
             judges, rows = self.setup.judges, self.setup.rows
             work = draw(some, every, captions, labels, self.generate, judges, self.store, keep, rows, share_of())
             title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
-            for _ in tracked(work, title, len(every)):
+            size = every[0][1] - every[0][0]  # of the largest block
+            for _ in tracked(work, title, (every[-1][1] - first) * len(some), size * len(some)):
                 pass
             self.counts |= {k: counts[k] for k in some}
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
 
 from ... import __version__
 from ...config.input.typed import as_typed
@@ -20,7 +19,8 @@ from ...files import file_hash
 from ...models.align_draw import AlignDrawModel
 from ...models.latent_diffusion import LatentDiffusion, precision_of
 from ...pipeline.objects import generator_of
-from ...ranks import console, say
+from ...progress import tracked
+from ...ranks import say
 from ...strings import file_stem
 from ...tracking.figures import save_grid, save_table
 from ...tracking.made_picture import ROWS, Origin, same_origin, save_picture
@@ -51,7 +51,7 @@ def sample(
     lines = [(p, config.seed + i) for p in prompts for i in range(count)]
     made_by = replace(origin_of(config, folder, model, words), negative=negative)
     cases = [(scale, lines[i : i + ROWS]) for scale in wanted for i in range(0, len(lines), ROWS)]
-    shown = track(cases, "pictures", console=console, transient=True) if len(cases) > 1 else cases
+    shown = tracked(cases, "pictures", len(lines) * len(wanted), min(ROWS, len(lines)))
     drawn: dict[float, list[np.ndarray]] = {scale: [] for scale in wanted}
     origins = []
     for scale, some in shown:

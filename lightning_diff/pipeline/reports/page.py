@@ -251,7 +251,7 @@ def _curves(folder: Path, label: str) -> dict[str, Any]:
     for key, name in HELD_OUT.items() if held_out else ():
         losses.append({"name": name, "points": thinned([(r["step"], r[key]) for r in held_out])})
     last = curve[-1] if curve else {}
-    note = f"precision {start[-1]['precision']}, {start[-1]['world_size']} ranks" if start else ""
+    note = f"precision {start[-1]['precision']}, {count_of(start[-1]['world_size'], 'rank')}" if start else ""
     note += f", at most {last['peak_memory_mib']:.0f} MiB" if "peak_memory_mib" in last else ""
     speed = thinned([(r["step"], r["images_per_second"]) for r in curve if "images_per_second" in r])
     quick = record.curve("quick")

@@ -2,7 +2,7 @@
 /* The parts of the report, in order. */
 document.querySelector("h1").textContent = document.title = data.title;
 for (const line of data.made) document.getElementById("made").append(line, make("br"));
-for (const [name, value] of data.facts) document.querySelector(".facts").append(make("li", {}, make("b", {}, value), name));
+for (const [name, value] of data.facts) document.querySelector(".facts").append(make("li", value.length > 40 ? {class: "words"} : {}, make("b", {}, value), name));
 let opened = () => {};
 if (rows.length) {
   if (rows.some(r => r.pictures.length) && data.captions.length) { viewer(); opened = lookOf(); }
