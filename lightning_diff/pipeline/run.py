@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Run:
                 raise ConfigError(f"{folder}: in use by {e}; wait for it, stop it, or give another name=") from None
             except (FileNotFoundError, NotADirectoryError, FileExistsError) as e:
                 raise ConfigError(f"outputs={config.outputs}: no folder can be made there ({e.strerror})") from None
+        self._new = not (folder / "config.yaml").exists()
         change = refuse_another(folder, config, job == "train")
         self.record = Record(folder)
         if first_rank():
@@ -74,4 +76,15 @@ class Run:
         if self._mirrors is not None:
             self._mirrors.finish()
         if first_rank():
+            if self._new and isinstance(error, ConfigError):
+                self._leave_nothing()
             self._lock.close()
+
+    def _leave_nothing(self) -> None:
+        """A run that was refused before its data was read leaves no folder behind."""
+        files = {self.folder / name for name in ("config.yaml", "record.jsonl", "lock")}
+        with suppress(OSError):  # another process came in
+            if {*self.folder.iterdir()} <= files and not self.record.read("data"):
+                for file in files:
+                    file.unlink(missing_ok=True)
+                self.folder.rmdir()

@@ -17,8 +17,10 @@ from lightning_diff.pipeline import components
 from lightning_diff.pipeline.components import Place, has_part, place_part
 from lightning_diff.pipeline.continuing.mend import check_test_split, has_weights
 from lightning_diff.pipeline.continuing.same import fixed_values, keep_config, refuse_another
+from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking.record import Record
 from lightning_diff.training.checkpoint import LAST, AtomicCheckpoints
+from tests.conftest import short
 
 CONFIG = compose_config(["experiment=base", "training.steps=4"])
 SOURCE = SHIPPED / "still_life" / "parts" / "text.safetensors"
@@ -117,3 +119,16 @@ def test_other_first_weights_are_another_run(tmp_path: Path) -> None:
         refuse_another(tmp_path, compose_config([*words, f"init_from={two}"]))
     with pytest.raises(ConfigError, match=r"init_from=None"):
         refuse_another(tmp_path, compose_config(words))
+
+
+def test_a_run_that_is_refused_before_its_data_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    words = short("folder", f"data.source={tmp_path}/pictures", f"outputs={tmp_path}/out", f"cache={tmp_path}/cache")
+    config = compose_config(words)
+    with pytest.raises(ConfigError, match="no captioned picture"):
+        train(config, tmp_path / "out" / "run")
+    assert not (tmp_path / "out" / "run").exists()
+    keep_config(config, tmp_path / "out" / "old")  # an older command began it
+    with pytest.raises(ConfigError, match="no captioned picture"):
+        train(config, tmp_path / "out" / "old")
+    assert (tmp_path / "out" / "old" / "config.yaml").is_file()
