@@ -237,6 +237,8 @@ def test_show_says_what_a_model_is(tmp_path: Path) -> None:
         f"text=folder text.weights={tmp_path}/model",
     ):
         assert said in lines, (said, lines)
+    part = tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors"
+    assert f"  it is a part of a pipeline; show={tmp_path / 'model'} says the rest" in show(part)
     peer = pipeline("sd1", tmp_path / "one")
     file = tmp_path / "single.safetensors"
     save_file(as_ldm(peer), file)  # an autoencoder of 16 channels: no tensor tells that its norms have 8 groups

@@ -41,6 +41,10 @@ def show(path: Path) -> list[str]:
         found = _tried(lambda: probe(here["UNet"], here.get("autoencoder")))
         if isinstance(found, Probe):
             first += [f"  measured: {line}" for line in found.lines()]
+    if whole := next(
+        (above for above in [*path.absolute().parents][:2] if (above / "model_index.json").is_file()), None
+    ):
+        first += [f"  it is a part of a pipeline; show={whole} says the rest"]
     if not here and path.is_file():
         what, remedy = what_it_is(header(path)[0])
         return [*first, *details, f"  it is {what}; {remedy}"]
@@ -99,17 +103,23 @@ def _fields(laws: Laws, config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _text_lines(path: Path) -> list[str]:
+    """The lines of the text encoder, and of XL's second one."""
+    second = path / "text_encoder_2"
+    return _text("text encoder", path) + (_text("second text encoder", second) if second.is_dir() else [])
+
+
+def _text(name: str, path: Path) -> list[str]:
     found = _tried(find_text, path)
     if isinstance(found, str):
-        return [f"  text encoder: not opened: {found}"]
+        return [f"  {name}: not opened: {found}"]
     where, words = found
     tower = _tried(described_tower, path)
     if isinstance(tower, str):
-        return [f"  text encoder: not opened: {tower}"]
+        return [f"  {name}: not opened: {tower}"]
     tokenizer, at = tower["tokenizer"], where.config_at or "its tensors"
     more = [t["content"] for t in tokenizer["added"] if not t.get("special")]
     return [
-        f"  text encoder: {words['num_hidden_layers']} layers of {words['hidden_size']}, fields from {at}",
+        f"  {name}: {words['num_hidden_layers']} layers of {words['hidden_size']}, fields from {at}",
         *_fields(text.LAWS, {k: v for k, v in words.items() if text.LAWS[k].fate == CARRIED}),
         f"    tokenizer: padding {tokenizer['pad']}, added words {', '.join(more) or 'none'}",
     ]
