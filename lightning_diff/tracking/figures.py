@@ -96,6 +96,7 @@ def plot_sweep(rows: Sequence[Row], path: Path, title: str) -> Path:
     ax = axes[0][0]
     for name, line in lines.items():
         ax.plot([r["clip_score"] for r in line], [r["fid"] for r in line], "o-", label=name)
+        _bars(ax, line, "clip_score", "fid")
         for r in (line[0], line[-1]) if several else line:
             ax.annotate(f"w = {r['scale']:g}", (r["clip_score"], r["fid"]), textcoords="offset points", xytext=(6, 5))
     if several:
@@ -111,11 +112,26 @@ def plot_sweep(rows: Sequence[Row], path: Path, title: str) -> Path:
             for key in accuracies:
                 label = key.replace("_", " ") + (f", {name}" if several else "")
                 axes[0][1].plot([r["scale"] for r in line], [r[key] for r in line], "o-", label=label)
+                _bars(axes[0][1], line, "scale", key)
         axes[0][1].set(xlabel="guidance scale w", ylabel="share of captions obeyed", title="Attributes all right")
         if not several:
             axes[0][1].set(ylim=(0, 1))
         axes[0][1].legend(fontsize=8)
+    note = "Bars: 95 %. All scales share captions and noise, so their differences are known better than the bars show."
+    figure.text(0.01, 0.005, note, fontsize=7)
     return _save(figure, path)
+
+
+def _bars(ax: Any, line: Sequence[Row], x: str, y: str) -> None:
+    """The intervals of 95 % of both columns, as far as the rows have them, in the colour of the last line."""
+
+    def reach(r: Row, name: str) -> tuple[float, float]:
+        half = 1.96 * r.get(f"{name}_std", 0.0)
+        return r[name] - r.get(f"{name}_low", r[name] - half), r.get(f"{name}_high", r[name] + half) - r[name]
+
+    wide, high = (np.array([reach(r, name) for r in line]).T.clip(min=0) for name in (x, y))
+    xs, ys, colour = [r[x] for r in line], [r[y] for r in line], ax.get_lines()[-1].get_color()
+    ax.errorbar(xs, ys, high, wide, fmt="none", ecolor=colour, alpha=0.35, elinewidth=1)
 
 
 def plot_front(rows: Sequence[Row], quality: str, path: Path, title: str) -> Path:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...config.errors import ConfigError
 from ...data.dataset import PictureBatch, pictures
 from ...data.decode import to_pixels
+from ...data.order import FullOrder
 from ...models.align_draw import AlignDrawModel
 from ...models.latent_diffusion import LatentDiffusion
 from ...nets.weights import read_arrays, save_arrays
@@ -38,7 +39,8 @@ def keep_for_report(
     source, cache = run.config.data, Path(run.config.cache)
     compared, train = (pictures(source, cache, s) for s in (split, "train"))
     assert compared is not None and train is not None
-    real, seen = compared.range(0, min(SHOWN, len(compared))), train.range(0, min(2 * SHOWN, len(train)))
+    real = compared.range(0, min(SHOWN, len(compared)))
+    seen = train.__getitems__(FullOrder(len(train), min(2 * SHOWN, len(train)), run.config.seed).places(0))
     kept: dict[str, Tensor] = {"contact": seen.images}
     guided: dict[str, Any] = {}
     if model is not None:
