@@ -1,6 +1,7 @@
 # make base: set up and run the main job.  make test: set up and pass the tests.  make setup: the environment alone.
 # make pins: requirements.txt anew from pyproject.toml.  make oldest: tests with the oldest versions that pyproject.toml allows.
-# make browser: the report in a real browser (Debian: apt install chromium chromium-driver).
+# make site: the documentation as a site, build/site/index.html.
+# make browser: the report, the explorer's page and the site in a real browser (Debian: apt install chromium chromium-driver).
 # make schema: write conf/schema.json, which editors complete conf/*.yaml from.
 # make wheel: the wheel in a new environment.
 # make cluster: the job scripts and the launcher on a real SLURM cluster of this one machine (Debian, as root).
@@ -11,7 +12,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 # make real: 785 real captioned pictures from a Debian package (as root or with its lists), prepared, trained and measured.
-.PHONY: base test real browser cluster wheel schema setup pins oldest
+.PHONY: base test real site browser cluster wheel schema setup pins oldest
 base: setup
 	$(BIN)/python train.py experiment=base $(ARGS)
 
@@ -22,8 +23,11 @@ test: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
 
-browser: setup
-	$(BIN)/python -m pytest tests/browser
+site: .venv/site
+	$(BIN)/mkdocs build --quiet --strict
+
+browser: setup site
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 real: setup
 	$(BIN)/python experiments/stamps/stamps.py outputs/tuxpaint
@@ -34,7 +38,7 @@ real: setup
 # The wheel in a new environment and an empty folder: what the scripts do here, its console command does there.
 SHORT := data.train=96 data.test=64 training.steps=3 training.batch=8 net=tiny sampler.steps=2 evaluation.samples=8 tracking=disabled
 wheel: setup
-	rm -rf build && mkdir -p build/empty && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build .
+	rm -rf build/empty build/venv build/lib build/bdist* build/*.whl && mkdir -p build/empty && $(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build .
 	$(PYTHON) -m venv build/venv
 	$(uv) pip install --quiet --python build/venv/bin/python --constraint requirements.txt build/*.whl || build/venv/bin/pip install --quiet --constraint requirements.txt build/*.whl
 	cd build/empty && export PATH="$(CURDIR)/build/venv/bin:$$PATH" && \
@@ -67,9 +71,13 @@ install = { $(uv) --version >/dev/null 2>&1 && $(uv) pip install --quiet --pytho
 	@$(call install,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
+.venv/site: .venv/installed requirements-docs.txt
+	@$(call install,--require-hashes -r requirements-docs.txt)
+	@touch $@
+
 # Versions that still fit pyproject.toml stay; make pins ARGS=--upgrade takes the newest.
 pins: setup
-	@for words in "--extra test --group setup pyproject.toml -o requirements.txt" "--group uv -o requirements-uv.txt"; do \
+	@for words in "--extra test --group setup pyproject.toml -o requirements.txt" "--group uv -o requirements-uv.txt" "--group docs --constraint requirements.txt -o requirements-docs.txt"; do \
 		UV_CUSTOM_COMPILE_COMMAND='make pins' $(uv) pip compile --quiet --universal --generate-hashes --python-version 3.11 $(ARGS) $$words || exit; \
 	done
 

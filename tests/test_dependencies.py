@@ -25,7 +25,11 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 HARD = [Requirement(r) for r in PROJECT["project"]["dependencies"]]
 EXTRAS = {name: list(map(Requirement, some)) for name, some in PROJECT["project"]["optional-dependencies"].items()}
 UNIMPORTED: set[str] = set()  # hard dependencies that only other libraries import
-PINS = {"requirements.txt": "setup", "requirements-uv.txt": "uv"}  # and the group that it pins
+PINS = {
+    "requirements.txt": "setup",
+    "requirements-uv.txt": "uv",
+    "requirements-docs.txt": "docs",
+}  # and the group that it pins
 
 
 def pinned(file: str) -> Iterator[tuple[str, str]]:

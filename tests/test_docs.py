@@ -65,6 +65,13 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
             assert (page.parent / target.partition("#")[0]).exists(), target
 
 
+def test_the_laws_of_the_page_on_the_mathematics_are_tests() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", OPTIONS)
+    assert len(named) > 12
+    for file, name in named:
+        assert f"def {name}(" in (PACKAGE_FOLDER / file).read_text(), name
+
+
 def test_every_study_is_listed_with_a_command() -> None:
     folder = PACKAGE_FOLDER / "experiments"
     rows = re.findall(

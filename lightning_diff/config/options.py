@@ -20,7 +20,8 @@ HEAD = """# Choices and keys
 
 All keys of the config, and what can stand in each place of it: choose with `GROUP=NAME`, set a key with `GROUP.KEY=VALUE`.
 `python train.py --help KEY` prints the same for one key. `python -m lightning_diff.config.options` makes this page.
-[options.md](options.md) says which test holds each choice. [extending.md](extending.md) shows how to add one of your own.
+[options.md](options.md) has the formulas, and says which test holds each choice. [extending.md](extending.md) shows how to add
+one of your own.
 """
 
 

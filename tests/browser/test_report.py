@@ -5,61 +5,20 @@ Run with `make browser`; needs Debian's chromium and chromium-driver."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from lightning_diff.config.compose import compose_config
 from lightning_diff.pipeline.reports.page import make_report
-from lightning_diff.pipeline.stages import train
-from tests.conftest import SHORT
-
-QUIET = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1200,1600"
-)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    root = tmp_path_factory.mktemp("runs")
-    where = [f"outputs={root}", f"cache={root}/cache", "guidance.scales=[1,2,4]"]
-    for seed in (0, 1):
-        train(compose_config(["experiment=base", *SHORT, *where, f"seed={seed}"]), root / f"seed{seed}")
-    return root / "seed0", root / "seed1"
-
-
-@pytest.fixture(params=["light", "dark"])
-def browser(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for word in [*QUIET.split(), f"--user-data-dir={tmp_path / 'profile'}"]:
-        options.add_argument(word)
-    if request.param == "dark":
-        options.add_argument("--force-dark-mode")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()
+from tests.browser.driven import findings, nameless, on_a_phone, quiet, width_needed
 
 
 def sources(browser: Any) -> list[str]:
     images = browser.find_elements(By.CSS_SELECTOR, "section:first-of-type img")
     return [i.get_attribute("src") for i in images if i.is_displayed()]
-
-
-def quiet(browser: Any) -> None:
-    assert browser.get_log("browser") == []
-    events = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
-    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert {u.split(":")[0] for u in asked} <= {"file", "data", "chrome"}  # chrome: the empty page that it opens with
 
 
 def test_the_slider_and_the_points_choose_the_pictures(browser: Any, runs: tuple[Path, Path]) -> None:
@@ -181,15 +140,22 @@ def test_the_table_sorts_worst_first_and_guidance_is_seen_step_by_step(browser: 
 def test_everything_that_can_be_used_has_a_name_and_a_phone_need_not_scroll_sideways(
     browser: Any, runs: tuple[Path, Path]
 ) -> None:
-    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    on_a_phone(browser)
     browser.get((runs[0] / "report.html").as_uri())
-    assert browser.execute_script("return document.documentElement.scrollWidth") == 390
-    nameless = """return [...document.querySelectorAll('button, input, select, a, summary, [tabindex], [role=button]')]
-        .filter(e => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length))
-        .map(e => e.outerHTML)"""
-    assert browser.execute_script(nameless) == []
+    assert width_needed(browser) == 390
+    assert nameless(browser) == []
     assert browser.execute_script("return [...document.images].filter(i => !i.hasAttribute('alt')).length") == 0
     identical = "const n = [...document.querySelectorAll('[id]')].map(e => e.id); return n.length - new Set(n).size"
     assert browser.execute_script(identical) == 0
     quiet(browser)
+
+
+def test_axe_finds_nothing_serious(browser: Any, runs: tuple[Path, Path]) -> None:
+    address = (runs[0] / "report.html").as_uri()
+    for view in ("", "#view=two&sort=clip_score", "#view=all", "#view=two&open=1"):
+        browser.get("about:blank")
+        browser.get(address + view)
+        assert findings(browser) == [], view
+    on_a_phone(browser)
+    browser.get(address)
+    assert findings(browser) == []
