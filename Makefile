@@ -24,7 +24,7 @@ test: setup
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 $(ARGS)
 
 site: .venv/site
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 browser: setup site
 	$(BIN)/python -m pytest tests/browser $(ARGS)
