@@ -20,7 +20,14 @@ PAGES = (
     "experiments/README.md",
     "experiments/*/README.md",
 )
-OTHERS = ("docs/*.png", "experiments/*/*.png", "benchmarks/results/*", "docs/site/*.css", "docs/site/*.js")
+OTHERS = (
+    "docs/*.png",
+    "experiments/*/*.png",
+    "benchmarks/results/*.json",
+    "benchmarks/results/*.png",
+    "docs/site/*.css",
+    "docs/site/*.js",
+)
 MADE = {"docs/reference/commands.md": commands_page, "docs/reference/library.md": library_page}
 
 
