@@ -6,7 +6,8 @@ import posixpath
 import re
 from collections.abc import Callable
 
-CODE = re.compile(r"(^```.*?^```$|^(?: {4}[^\n]*\n)+|`[^`\n\]]+`(?!\]))", re.M | re.S)  # fenced, indented, in a line
+# Code that is fenced, indented, or in a line.
+CODE = re.compile(r"(^```.*?^```$|^(?: {4}[^\n]*\n)+|`(?!\])[^`\n]+`(?!\]\())", re.M | re.S)
 LINK = re.compile(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)")
 
 
