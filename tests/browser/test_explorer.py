@@ -79,6 +79,10 @@ def test_a_walk_goes_from_end_to_end_and_neighbours_have_their_captions(browser:
 
 def test_a_link_goes_to_its_part_and_the_report_is_one_click_away(browser: Any, explored: Path) -> None:
     browser.get(explored.as_uri())
+    groups = browser.find_elements(By.CSS_SELECTOR, "nav .group")
+    assert [g.get_attribute("data-group") for g in groups] == ["Axes with words", "Axes without words", "Neighbours"]
+    assert [len(g.find_elements(By.TAG_NAME, "a")) for g in groups] == [3, 3, 3]
+    assert groups[2].find_element(By.TAG_NAME, "a").accessible_name == "Neighbours: the autoencoder's latents"
     browser.find_element(By.LINK_TEXT, "In between").click()
     assert browser.current_url.endswith("#at=in-between")
     top = "return document.querySelector('section[data-title=\"In between\"]').getBoundingClientRect().top"

@@ -162,7 +162,7 @@ def _axes(
         later.append(_neighbours(space, features, held, train, held_out))
     kind = "known attributes" if config.data.attributes else "words of the captions"
     order = sorted(names, key=lambda name: -max(found[name] for found in accuracies.values()))
-    rows = [[name, *(found[name] for found in accuracies.values())] for name in order]
+    rows = [[name, *(f"{found[name]:.2f}" for found in accuracies.values())] for name in order]
     said = (
         f"Linear probes of {kind}, learned from {len(train.captions)} samples and tried on {len(held_out.captions)} others: the "
         "mean of the shares of samples with and without it that are read right. A guess has 0.5."

@@ -36,13 +36,15 @@ addEventListener("hashchange", () => { readAddress(); for (const f of changed) f
 const nav = document.querySelector("nav");
 const idOf = title => title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
 function goTo() { document.getElementById(state.at)?.scrollIntoView(); }
-/* A section with a title, and a link to it at the top of the page. */
+/* A section with a title, and a link to it at the top of the page. Links to "A: b" and "A: c" are one group, "A: b c". */
 function section(title, ...children) {
   const same = [...main.children].filter(s => s.dataset.title === title).length, id = idOf(title) + (same ? `-${same + 1}` : "");
   const s = make("section", { id, "aria-labelledby": `${id}-title`, "data-title": title }, make("h2", { id: `${id}-title` }, title), ...children);
-  const link = make("a", { href: `#at=${id}` }, title);
+  const [start, end] = title.split(": "), link = make("a", { href: `#at=${id}`, ...(end && { "aria-label": title }) }, end || start);
   link.addEventListener("click", e => { e.preventDefault(); keep({ at: id }); goTo(); });
-  if (!same) nav.append(link);
+  const group = [...nav.children].find(g => g.dataset.group === start) || make("span", { className: "group", "data-group": start }, `${start}: `);
+  if (end && !same) group.append(link);
+  if (!same && !group.isConnected) nav.append(end ? group : link);
   main.append(s);
   return s;
 }
