@@ -33,7 +33,12 @@ ELSEWHERE = (
     "python -m lightning_diff.config.json_schema",
     "sbatch slurm/train.sbatch OVERRIDES",
 )
-STAND_FOR = {"KEY": "training", "HOST": "example.org", "outputs/NAME": "outputs/ldm"}  # what a reader puts there
+STAND_FOR = {  # what a reader puts there
+    "KEY": "training",
+    "HOST": "example.org",
+    "outputs/NAME": "outputs/ldm",
+    "reference=DIR": "reference=OTHER",
+}
 SBATCH = """#!/bin/bash
 while [[ $1 != slurm/*.sbatch ]]; do shift; done
 script=$(basename "$1" .sbatch)
@@ -79,6 +84,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "config.yaml").write_text(yaml_text(plain(config)), "utf-8")
         (folder / WEIGHTS).write_bytes(b"")
     (project / "captions.txt").write_text("a red mug\n")
+    draw_pictures(project / "OTHER")
     draw_pictures(project / "DIR")
     (project / "DIR" / "experiment").mkdir()
     (project / "DIR" / "experiment" / "mine.yaml").write_text("training: {steps: 7}\n")
