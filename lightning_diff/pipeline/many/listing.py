@@ -64,7 +64,8 @@ def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str], columns: Seque
         lines = [{name: cell for name, cell in line.items() if name != "n"} for line in lines]
     if any(key.startswith(LOSS) for key in keys):  # losses of unlike objectives say nothing beside each other
         lines = [{name: cell for name, cell in line.items() if name != "loss"} for line in lines]
-    known = {**{told[key]: key for key in keys}, **{name: name for line in lines for name in line}}
+    shown = ("w", "FID", "CLIP score", "obeyed")  # known while no run is measured, too
+    known = {**{told[key]: key for key in keys}, **{name: name for some in (shown, *lines) for name in some}}
     for column in columns:
         if column not in known:
             raise ConfigError(f"columns={column}: no such column; {nearest(column, list(known))}")
