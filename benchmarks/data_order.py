@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -97,6 +98,7 @@ def main() -> None:
         kind, _, case = given.case.partition(":")
         print(json.dumps(in_blocks(*SIZES[case]) if kind == "blocks" else in_full(FULL[case])))
         return
+    load = os.getloadavg()[0]
     cases = [f"blocks:{case}" for case in SIZES] + [f"full:{case}" for case in FULL]
     rows = []
     print(f"{'':34}{'seek':>22}{'batch of 256':>22}{'memory':>10}")
@@ -108,7 +110,8 @@ def main() -> None:
             f"({found['batch_wall_ms']:7.3f}) ms{found['memory_mib']:6.0f} MiB",
             flush=True,
         )
-    passport = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.processor() or "cpu"}
+    facts = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.processor() or "cpu"}
+    passport = {**facts, "cores": os.cpu_count(), "load before": load, "load after": os.getloadavg()[0]}
     given.json.write_text(json.dumps({"passport": passport, "rows": rows}, indent=1) + "\n")
 
 

@@ -7,6 +7,8 @@ from tempfile import TemporaryDirectory
 
 from ..config.paths import PARTS
 from ..config.schema import Config
+from ..data.cached.latents import CachedLatents
+from ..data.dataset import Pictures
 from ..data.sources.own import OwnPictures, read_once
 from ..devices import device_of
 from ..pipeline.components import needed_parts
@@ -27,7 +29,7 @@ def prepare(config: Config, where: str = "", count: int = 0) -> None:
     say_data(found, config, data_event(found, config))
     if where:
         preview(config, found, folder, where, count)
-    if not where and isinstance(config.data, OwnPictures):
+    if not where and isinstance(config.data, OwnPictures) and found.splits["train"].read_through:
         from .preparing.sheet import say_statistics
 
         say_statistics(found, config)
@@ -51,8 +53,9 @@ def _prepare_features(config: Config) -> None:
             config.data, Path(config.cache), Path(scratch) / PARTS, device_of(config.training.accelerator)
         ).train
     say(f"parts: {', '.join(f'{part} {path}' for part, path in paths.items())}")
-    online = config.data.features == "online"
-    say(
-        f"{len(features)} pictures and captions"
-        + (", encoded in each step" if online else f": features in {config.cache}")
-    )
+    here = f": features in {config.cache}"
+    kept = {
+        Pictures: ", encoded in each step",
+        CachedLatents: f": latents in {config.cache}, captions are encoded in each step",
+    }
+    say(f"{len(features)} pictures and captions{kept.get(type(features), here)}")

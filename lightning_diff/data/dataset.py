@@ -15,9 +15,9 @@ from torch.utils.data import Dataset
 
 from .cached.rows import Rows
 from .decode import BadPicture, decode, to_tensor
-from .index import Index, ShardReader
+from .index import Index
 from .order import FullOrder, Order, Place
-from .ordering.buckets import Framing, nearest_shapes
+from .ordering.buckets import Framing
 from .ordering.ordering import Ordering
 from .sources.base import Source
 
@@ -56,14 +56,14 @@ class Pictures(Dataset[PictureBatch]):
     ) -> None:
         self.index, self.image_size, self.heads, self.fit = index, image_size, tuple(heads), fit
         self.ordering, self.framing = ordering, framing
-        self.buckets = nearest_shapes(index.facts.sizes, framing.shapes) if framing else None
-        self.reader = ShardReader(index)
+        self.buckets = index.shapes(framing.shapes if framing else None)
+        self.reader = index.reader()
 
     def __len__(self) -> int:
         return len(self.index)
 
     def name(self, i: int) -> str:
-        return str(self.index.keys[i])
+        return self.index.name(i)
 
     def square(self, data: bytes) -> Tensor:
         """A picture's bytes as uint8 [3, H, W]. Raises BadPicture."""
@@ -79,7 +79,7 @@ class Pictures(Dataset[PictureBatch]):
     def order(self, batch: int, seed: int) -> Order:
         """The order of the training in global batches."""
         buckets = self.buckets if self.framing and len(self.framing.shapes) > 1 else None
-        return self.ordering.of(self.index.spans[:, 0], len(self.index.shards), batch, seed, self.index.sets, buckets)
+        return self.index.order(self.ordering, batch, seed, buckets)
 
     def read(self, i: int, turn: int = 0, position: int = 0) -> tuple[Tensor, str, dict[str, int], str]:
         """(picture, caption, labels, hard negative). A sample's several captions take turns from epoch to epoch."""

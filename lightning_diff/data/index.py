@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..config.errors import ConfigError
 from .incoming.captions import captions_of, record_of
+from .order import Order
+from .ordering.buckets import Shape, nearest_shapes
+from .ordering.ordering import Ordering
 from .ordering.weights import Sets
 from .remote.shard import open_shard
 from .sample import MARK, MARKED, LeftOut, lost, told
@@ -38,6 +41,7 @@ class Index:
     facts: Survey
     how: Reading = field(default_factory=Reading)
     sets: Sets | None = None
+    read_through: ClassVar[bool] = True  # every picture was decoded, or was made here
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -62,6 +66,37 @@ class Index:
     def select(self, rows: np.ndarray) -> Index:
         """The index of these samples alone; it does not repeat what is left out."""
         return replace(self, spans=self.spans[rows], facts=self.facts.select(rows))
+
+    def name(self, i: int) -> str:
+        """The key of sample i."""
+        return str(self.keys[i])
+
+    def span(self, i: int) -> list[int]:
+        """The row of `spans` of sample i."""
+        return [int(v) for v in self.spans[i]]
+
+    def shards_of(self, samples: Sequence[int]) -> np.ndarray:
+        """int64 [B]: the numbers of the shards of these samples."""
+        return self.spans[samples, 0]
+
+    def reader(self) -> ShardReader:
+        return ShardReader(self)
+
+    def shapes(self, shapes: Sequence[Shape] | None) -> Any:
+        """For each sample the nearest of the `shapes`, by its number; None without shapes."""
+        return nearest_shapes(self.facts.sizes, shapes) if shapes else None
+
+    def order(self, ordering: Ordering, batch: int, seed: int, buckets: Any = None) -> Order:
+        """The order of the training in global batches. `buckets`: what `shapes` gives."""
+        return ordering.of(self.spans[:, 0], len(self.shards), batch, seed, self.sets, buckets)
+
+    def parts(self) -> Iterator[Mapping[str, np.ndarray]]:
+        """What is known of the samples, part by part: `sizes`, `counts` and `remarks`, as in a Survey."""
+        yield {name: getattr(self.facts, name) for name in ("sizes", "counts", "remarks")}
+
+    def contents(self) -> str:
+        """A hash of all pictures, each with its captions, whatever their order."""
+        return self.facts.contents()
 
     def fingerprint(self) -> str:
         """A hash of the contents: the pictures and the captions, in their order."""
@@ -115,15 +150,17 @@ class ShardReader:
         stored = facts.captions[first[i] : first[i + 1]].tobytes()
         whole = b"".join(digest16(caption.encode()) for caption in captions) == stored
         if not whole or (picture is not None and digest16(picture) != facts.pictures[i].tobytes()):
-            shard = self.index.shards[int(self.index.spans[i, 0])]
-            remedy = (
-                "delete it, and it is made again" if self.index.how.ours else "take it from a copy, or make it again"
-            )
-            raise ConfigError(f"{shard}: damaged: sample {self.index.keys[i]} has changed since it was read; {remedy}")
+            raise self.changed(i)
+
+    def changed(self, i: int) -> ConfigError:
+        """What is said of a sample that is not as it was."""
+        shard = self.index.shards[self.index.span(i)[0]]
+        remedy = "delete it, and it is made again" if self.index.how.ours else "take it from a copy, or make it again"
+        return ConfigError(f"{shard}: damaged: sample {self.index.name(i)} has changed since it was read; {remedy}")
 
     def members(self, i: int, first: int) -> list[bytes | None]:
         """The bytes of the picture, the text and the record, from number `first` on; None for a member that is not there."""
-        shard, *spans = (int(v) for v in self.index.spans[i])
+        shard, *spans = self.index.span(i)
         handle = self._open(shard)
         members = list(zip(spans[::2], spans[1::2], strict=True))[first:]
         return [os.pread(handle, size, offset) if offset else None for offset, size in members]

@@ -16,19 +16,19 @@ REMARKS = {CUT: "last bytes missing", NOT_UTF8: "caption not UTF-8", COMMANDS: "
 CROPPED = 0.25  # a picture that loses more than this share to the crop is counted
 
 
-def scaled(facts: Survey, source: Source) -> np.ndarray:
-    """float [N]: the training's size, over that of the picture's centre square, or of the whole picture if it is padded; above 1
-    the picture is blown up. 1 if its size is not known."""
+def scaled(sizes: np.ndarray, source: Source) -> np.ndarray:
+    """float [N] of widths and heights int [N, 2]: the training's size, over that of the picture's centre square, or of the whole
+    picture if it is padded; above 1 the picture is blown up. 1 if its size is not known."""
     kept = np.max if source.fit == "pad" else np.min
-    side = kept(facts.sizes, axis=1) if len(facts.sizes) else np.zeros(0)
+    side = kept(sizes, axis=1) if len(sizes) else np.zeros(0)
     return np.where(side > 0, source.image_size / np.maximum(side, 1), 1.0)
 
 
-def cropped(facts: Survey, source: Source) -> np.ndarray:
-    """float [N]: the share of the picture outside of its centre square; 0 if it is padded."""
-    if not len(facts.sizes) or source.fit == "pad":
-        return np.zeros(len(facts.sizes))
-    return np.where(facts.sizes[:, 1] > 0, 1 - facts.sizes.min(axis=1) / np.maximum(facts.sizes.max(axis=1), 1), 0.0)
+def cropped(sizes: np.ndarray, source: Source) -> np.ndarray:
+    """float [N] of widths and heights int [N, 2]: the share of the picture outside of its centre square; 0 if it is padded."""
+    if not len(sizes) or source.fit == "pad":
+        return np.zeros(len(sizes))
+    return np.where(sizes[:, 1] > 0, 1 - sizes.min(axis=1) / np.maximum(sizes.max(axis=1), 1), 0.0)
 
 
 def remarks_of(facts: Survey, i: int) -> str:
@@ -38,23 +38,31 @@ def remarks_of(facts: Survey, i: int) -> str:
 
 def summary(found: Prepared, source: Source) -> dict[str, Any]:
     """The counts, by name. `left_out` counts by reason, `fit` and `split` are words, all others are numbers of samples."""
-    facts = Survey.joined([index.facts for index in found.splits.values()])
     reasons: dict[str, int] = {}
     for one in found.left:
         reasons[one.reason] = reasons.get(one.reason, 0) + one.count
-    return {
+    counts: dict[str, Any] = {
         **{split: len(index) for split, index in found.splits.items()},
         "lost": lost(found.left),
         "left_out": reasons,
         "split": found.said,
-        "several_captions": int((facts.counts > 1).sum()),
-        "blown_up": int((scaled(facts, source) > 1).sum()),
+        "several_captions": 0,
+        "blown_up": 0,
         "fit": source.fit,
-        "cropped": int((cropped(facts, source) > CROPPED).sum()),
-        "truncated": int((facts.remarks & CUT > 0).sum()),
-        "not_utf8": int((facts.remarks & NOT_UTF8 > 0).sum()),
-        "control_characters": int((facts.remarks & COMMANDS > 0).sum()),
+        "cropped": 0,
+        "truncated": 0,
+        "not_utf8": 0,
+        "control_characters": 0,
     }
+    for part in (part for index in found.splits.values() for part in index.parts()):
+        sizes, remarks = part["sizes"], part["remarks"]
+        counts["several_captions"] += int((part["counts"] > 1).sum())
+        counts["blown_up"] += int((scaled(sizes, source) > 1).sum())
+        counts["cropped"] += int((cropped(sizes, source) > CROPPED).sum())
+        counts["truncated"] += int((remarks & CUT > 0).sum())
+        counts["not_utf8"] += int((remarks & NOT_UTF8 > 0).sum())
+        counts["control_characters"] += int((remarks & COMMANDS > 0).sum())
+    return counts
 
 
 COUNTED = (

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ..config.schema import Config
+from ..data.cached.choosing import Bytes, latent_bytes, text_bytes
 from ..models.build import autoencoder_net, build, denoising_net
 from ..nets.lora import add_lora
 from ..nets.unet import Condition
@@ -185,13 +186,11 @@ class Costs:
         """Floating-point operations of a training step for one sample."""
         return step_flops(self.net["net"], self.null, int(self.autoencoder.latent_channels), self.side)
 
-    @cached_property
-    def sample(self) -> int:
-        """Bytes of one sample in the caches of the frozen nets' features: float16, except the mask."""
-        latent = int(self.autoencoder.latent_channels) * self.side**2
-        latent += 1 if self.autoencoder.exact else latent  # the mean, and the std
+    def features(self, pictures: int, captions: int) -> Bytes:
+        """What the caches of the frozen nets' features would take of a set."""
+        latent = latent_bytes(int(self.autoencoder.latent_channels), self.side, bool(self.autoencoder.exact))
         tokens, mask, pooled = (x.numel() for x in (self.null.tokens, self.null.mask, self.null.pooled))
-        return 2 * (latent + tokens + pooled) + mask
+        return Bytes(pictures, captions, latent, text_bytes(tokens, pooled, mask))
 
 
 def _files(place: Path) -> list[Path]:

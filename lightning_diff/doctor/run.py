@@ -170,20 +170,25 @@ def _over_quota() -> str:
 def _cache_to_come(p: Patient) -> int:
     """Bytes of the frozen nets' features that are not yet cached, as far as this is known."""
     c = p.config
-    if c.task != "diffusion":
+    kind = c.data.features
+    if c.task != "diffusion" or kind == "online" or (kind == "auto" and c.data.varied):
         return 0
     found = c.data.prepared(Path(c.cache))
     if found is None:
-        return p.costs.sample * c.data.glimpse(p.scratch, LOOKED_AT).train
-    index = found.splits["train"]
-    files = {part: locate_part(part, c, look=True).path for part in ("autoencoder", "text")}
-    placed = {part: p.folder / "parts" / f"{part}.safetensors" for part in files}
-    files = {part: placed[part] if placed[part].is_file() else file for part, file in files.items()}
-    if all(f.is_file() for f in files.values()):
-        hashes = {part: file_hash(f) for part, f in files.items()}
-        missing = missing_features(Pictures(index, c.data.image_size, fit=c.data.fit), Path(c.cache), hashes)
-        return p.costs.sample * max(missing.values())
-    return p.costs.sample * len(index)
+        count = c.data.glimpse(p.scratch, LOOKED_AT).train
+        whole = missing = p.costs.features(count, count)
+    else:
+        index = found.splits["train"]
+        whole = missing = p.costs.features(len(index), int(index.facts.counts.sum()))
+        files = {part: locate_part(part, c, look=True).path for part in ("autoencoder", "text")}
+        placed = {part: p.folder / "parts" / f"{part}.safetensors" for part in files}
+        files = {part: placed[part] if placed[part].is_file() else file for part, file in files.items()}
+        if all(f.is_file() for f in files.values()):
+            hashes = {part: file_hash(f) for part, f in files.items()}
+            pictures = Pictures(index, c.data.image_size, fit=c.data.fit)
+            missing = p.costs.features(*missing_features(pictures, Path(c.cache), hashes).values())
+    kind = whole.chosen() if kind == "auto" else kind
+    return {"online": 0, "latents": missing.latents}.get(kind, missing.all)
 
 
 OF_THE_RUN: tuple[Check, ...] = (data, weights, memory, disk, run_folder)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..config.errors import ConfigError
 from ..data.cached.cache import Compute, Watch, cached_arrays, missing_rows
+from ..data.cached.choosing import Bytes, latent_bytes, text_bytes
+from ..data.cached.latents import CachedLatents
 from ..data.cached.rows import Rows
 from ..data.dataset import CachedFeatures, Pictures, pictures
 from ..data.decode import DECODING, BadPicture, to_unit
@@ -23,7 +25,7 @@ from ..models.build import load_part
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import TextEncoder
 from ..progress import tracked
-from ..ranks import share_of
+from ..ranks import say, share_of
 
 ROWS = 32  # samples in each call of a net, of pictures up to LARGE pixels wide
 LARGE = 128
@@ -68,22 +70,24 @@ class Frozen:
     autoencoder: LatentSpace
     tower: TextEncoder
     hashes: dict[str, str]
-    train: CachedFeatures | Pictures
+    train: CachedFeatures | CachedLatents | Pictures
     index: Index
 
 
 def frozen_nets(source: Source, cache: Path, parts: Path, device: str, seed: int = 0) -> Frozen:
     """The frozen nets from the weights in the folder `parts`, on a device, with the training set: its pictures if the
-    source's features are made online, else their cached features. The cache is filled first. It holds mean and std of each
-    picture's posterior, and tokens, mask and pooled output of each caption, as float16 except for the mask. It holds
-    nothing random: training draws the posterior's sample, the noise and the caption dropout. `seed` is that of random crops."""
+    source's features are made online, else their cached features, or cached latents with texts. The cache is filled first. It
+    holds mean and std of each picture's posterior, and tokens, mask and pooled output of each caption, as float16 except for the
+    mask. It holds nothing random: training draws the posterior's sample, the noise and the caption dropout. `seed` is that of
+    random crops."""
     files = {part: parts / f"{part}.safetensors" for part in ("autoencoder", "text")}
     hashes = {part: file_hash(path) for part, path in files.items()}
     autoencoder, tower = (load_part(path).to(device) for path in files.values())
-    online = source.features == "online"
-    train = pictures(source, cache, "train", framing=source.framing(seed) if online else None)
+    varied = source.features == "online" or bool(source.varied)
+    train = pictures(source, cache, "train", framing=source.framing(seed) if varied else None)
     assert train is not None
-    if online:
+    features = kind_of_features(source, train, autoencoder, tower)
+    if features == "online":
         return Frozen(autoencoder, tower, hashes, train, train.index)
     made_by, keys = manifests(train, hashes), digests(train)
 
@@ -91,11 +95,31 @@ def frozen_nets(source: Source, cache: Path, parts: Path, device: str, seed: int
         return cached_arrays(cache / kind, made_by[kind], keys[kind], compute, _shown(kind), share_of())
 
     latents = cached("latents", lambda rows: _latents(train, autoencoder, rows))
+    if features == "latents":
+        return Frozen(autoencoder, tower, hashes, CachedLatents(latents, train.index, train.ordering), train.index)
     captions = cached("captions", lambda rows: _captions(train, tower, rows))
-    features = CachedFeatures(
-        latents, captions, train.index.facts.first_caption, train.index.keys.tolist(), train.order
+    first, keys_of = train.index.facts.first_caption, train.index.keys.tolist()
+    found = CachedFeatures(latents, captions, first, keys_of, train.order)
+    return Frozen(autoencoder, tower, hashes, found, train.index)
+
+
+def kind_of_features(source: Source, train: Pictures, autoencoder: LatentSpace, tower: TextEncoder) -> str:
+    """cached, latents or online. For `auto` it is chosen, and said."""
+    if source.features != "auto":
+        return source.features
+    if source.varied:
+        say(f"data.features=auto: each batch is encoded in its step (online), because of {source.varied}")
+        return "online"
+    with torch.no_grad():
+        null = tower.condition([""])
+    side, tokens = (
+        train.image_size // autoencoder.factor,
+        text_bytes(*(x.numel() for x in (null.tokens, null.pooled, null.mask))),
     )
-    return Frozen(autoencoder, tower, hashes, features, train.index)
+    each = latent_bytes(autoencoder.latent_channels, side, autoencoder.exact)
+    found = Bytes(len(train), int(train.index.facts.counts.sum()), each, tokens)
+    say(found.said())
+    return found.chosen()
 
 
 def _shown(what: str) -> Watch:

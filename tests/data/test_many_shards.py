@@ -22,7 +22,8 @@ from lightning_diff.data.order import Batches
 from lightning_diff.data.sources.shards import Shards
 from torch.utils.data import DataLoader
 root = Path(sys.argv[1])
-source = Shards(image_size=16, source=str(root / "set"), test="none", order=sys.argv[2])
+known = {"order": sys.argv[2], "check": sys.argv[4], "features": "online"}
+source = Shards(image_size=16, source=str(root / "set"), test="none", **known)
 train = pictures(source, root / "cache", "train")
 loader = DataLoader(train, batch_sampler=Batches(train.order(50, 0), 44), num_workers=int(sys.argv[3]), collate_fn=collate)
 print(len({caption for batch in loader for caption in batch.captions}))
@@ -35,8 +36,8 @@ def test_1100_shards_are_read_with_256_open_files(tmp_path: Path) -> None:
             tmp_path / "set" / f"{n:04d}.tar",
             [("a.png", encoded((n % 256, n // 256, 0), "PNG")), ("a.txt", f"number {n}")],
         )
-    for order, workers in (("full", "0"), ("blocks", "2")):
-        words = [sys.executable, "-c", MANY, str(tmp_path), order, workers]
+    for order, workers, check in (("full", "0", "pictures"), ("blocks", "2", "pictures"), ("full", "2", "headers")):
+        words = [sys.executable, "-c", MANY, str(tmp_path), order, workers, check]
         found = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
         assert found.returncode == 0, found.stderr[-2000:]
         assert int(found.stdout.split()[-1]) == 1100

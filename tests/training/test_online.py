@@ -34,10 +34,11 @@ def train(root: Path, name: str, *more: str) -> Path:
     return root / name
 
 
-def test_its_losses_are_those_of_cached_features(root: Path) -> None:
-    curves = [Record(train(root, kind, f"data.features={kind}")).curve() for kind in ("cached", "online")]
-    assert [row["step"] for row in curves[0]] == [row["step"] for row in curves[1]] == list(range(1, 13))
-    assert max(abs(a["loss"] - b["loss"]) for a, b in zip(*curves, strict=True)) < 1e-3
+def test_losses_are_those_of_cached_features(root: Path) -> None:
+    curves = [Record(train(root, kind, f"data.features={kind}")).curve() for kind in ("cached", "online", "latents")]
+    assert all([row["step"] for row in curve] == list(range(1, 13)) for curve in curves)
+    for other in curves[1:]:
+        assert max(abs(a["loss"] - b["loss"]) for a, b in zip(curves[0], other, strict=True)) < 1e-3
 
 
 def test_the_held_out_loss_is_recorded_and_changes_nothing(root: Path) -> None:
@@ -53,3 +54,26 @@ def test_the_held_out_loss_is_recorded_and_changes_nothing(root: Path) -> None:
 def test_what_does_not_use_it_refuses_it(root: Path) -> None:
     result = train_apart("experiment=judge", "data.features=online", f"outputs={root}")
     assert result.returncode == 2 and "data.features=online: would be ignored" in result.stderr
+
+
+def test_latents_with_texts_are_those_of_one_key_and_no_text_is_cached(tmp_path: Path) -> None:
+    import lightning_diff as ld
+    from lightning_diff.data.dataset import Pictures, pictures
+    from lightning_diff.data.sources.still_life import StillLife
+    from lightning_diff.nets.weights import save_weights
+    from lightning_diff.training.features import CachedLatents, frozen_nets
+
+    source = StillLife(train=40, test=0, features="latents")
+    model = ld.load()
+    for part, net in (("autoencoder", model.autoencoder), ("text", model.text_encoder)):
+        save_weights(tmp_path / "parts" / f"{part}.safetensors", net.state_dict(), vars(net)["made_by"])
+    frozen = frozen_nets(source, tmp_path / "cache", tmp_path / "parts", "cpu")
+    assert isinstance(frozen.train, CachedLatents) and not (tmp_path / "cache" / "captions").exists()
+    whole = pictures(source, tmp_path / "cache", "train")
+    assert isinstance(whole, Pictures)
+    places = frozen.train.order(8, 0).places(3)
+    batch, seen = frozen.train.__getitems__(places), whole.__getitems__(places)
+    assert batch["captions"] == seen.captions and batch["positions"].tolist() == seen.positions.tolist()
+    with torch.no_grad():
+        right = frozen.autoencoder.encode(seen.images.float() / 127.5 - 1).mean
+    torch.testing.assert_close(batch["mean"].float(), right, atol=2e-2, rtol=1e-2)

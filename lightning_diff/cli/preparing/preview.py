@@ -129,7 +129,7 @@ def _written(
     """(rows of samples.csv, pictures and captions of the contact sheet). The pictures are written."""
     tokenizer, size = config.text.tokenizer(), config.data.image_size
     facts = {
-        split: (p.index.facts, scaled(p.index.facts, config.data), cropped(p.index.facts, config.data))
+        split: (facts := p.index.facts, scaled(facts.sizes, config.data), cropped(facts.sizes, config.data))
         for split, p in pictures.items()
     }
     on_sheet = set(np.linspace(0, len(some) - 1, min(ON_SHEET, len(some))).astype(int).tolist())

@@ -22,6 +22,10 @@ class Ordering:
     kind: str = "auto"
     block: int = BLOCK
 
+    def in_blocks(self, count: int) -> bool:
+        """Whether a set of so many samples, neither mixed nor in buckets, is permuted in blocks."""
+        return self.kind == "blocks" or (self.kind == "auto" and count > LARGE)
+
     def of(
         self,
         shards: np.ndarray,
@@ -34,7 +38,7 @@ class Ordering:
         """The order of N samples, whose shards are `shards` int [N], numbers below `count`, and whose buckets are `buckets` int
         [N]."""
         plain = sets is None and buckets is None
-        if self.kind == "full" or (self.kind == "auto" and plain and len(shards) <= LARGE):
+        if self.kind == "full" or (plain and not self.in_blocks(len(shards))):
             return FullOrder(len(shards), batch, seed)
         return ShardOrder(shards, count, batch, seed, self.block, sets, buckets)
 

@@ -122,7 +122,7 @@ class Window:
         if self.next is None:
             with suppress(StopIteration):
                 samples = [place[1] for place in next(self.batches)]
-                self.next = np.unique(self.index.spans[samples, 0]).tolist()
+                self.next = np.unique(self.index.shards_of(samples)).tolist()
             if self.next is None:
                 return False
         new = [number for number in self.next if number not in self.uses]

@@ -69,12 +69,13 @@ class Glimpse:
 class Source(Choice):
     """Captioned pictures. Each becomes a square, by default its centre, and is resized to `image_size` x `image_size` pixels.
     `features` cached: the frozen nets encode all of them once, before the training. online: they encode each batch in its step,
-    which takes no disk and more time. `order` full permutes all samples of an epoch; blocks permutes the shards, and then the
-    samples within blocks of about `block` samples, so that each shard is read once in an epoch; auto takes blocks for more
-    than a million samples."""
+    which takes no disk and more time. latents: pictures are encoded once, and captions in each step, because a caption's tokens
+    take more disk than a small picture's latents. auto chooses by the bytes that the caches would take, and says so.
+    `order` full permutes all samples of an epoch; blocks permutes the shards, and then the samples within blocks of about
+    `block` samples, so that each shard is read once in an epoch; auto takes blocks for more than a million samples."""
 
     image_size: int = one_of(64, 16, 32, 60, 64, 128, 256, 512)
-    features: str = one_of("cached", "cached", "online")
+    features: str = one_of("cached", "cached", "online", "latents", "auto")
     order: str = one_of("auto", "auto", "full", "blocks")
     block: int = at_least(240_000, 1)
 
@@ -93,6 +94,11 @@ class Source(Choice):
         from ..ordering.ordering import Ordering
 
         return Ordering(self.order, self.block)
+
+    @property
+    def varied(self) -> str:
+        """The key because of which a picture is not always the same pixels, as data.flip=true; empty if there is none."""
+        return ""
 
     @property
     def shapes(self) -> Sequence[tuple[int, int]]:

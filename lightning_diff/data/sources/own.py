@@ -79,7 +79,7 @@ class OwnPictures(Source):
 
     def identity(self, cache: Path) -> str:
         """It follows from the contents of the training pictures and their captions, whatever their places and names."""
-        contents = self.prepare(cache).splits["train"].facts.contents()
+        contents = self.prepare(cache).splits["train"].contents()
         return f"{self.kind}-{contents}-{self.image_size}px{'-pad' if self.fit == 'pad' else ''}"
 
     def prepare(self, cache: Path, progress: Progress | None = None) -> Prepared:
@@ -95,18 +95,22 @@ class OwnPictures(Source):
         from ..incoming.splits import refuse_tests_alone, stored_split
 
         index, left = self.gathered(cache, progress)
-        bad, every = lost(left), lost(left) + len(index)
-        if bad > self.max_bad * every:
-            raise ConfigError(
-                f"{self.words}: {bad:,} of {every:,} samples cannot be used, more than data.max_bad={self.max_bad:g} "
-                f"allows: {told(left)}"
-            )
+        self.refuse_bad(left, len(index))
         gone = [one for one in left if lost([one])]
         refuse_tests_alone(index.facts.places.tolist(), gone, self.words, clean_text(self.root))
         sure = self.test not in ("auto", "none")
         made = stored_split(index.facts, self.asked(len(index)), self.words, cache, sure)
         found = {name: index.select(rows) for name, rows in (("train", made.train), ("test", made.test)) if len(rows)}
         return Prepared(found, made.said, left)
+
+    def refuse_bad(self, left: Sequence[LeftOut], good: int) -> None:
+        """Raises ConfigError if more samples are left out than `max_bad` allows."""
+        bad, every = lost(left), lost(left) + good
+        if bad > self.max_bad * every:
+            raise ConfigError(
+                f"{self.words}: {bad:,} of {every:,} samples cannot be used, more than data.max_bad={self.max_bad:g} "
+                f"allows: {told(left)}"
+            )
 
     def asked(self, count: int) -> int:
         """The number of test pictures to draw from `count`."""

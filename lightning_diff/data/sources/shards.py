@@ -36,7 +36,10 @@ class Shards(OwnPictures):
     `mix` lists further sets as WEIGHT:PATH. A set of weight 0.5 is seen every second epoch, one of weight 3 three times in each;
     `source` has weight 1. `buckets` above 1 trains pictures in so many shapes from 1 : 2 to 2 : 1, with about as many pixels as
     the square; each batch has one shape. `crop` random cuts a picture at a place that its position in the training decides;
-    `flip` mirrors half of them. These three need features=online."""
+    `flip` mirrors half of them. These three need features=online (or auto).
+    `check` pictures decodes every picture once before the training. headers reads headers and captions alone, which suits sets
+    of millions; a picture that cannot be decoded is then named, and replaced by another one, in the training. It keeps whole
+    shards for testing, and needs features=online (or auto)."""
 
     filter: str = ""
     cache_gb: float = above(100.0, 0)
@@ -45,6 +48,7 @@ class Shards(OwnPictures):
     buckets: int = between(1, 1, 99)
     crop: str = one_of("centre", "centre", "random")
     flip: bool = False
+    check: str = one_of("pictures", "pictures", "headers")
 
     @property
     def reading(self) -> Reading:
@@ -57,6 +61,16 @@ class Shards(OwnPictures):
         from ..ordering.buckets import shapes_of
 
         return shapes_of(self.image_size, self.buckets)
+
+    @property
+    def cuts(self) -> list[str]:
+        """The keys that ask for other cuts than the square, as data.flip=true."""
+        asked = {f"data.buckets={self.buckets}": self.buckets > 1, "data.crop=random": self.crop == "random"}
+        return [words for words, given in {**asked, "data.flip=true": self.flip}.items() if given]
+
+    @property
+    def varied(self) -> str:
+        return next(iter(self.cuts), "data.check=headers" if self.check == "headers" else "")
 
     def framing(self, seed: int) -> Framing | None:
         from ..ordering.buckets import Framing
@@ -126,10 +140,30 @@ class Shards(OwnPictures):
             left += more
         return replace(index, sets=sets), left
 
+    def _prepare(self, cache: Path, progress: Progress | None) -> Prepared:
+        if self.check != "headers":
+            return super()._prepare(cache, progress)
+        from ..headers.prepared import prepared_headers
+
+        shards, left, sets = self.shards(cache)
+
+        def told(done: float, total: float) -> None:
+            if progress:
+                progress("shards", done, total)
+
+        found = prepared_headers(shards, left, sets, cache, self.reading, self.asked, self.words, told)
+        self.refuse_bad(found.left, sum(map(len, found.splits.values())))
+        return found
+
     def prepared(self, cache: Path) -> Prepared | None:
         from ..survey import set_place, survey_place
 
         shards, _, _ = self.shards(cache)
+        if self.check == "headers":
+            from ..headers.sidecar import sidecar_place
+
+            known = all(sidecar_place(path, cache, self.reading.lines).is_file() for path in shards)
+            return self.prepare(cache) if known else None
         kept = [survey_place(path, cache, self.reading) for path in shards]
         return self.prepare(cache) if set_place(kept, shards).is_file() else None
 
@@ -164,13 +198,21 @@ class Shards(OwnPictures):
             ):
                 if value != default:
                     yield f"data.{key}={value}: would be ignored; it belongs to shards that are fetched, data.source=https://..."
-        cuts = {f"data.buckets={self.buckets}": self.buckets > 1, "data.crop=random": self.crop == "random"}
-        cuts["data.flip=true"] = self.flip
-        for words in (words for words, asked in cuts.items() if asked):
-            if self.features != "online":
+        for words in self.cuts:
+            if self.features not in ("online", "auto"):
                 yield f"{words}: needs data.features=online, because cached features are of one cut of each picture"
             if self.fit == "pad":
                 yield f"{words}: not with data.fit=pad, which keeps the whole picture"
+        if self.check == "headers":
+            if self.features not in ("online", "auto"):
+                yield "data.check=headers: needs data.features=online, because cached features are found by what pictures hold"
+            if self.filter:
+                yield "data.check=headers: not with data.filter, which reads all records; give data.check=pictures"
+            if self.test == "none" and evaluation.enabled:
+                yield (
+                    "data.test=none: with data.check=headers there is nothing to measure with; leave it out, or give "
+                    "evaluation.enabled=false"
+                )
         if self.buckets % 2 == 0:
             yield f"data.buckets={self.buckets}: must be odd, so that the square is one of the shapes"
         if self.order == "full" and (self.mix or self.buckets > 1):

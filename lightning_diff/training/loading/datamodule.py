@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ...config.schema import Training
-from ...data.dataset import Pictures, collate
+from ...data.dataset import collate
 from ...data.order import Batches, FullOrder, Order, Place
 from ...data.remote.ahead import Ahead
 
@@ -34,7 +34,7 @@ class Stream(pl.LightningDataModule):
         batches = Batches(order, c.steps, t.global_step, t.global_rank, t.world_size)
         return DataLoader(
             self.dataset,
-            batch_sampler=Ahead(batches, self.dataset.index if isinstance(self.dataset, Pictures) else None),
+            batch_sampler=Ahead(batches, getattr(self.dataset, "index", None)),
             num_workers=c.workers,
             collate_fn=collate,
             pin_memory=t.strategy.root_device.type == "cuda",

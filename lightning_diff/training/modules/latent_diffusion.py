@@ -30,8 +30,9 @@ class LatentDiffusionModule(DiffusionModule):
     """Trains a denoising net on the latents of an autoencoder, with the captions that a text encoder reads. Both are frozen.
 
     A batch holds pictures and captions, which the frozen nets encode in the step without gradient: a PictureBatch, a pair
-    (images, captions), or a dict of both. Or it holds features that were cached before. Images are uint8 [B, 3, H, W], or floats
-    in [-1, 1]. `positions` int64 [B] of a batch determine its random numbers; without them, batches are counted.
+    (images, captions), or a dict of both. Or it holds features that were cached before, of pictures alone or of both. Images are
+    uint8 [B, 3, H, W], or floats in [-1, 1]. `positions` int64 [B] of a batch determine its random numbers; without them, batches
+    are counted.
 
     `net` is an nn.Module, or the keys of one (`UNet()`), which takes its widths from the frozen nets. Without `training`, the
     learning rate follows the Trainer's number of steps. `null` is the condition that means "no caption". With `keep_frozen`, the
@@ -107,17 +108,23 @@ class LatentDiffusionModule(DiffusionModule):
         """The features of a batch: mean and std of the latents, tokens, mask and pooled output of the captions, positions. On a
         CPU the frozen nets compute in float32, as for cached features; on a GPU in the precision of the training."""
         if isinstance(batch, Mapping) and "mean" in batch:
-            return dict(batch)
+            found = dict(batch)
+            captions = found.pop("captions", None)
+            return found if captions is None else {**found, **self._said(captions)}
         images, captions, positions = _read(batch)
         unit = to_unit(images) if images.dtype == torch.uint8 else images
         with torch.autocast("cpu", enabled=False):
             posterior = self.autoencoder.encode(unit.to(self.device).contiguous(memory_format=torch.channels_last))
-            said = self.text_encoder.condition(captions)
         if positions is None:
             first = (self.batches * self.trainer.world_size + self.global_rank) * len(images)
             positions = torch.arange(first, first + len(images))
         found = {"mean": posterior.mean, "std": posterior.std, "positions": positions.to(self.device)}
-        return {**found, "tokens": said.tokens, "mask": said.mask, "pooled": said.pooled}
+        return {**found, **self._said(captions)}
+
+    def _said(self, captions: Sequence[str]) -> dict[str, Tensor]:
+        with torch.autocast("cpu", enabled=False):
+            said = self.text_encoder.condition(captions)
+        return {"tokens": said.tokens, "mask": said.mask, "pooled": said.pooled}
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         features = self.features(batch)
