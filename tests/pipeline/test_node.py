@@ -46,12 +46,12 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_shared_memory_that_is_too_small_is_one_line_before_the_first_step(room: Any) -> None:
     room(64 * 1024)
     with pytest.raises(
-        ConfigError, match=r"training.workers=1: .*/dev/shm.* 0.1 MiB free of at least 1 needed; give"
+        ConfigError, match=r"training.workers=1: .*/dev/shm.* 0.1 MiB free of at least 3 needed; give"
     ) as e:
         check_machine(config("training.workers=1"))
     assert "\n" not in str(e.value)
     check_machine(config("training.workers=0"))
-    room(MIB)
+    room(3 * MIB)
     check_machine(config("training.workers=1"))
 
 
