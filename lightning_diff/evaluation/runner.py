@@ -18,7 +18,7 @@ from ..progress import tracked
 from ..ranks import first_rank, say, share_of
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
-from .lost.counting import Lost, say_lost
+from .lost.counting import LostCount, say_lost
 from .printed import print_rows
 from .readiness import cautions, readiness
 from .results import SEEN, STUDIED, quality, recorded, study_rows, values_path, write_tables
@@ -166,7 +166,7 @@ class _Drawing:
         self.cases, self.store, self.size = cases, store, size
         self.counts = dict.fromkeys(cases, 0)
         self.drawer: Generate | None = None
-        self.lost = Lost(one)
+        self.lost = LostCount(one)
 
     def generate(self, some: Sequence[Case], prompts: Sequence[int]) -> Tensor:
         if self.drawer is None:

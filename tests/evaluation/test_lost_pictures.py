@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.schema import Evaluation
 from lightning_diff.evaluation.features import features_of, judge_features
-from lightning_diff.evaluation.lost.counting import Lost, say_lost
+from lightning_diff.evaluation.lost.counting import LostCount, say_lost
 from lightning_diff.evaluation.lost.pictures import drawn_by, lost_rows
 from lightning_diff.evaluation.sweep import Case, Judges, Seen, Store, blocks, draw, score
 from lightning_diff.models.latent_diffusion import LatentDiffusion
@@ -100,7 +100,7 @@ def swept(model: Model, judges: Judges, folder: Path, limit: float) -> dict[str,
     def generate(cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
         return drawn_by(model, [CAPTIONS[i] for i in prompts], list(prompts), [c.scale for c in cases], True, 16)
 
-    store, lost = Store(folder), Lost(measured(limit))
+    store, lost = Store(folder), LostCount(measured(limit))
     for _ in draw(CASES, blocks(0, N, 8), CAPTIONS, {}, generate, judges, store, 4, 4, watch=lost.add):
         pass
     return {key: store.read(key, N) for key in CASES}

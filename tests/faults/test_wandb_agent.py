@@ -14,7 +14,6 @@ import yaml
 
 from lightning_diff.config.compose import compose_config
 from lightning_diff.config.paths import PACKAGE_FOLDER
-from lightning_diff.tracking.base import TrackedRun
 from tests.conftest import SHORT
 from tests.faults.wandb_server import Server
 
@@ -32,9 +31,11 @@ def test_the_sweep_is_of_keys_that_there_are() -> None:
     assert set(sweep()["parameters"]) == set(CHOSEN)
     config = compose_config([*words, *(f"{key}={value}" for key, value in CHOSEN.items())])
     assert config.tracking.wandb == "online" and config.objective.prediction == "eps"
-    assert sweep()["metric"]["name"] == "best/fid" and TrackedRun.__dataclass_fields__
+    assert sweep()["metric"]["name"] == "best/fid"  # as tests/tracking holds it
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("common_cache")
 def test_a_sweep_of_wandb_works(tmp_path: Path) -> None:
     """Two runs with the same values, as a random sweep may draw them: they share a folder of ours."""
@@ -55,7 +56,7 @@ def test_a_sweep_of_wandb_works(tmp_path: Path) -> None:
             ]
             words = [sys.executable, "-m", "wandb", "agent", "--count", "1", "me/lightning-diff/sw1"]
             done = subprocess.run(
-                words, cwd=tmp_path, env=environment | server.environment, capture_output=True, text=True, timeout=500
+                words, cwd=tmp_path, env=environment | server.environment, capture_output=True, text=True, timeout=900
             )
             said = done.stdout + done.stderr
             assert done.returncode == 0 and "Traceback" not in said, said

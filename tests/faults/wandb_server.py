@@ -117,6 +117,8 @@ class Server:
             }
             bucket = {**self.runs[v["name"]], **state}
             return {"model": {"id": "p", "name": "p", "entity": {"id": "e", "name": "me"}, "bucket": bucket}}
+        if "viewer {" in query:
+            return {"viewer": {"id": "u", "name": "me", "entity": "me", "username": "me", "teams": {"edges": []}}}
         if "SweepWithRuns" in query:
             return {"project": {"sweep": {"id": "s", "name": v["sweep"], "config": self.sweep, "runs": {"edges": []}}}}
         if "CreateAgent" in query:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..sweep import Case
 
 
-class Lost:
+class LostCount:
     """The numbers of the prompts whose pictures are lost, for each case of a sweep."""
 
     def __init__(self, one: Measured) -> None:
