@@ -65,7 +65,9 @@ def wrong_port(config: Config) -> str:
     if not said.isdecimal() or not 0 < int(said) < 2**16:
         return f"MASTER_PORT={said}: no port; {remedy}"
     try:
-        socket.create_server(("", int(said))).close()
+        with socket.socket() as probe:  # it does not listen: another rank may be asking for the first one already
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", int(said)))
     except OSError as e:
         return f"MASTER_PORT={said}: the ranks cannot meet at this port ({e.strerror}); {remedy}"
     return ""
