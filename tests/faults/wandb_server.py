@@ -87,6 +87,8 @@ class Server:
         with self.lock:
             if path == "/graphql":
                 asked = json.loads(body)
+                if "createArtifact(" in asked["query"]:
+                    return {"data": None, "errors": [{"message": "it keeps no artifacts"}]}
                 return {"data": self._graph(asked["query"], asked.get("variables") or {})}
             if path.endswith("/file_stream"):
                 sent = json.loads(body).get("files", {}).get("wandb-history.jsonl")
