@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..cluster.detection import heed_slurm
 from ..config.compose import compose_config, load_config
 from ..config.errors import ConfigError, nearest
 from ..config.input.search import SEARCH
@@ -249,6 +250,7 @@ def prepare_command() -> None:
         if shows(found):
             return show_composed(found, [overrides])
         config = compose_config(overrides, SEARCH.name)
+        heed_slurm(config.cluster.slurm)
         if checked:
             return validate(config, words["repair"])
         from .prepare import prepare, prepare_experiment

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from ..cluster.detection import heed_slurm
 from ..cluster.requeue import TRY_AGAIN
 from ..cluster.signals import STOP, Interrupted
 from ..config.errors import ConfigError
@@ -49,6 +50,7 @@ def exit_on_error(work: Callable[[], None]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     try:
         STOP.install()  # raises, if a signal came since the first line
+        heed_slurm("cluster.slurm=false" not in sys.argv)  # before the rank is asked for
         if wrong := wrong_rank():
             raise ConfigError(wrong)
         work()

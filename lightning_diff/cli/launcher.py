@@ -99,6 +99,8 @@ def planned(settings: Slurm, sweep: Sequence[Sequence[str]], swept: Sequence[str
                 f"{' '.join(overrides)}: the same folder as of {' '.join(jobs[folder].overrides)}, {folder}; "
                 "leave name= out, then each run is named after its overrides"
             )
+        if not config.cluster.slurm:
+            raise ConfigError("cluster.slurm=false: a job of hydra/launcher=slurm heeds SLURM; leave it out")
         refuse_another(folder, config, train=True)
         check_installed(config)
         words = [*SEARCH.flags, *map(as_typed, overrides)]

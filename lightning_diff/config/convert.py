@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from .checks import check
 from .errors import ConfigError, meant, nearest
 from .input.messages import one_line
+from .input.stored import with_sum
 from .input.typed import final, hide_all, nodes, revealed
 from .plugins import check_plugins
 from .registry import SHARED, Choice, choices, named, owners, place_of, schema_of
@@ -48,6 +49,13 @@ def plain(config: Any) -> dict[str, Any]:
 def yaml_text(values: Any) -> str:
     """Plain values as YAML, as OmegaConf writes it. A ${ in them is literal."""
     return revealed(OmegaConf.to_yaml(OmegaConf.create(hide_all(values))))
+
+
+def stored_text(config: Config) -> str:
+    """The text of a run's config.yaml. The cluster around the command that began the run is no part of it."""
+    values = plain(config)
+    del values["cluster"]
+    return with_sum(yaml_text(values))
 
 
 def make_choice(group: str, node: Any, prefix: str) -> Choice:

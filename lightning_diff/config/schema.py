@@ -128,8 +128,9 @@ class Evaluation:
     its block. `enabled` false: only train. `seed` is that of the pictures' noise. `grid` pictures of each scale are on its
     grid. `ema`: lengths of post-hoc EMA to sweep too (0 is the training's own EMA).
     `features` are the features for FID, KID, precision and recall. `metrics` are computed in the order of the table's
-    columns. Every `every` steps of training (0: never) `quick` pictures at guidance.scale are measured; this time is
-    counted separately from the training."""
+    columns. A picture with NaN or inf is neither saved nor scored; if more than the share `not_finite` of a case's pictures
+    have them, the sweep ends. Every `every` steps of training (0: never) `quick` pictures at guidance.scale are measured; this
+    time is counted separately from the training."""
 
     enabled: bool = True
     samples: int = at_least(256, 4)
@@ -143,6 +144,7 @@ class Evaluation:
     metrics: list[Any] = chosen_list(
         "metric", "fid", "kid", "cmmd", "precision_recall", "diversity", "clip_score", "attributes"
     )
+    not_finite: float = between(0.01, 0, 1)
     every: int = at_least(0, 0)
     quick: int = at_least(64, 8)
 
@@ -171,6 +173,14 @@ class Tracking:
     def trackers(self) -> list[Any]:
         """All trackers. W&B is the last, because it may wait for a server."""
         return [*self.also, *self.short]
+
+
+@dataclass
+class Cluster:
+    """The cluster around a command. `slurm` false: the command takes no notice of the SLURM job that it runs in, as of one that
+    holds a notebook: it starts its ranks itself, knows no time limit and requeues nothing."""
+
+    slurm: bool = True
 
 
 @dataclass
@@ -213,6 +223,7 @@ class Config:
     callbacks: list[Any] = chosen_list("callback")
     evaluation: Evaluation = field(default_factory=Evaluation)
     tracking: Tracking = field(default_factory=Tracking)
+    cluster: Cluster = field(default_factory=Cluster)
 
     @property
     def generates(self) -> bool:

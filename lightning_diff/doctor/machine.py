@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 
 import torch
 
+from ..cluster.detection import wrong_tasks
 from ..cluster.requeue import job_details, job_id, margin, seconds_left
 from ..devices import bf16_pays, device_of, on_gpu
 from ..files import Held, lock, whole_file
 from ..markers import Marker
+from ..pipeline.node import wrong_port, wrong_shared_memory
 from ..ranks import rank_of
 from ..training.trainer import precision_of
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
@@ -50,6 +52,9 @@ def ranks(p: Patient) -> Finding:
     if tasks > 1 and interactive:  # Lightning takes it for a shell, and each task for the only one
         found = f"{has}, of a job named {os.environ['SLURM_JOB_NAME']!r}: each task would train by itself"
         return Finding(what, WRONG, found, "srun --job-name=train python ...")
+    if tasks == 1 and (wrong := wrong_tasks(t.devices, t.nodes)):
+        found, _, remedy = wrong.partition("; ")
+        return Finding(what, WRONG, found, remedy)
     if interactive or (tasks == 1 and "SLURM_STEP_ID" not in os.environ and nodes == t.nodes):
         return Finding(what, OK, f"{has}; one process here, {asked}")
     if (tasks, nodes) != (world, t.nodes):
@@ -167,6 +172,24 @@ def threads(p: Patient) -> Finding:
     return Finding(what, OK, said)
 
 
+def shared_memory(p: Patient) -> Finding:
+    """Whether the workers of the data loaders have room to hand samples over."""
+    t, what = p.config.training, "shared memory"
+    cached = p.config.task == "diffusion" and p.config.data.features != "online"
+    if wrong := wrong_shared_memory(p.config, p.costs.sample if cached else 0):
+        found, _, remedy = wrong.partition("; ")
+        return Finding(what, WRONG, found, remedy)
+    return Finding(what, OK, f"room for {t.workers} workers of each rank" if t.workers else "no workers")
+
+
+def port(p: Patient) -> Finding:
+    """Whether the ranks can meet."""
+    if wrong := wrong_port(p.config):
+        found, _, remedy = wrong.partition("; ")
+        return Finding("port", WRONG, found, remedy)
+    return Finding("port", OK, f"MASTER_PORT={os.environ.get('MASTER_PORT') or 'a free one'}")
+
+
 def file_system(p: Patient) -> Finding:
     """Whether the outputs can be written, flushed and locked. Also measures the speed of writing."""
     what, place = "file system", existing(Path(p.config.outputs))
@@ -260,5 +283,5 @@ def _unreachable(base: str) -> str:
     return said[0]
 
 
-OF_EACH_RANK: tuple[Check, ...] = (ranks, gpus, threads, file_system, clock)
-OF_THE_FIRST: tuple[Check, ...] = (batch, bf16, requeue, time_left, tracking)
+OF_EACH_RANK: tuple[Check, ...] = (ranks, gpus, threads, shared_memory, file_system, clock)
+OF_THE_FIRST: tuple[Check, ...] = (port, batch, bf16, requeue, time_left, tracking)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ..cluster.detection import heed_slurm
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..files import lock, write_text
@@ -33,6 +34,7 @@ ON_DISK: tuple[Check, ...] = (file_system, clock)
 
 def doctor(config: Config, folder: Path) -> bool:
     """Run all checks; the first rank prints the findings. Returns whether nothing is wrong."""
+    heed_slurm(config.cluster.slurm)
     rank, count = _ranks()
     place = existing(Path(config.outputs))
     if rank:

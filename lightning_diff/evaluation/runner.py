@@ -18,6 +18,7 @@ from ..progress import tracked
 from ..ranks import first_rank, say, share_of
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
+from .lost.counting import LostCount, say_lost
 from .printed import print_rows
 from .readiness import cautions, readiness
 from .results import SEEN, STUDIED, quality, recorded, study_rows, values_path, write_tables
@@ -165,6 +166,7 @@ class _Drawing:
         self.cases, self.store, self.size = cases, store, size
         self.counts = dict.fromkeys(cases, 0)
         self.drawer: Generate | None = None
+        self.lost = LostCount(one)
 
     def generate(self, some: Sequence[Case], prompts: Sequence[int]) -> Tensor:
         if self.drawer is None:
@@ -181,7 +183,9 @@ class _Drawing:
             every = blocks(first, max(counts[k] for k in some), self.size)
             captions, labels = self.setup.captions, self.setup.asked.labels
             judges, rows = self.setup.judges, self.setup.rows
-            work = draw(some, every, captions, labels, self.generate, judges, self.store, keep, rows, share_of())
+            work = draw(
+                some, every, captions, labels, self.generate, judges, self.store, keep, rows, share_of(), self.lost.add
+            )
             title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
             size = every[0][1] - every[0][0]  # of the largest block
             for _ in tracked(work, title, (every[-1][1] - first) * len(some), size * len(some)):
@@ -198,6 +202,7 @@ class _Drawing:
 def _row(drawn: DrawnCase, one: Measured, folder: Path, nfe: int) -> Row:
     """The row of a case. Each picture's values and the first pictures are saved for later comparisons."""
     seen, setup = Store(folder / SEEN).read(drawn.key, drawn.drawn), one.setup
+    say_lost(one, drawn.case, seen)
     row, values = score(seen, setup.labels(drawn.drawn), setup.judges, drawn.passport["prompts"]["n"])
     kept = {name: torch.from_numpy(v) for name, v in values.items()}
     if drawn.looks:
@@ -219,7 +224,9 @@ def periodic_measure(one: Combination, model: LatentDiffusion) -> Callable[[Any]
         seen: list[Seen] = []
         for block in blocks(0, n, _block(one.settings.batch, setup.rows)):
             seen += look([case], block, setup.captions, setup.asked.labels, draw_some, setup.judges, setup.rows)
-        row, _ = score(joined(seen), setup.labels(n), setup.judges, n)
+        found = joined(seen)
+        say_lost(one, case, found)
+        row, _ = score(found, setup.labels(n), setup.judges, n)
         return {**row, "passport": passport}
 
     return measure

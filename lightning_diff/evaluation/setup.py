@@ -8,13 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from ..config.errors import ConfigError
 from ..config.schema import Evaluation
 from ..data.dataset import PictureBatch
-from ..data.decode import resized
 from ..data.shards import digest
 from ..diffusion.guiders.base import Guider
 from ..diffusion.path import Path as DiffusionPath
@@ -27,6 +25,7 @@ from ..nets.weights import has_arrays, read_arrays, save_arrays
 from ..syntax import code_hash
 from .extractors.base import FeatureExtractor
 from .features import Extractor, features_of, judge_features
+from .lost.pictures import drawn_by
 from .metrics.base import CLUSTERS, MetricChoice
 from .provenance import drawing_code, environment, tensor_hash, text_hash
 from .statistics.clusters import contents_of
@@ -185,12 +184,12 @@ class Combination:
 
 
 def drawer(model: LatentDiffusion | AlignDrawModel, setup: EvaluationSetup) -> Generate:
-    """The function that draws the pictures of cases, uint8 [cases, B, 3, H, W], of the B prompts with these numbers."""
+    """The function that draws the pictures of cases, uint8 [cases, B, 3, H, W], of the B prompts with these numbers. It raises
+    Lost if some pictures have NaN or inf."""
 
     def generate(cases: Sequence[Case], prompts: Sequence[int]) -> Tensor:
         captions, scales = [setup.captions[i] for i in prompts], [case.scale for case in cases]
-        drawn = model.at_scales(captions, setup.seeds(prompts), scales, apart=setup.rows is not None)
-        return torch.stack([resized(images, setup.size) for images in drawn])
+        return drawn_by(model, captions, setup.seeds(prompts), scales, setup.rows is not None, setup.size)
 
     return generate
 

@@ -30,6 +30,7 @@ from ..nets.weights import has_arrays, read_arrays, save_arrays
 from .component_metrics import correct_heads
 from .extractors.imagenet import Classifier
 from .features import Extractor, features_of, judge_features
+from .lost.pictures import kept_rows, lost_rows, tried, without
 from .metrics.base import CLUSTERS, MetricChoice, PictureMetric
 from .metrics.captions import clip_scores
 
@@ -109,8 +110,8 @@ def look(
         asked = [min(i, len(captions) - 1) for i in call]  # past the end, repeat the last prompt
         said = {name: column[asked] for name, column in labels.items()}
         of_block = slice(max(first - call.start, 0), stop - call.start)
-        for parts, images in zip(found, generate(cases, asked), strict=True):
-            seen = see(images, [captions[i] for i in asked], said, judges) | {"pictures": images}
+        for parts, images, lost in zip(found, *tried(generate, cases, asked), strict=True):
+            seen = without(see(images, [captions[i] for i in asked], said, judges), lost) | {"pictures": images}
             parts.append({name: values[of_block] for name, values in seen.items()})
     return [joined(parts) for parts in found]
 
@@ -141,11 +142,14 @@ def _seen(images: Tensor, captions: Sequence[str], labels: Mapping[str, Tensor],
 def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges, n: int) -> tuple[Row, dict[str, np.ndarray]]:
     """The row of a case, and each picture's values, from which the means and their intervals are computed, with the replicates
     from which differences of statistics get theirs. Statistics of a set
-    use the first `n` pictures, because their bias depends on the number. Means use all `drawn` pictures."""
-    row: Row = {"n": n, "drawn": len(seen["embedding"])}
-    values = picture_values(seen, labels, judges.metrics)
+    use the first `n` pictures, because their bias depends on the number. Means use all `drawn` pictures. Lost pictures do not
+    count."""
+    values, lost = picture_values(seen, labels, judges.metrics), lost_rows(seen)
     if CLUSTERS in labels:
         values[CLUSTERS] = labels[CLUSTERS].numpy()
+    row: Row = {"n": n - int(lost[:n].sum()), "drawn": len(lost)}
+    if lost.any():
+        seen, labels, n = kept_rows(seen, lost), kept_rows(dict(labels), lost), row["n"]
     for choice, metric in judges.scores:
         metric.reset()
         choice.feed(metric, seen, labels, n)
@@ -155,9 +159,12 @@ def score(seen: Seen, labels: Mapping[str, Tensor], judges: Judges, n: int) -> t
 
 
 def picture_values(seen: Seen, labels: Mapping[str, Tensor], metrics: Sequence[MetricChoice]) -> dict[str, np.ndarray]:
-    """Each picture's values, from which the table's means are computed."""
+    """Each picture's values, from which the table's means are computed; nan for a lost picture."""
     found = [m.values(seen, labels) for m in metrics if isinstance(m, PictureMetric)]
-    return {name: values.numpy() for columns in found for name, values in columns.items()}
+    columns = {name: values for some in found for name, values in some.items()}
+    if (lost := lost_rows(dict(seen))).any():
+        columns = {name: values.double().masked_fill(lost, torch.nan) for name, values in columns.items()}
+    return {name: values.numpy() for name, values in columns.items()}
 
 
 class Store:
@@ -216,10 +223,12 @@ def draw(
     keep: int,
     rows: int | None,
     share: tuple[int, int] = (0, 1),
+    watch: Callable[[Case, int, Seen], None] = lambda *_: None,
 ) -> Iterator[int]:
     """Draw the missing blocks of {key: case}, together with the other processes. Yields the numbers of the blocks that this
     process has drawn, and ends when all blocks exist. The pictures of the first `keep` prompts are saved. `share` is (this
-    process's number, the number of processes); it says where this process starts."""
+    process's number, the number of processes); it says where this process starts. `watch` gets what was seen of each block,
+    with its case and its first prompt, before it is saved."""
 
     def missing(i: int) -> list[str]:
         return [key for key in cases if not has_arrays(store.path(key, every[i]), remove=True)]
@@ -232,6 +241,7 @@ def draw(
         found = look([cases[key] for key in left], every[i], captions, labels, generate, judges, rows)
         for key, seen in zip(left, found, strict=True):
             pictures = seen.pop("pictures")
+            watch(cases[key], first, seen)
             if first < keep:
                 seen["pictures"] = pictures[: keep - first]
             save_arrays(store.path(key, every[i]), seen)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import Any
 
 import torch
 
+from ..cluster.detection import wrong_tasks
 from ..config.errors import ConfigError
 from ..config.schema import Config
 from ..devices import on_gpu
@@ -15,8 +15,8 @@ from ..models.build import autoencoder_net, build, denoising_net
 from ..nets.unet import Condition
 from ..ranks import rank_of, started_ranks
 from ..training.features import rows_of
+from .node import wrong_port, wrong_shared_memory
 
-SMALLEST = 2**20  # bytes of shared memory of a worker
 GIB = 2**30
 TRAINED = 20  # bytes of a trained parameter in float32: itself, its gradient, two moments, its EMA
 
@@ -36,16 +36,14 @@ def check_machine(config: Config) -> None:
         raise ConfigError(
             f"training.devices={t.devices} on training.nodes={t.nodes}: {ranks} processes were started; give {each}, as many"
         )
+    if wrong := wrong_tasks(t.devices, t.nodes):
+        raise ConfigError(wrong)
     if t.nodes > 1 and rank_of()[1] == 1:
         raise ConfigError(
             f"training.nodes={t.nodes}: start a process for each rank, with sbatch slurm/train.sbatch or torchrun"
         )
-    shared, needed = _shared_memory(), t.workers * SMALLEST
-    if shared is not None and shared < needed:
-        raise ConfigError(
-            f"training.workers={t.workers}: they hand samples over in /dev/shm, which has {shared / 2**20:,.1f} MiB free of at "
-            f"least {needed / 2**20:,.0f} needed; give training.workers=0, or more room (docker run --shm-size=1g)"
-        )
+    if wrong := wrong_shared_memory(config) or wrong_port(config):
+        raise ConfigError(wrong)
     has = torch.cuda.get_device_properties(0).total_memory if on_gpu(t.accelerator) else _memory()
     needs = least_memory(config)
     if needs > has:
@@ -53,14 +51,6 @@ def check_machine(config: Config) -> None:
             f"training.batch={t.batch} of data.image_size={config.data.image_size} with nets of this size: needs more than "
             f"{needs / GIB:,.0f} GiB a rank, and there are {has / GIB:,.0f}"
         )
-
-
-def _shared_memory() -> int | None:
-    """Bytes that are free in /dev/shm; None if there is none."""
-    try:
-        return shutil.disk_usage("/dev/shm").free
-    except OSError:
-        return None
 
 
 def _memory() -> int:

@@ -27,10 +27,19 @@ MARKED = LONGEST - 9  # letters of a longer name before its mark
 LONGEST_VALUE = 40  # letters of a value in the name of a multirun's run
 # Overrides that are not part of a run's name: they say where it is stored and where it runs, not what it computes.
 PLACE = (
-    *("experiment=", "name=", "tracking", "outputs=", "cache=", "pins=", "plugins=", "hydra"),
+    *("experiment=", "name=", "tracking", "cluster.", "outputs=", "cache=", "pins=", "plugins=", "hydra"),
     *(f"training.{key}=" for key in ("accelerator", "devices", "nodes", "strategy", "workers", "accept_new_data")),
 )
-FREE = ("version", "name", "outputs", "cache", "pins", "plugins", "tracking")  # the same, as keys of a config
+FREE = (
+    "version",
+    "name",
+    "outputs",
+    "cache",
+    "pins",
+    "plugins",
+    "tracking",
+    "cluster",
+)  # the same, as keys of a config
 FREE_TRAINING = ("accelerator", "devices", "nodes", "strategy", "workers", "accept_new_data")
 
 

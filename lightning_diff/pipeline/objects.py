@@ -14,7 +14,7 @@ from ..models.build import Start
 from ..models.latent_diffusion import LatentDiffusion
 from ..models.load import load_model
 
-PLACES = ("outputs", "cache", "tracking")  # keys that say where things lie
+PLACES = ("outputs", "cache", "tracking", "cluster")  # keys that say where things lie
 
 
 def placeless(config: Config) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..cluster.detection import heed_slurm
 from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
 from ..data.sources.own import read_once
@@ -27,6 +28,7 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
     """Train the run of this folder, or continue it, then evaluate it if the config says so. Finished stages are skipped.
 
     If another process uses the folder: `wait` for it, or raise ConfigError."""
+    heed_slurm(config.cluster.slurm)
     take_own_gpu(config.training.accelerator)
     check_machine(config)
     with read_once(), Run(config, folder, wait=wait) as run:
@@ -55,6 +57,7 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
 
 def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = ()) -> None:
     """Run the sweep of a finished run, for each of these configs in turn. `columns` are those of the printed table."""
+    heed_slurm(configs[0].cluster.slurm)
     take_own_gpu(configs[0].training.accelerator)
     for config in configs[1:]:
         refuse_another(folder, config)

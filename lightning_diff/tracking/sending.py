@@ -12,6 +12,8 @@ import sys
 import threading
 from pathlib import Path
 
+from .segments import file_of, segments_in
+
 log = logging.getLogger(__name__)
 
 WAIT = 30.0  # seconds to wait, at the end of a run, for the rest to be sent
@@ -23,7 +25,7 @@ class Sender:
 
     def __init__(self, folder: Path, segment: Path) -> None:
         self.folder, self.sent, self.over = folder, False, False
-        earlier = [f for f in sorted((folder / "wandb").glob("offline-run-*/run-*.wandb")) if f.parent != segment]
+        earlier = [file for one in segments_in(folder) if one.name != segment.name and (file := file_of(one))]
         unsent = [f for f in earlier if not f.with_name(f"{f.name}.synced").is_file()]
         self.jobs = [[str(f)] for f in unsent] + [["--live", str(segment)]]
         self.process: subprocess.Popen[bytes] | None = None

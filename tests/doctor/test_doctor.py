@@ -27,6 +27,7 @@ from lightning_diff.doctor import run as doctor_run
 from lightning_diff.doctor.costs import Costs
 from lightning_diff.doctor.findings import OK, WARNING, WRONG, Check, Finding, Patient
 from lightning_diff.doctor.report import _all, _of_the_others
+from lightning_diff.pipeline import node
 from lightning_diff.pipeline.stages import train
 from lightning_diff.training.checkpoint import read_checkpoint
 from lightning_diff.training.footprint import Live
@@ -137,6 +138,26 @@ def test_ranks(
     for name, value in {**STEP, **environment}.items() if environment else ():
         monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
     found(doctor_machine.ranks, patient(tmp_path, *words.split()), level, said, remedy)
+
+
+def test_a_shell_in_a_job_of_one_task_starts_no_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_NNODES": "1", "SLURM_JOB_NAME": "jupyter"}
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    found(doctor_machine.ranks, patient(tmp_path, "training.devices=2"), WRONG, "has 1 tasks", "cluster.slurm=false")
+
+
+def test_shared_memory_and_the_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "_free_shared_memory", lambda: 64 * 1024)
+    found(doctor_machine.shared_memory, patient(tmp_path), OK, "no workers")
+    some = patient(tmp_path, "training.workers=2", "training.devices=2")
+    found(doctor_machine.shared_memory, some, WRONG, "0.1 MiB free of at least 4 needed", "training.workers=0")
+    monkeypatch.setattr(node, "_free_shared_memory", lambda: 2**40)
+    found(doctor_machine.shared_memory, some, OK, "2 workers")
+    found(doctor_machine.port, some, OK, "a free one")
+    with socket.create_server(("", 0)) as server:
+        monkeypatch.setenv("MASTER_PORT", str(server.getsockname()[1]))
+        found(doctor_machine.port, some, WRONG, "Address already in use", "unset MASTER_PORT")
 
 
 def test_torchruns_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,14 @@ FAULTS = ("refuses", "hangs", "429", "500")
 
 class Server:
     """Within a `with`: `url` answers with the fault, or, without one, as W&B does, until `turn`. `history` holds the rows
-    of each run."""
+    of each run. An agent of the `sweep` (its YAML) gets the `commands`, once; `upserts` is what runs said of themselves."""
 
     def __init__(self, fault: str | None = None) -> None:
         self.fault: str | None = None
         self.asked: list[str] = []
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.runs: dict[str, dict[str, Any]] = {}
+        self.sweep, self.commands, self.upserts = "", list[dict[str, Any]](), list[dict[str, Any]]()
         self.over, self.lock = threading.Event(), threading.Lock()
         owner = self
 
@@ -86,6 +87,8 @@ class Server:
         with self.lock:
             if path == "/graphql":
                 asked = json.loads(body)
+                if "createArtifact(" in asked["query"]:
+                    return {"data": None, "errors": [{"message": "it keeps no artifacts"}]}
                 return {"data": self._graph(asked["query"], asked.get("variables") or {})}
             if path.endswith("/file_stream"):
                 sent = json.loads(body).get("files", {}).get("wandb-history.jsonl")
@@ -98,6 +101,7 @@ class Server:
     def _graph(self, query: str, v: dict[str, Any]) -> dict[str, Any]:
         if "upsertBucket" in query:
             name = v.get("name") or "?"
+            self.upserts.append(v)
             new = name not in self.runs
             owner = {"id": "p", "name": v.get("project") or "p", "entity": {"id": "e", "name": "me"}}
             self.runs[name] = {"id": name, "name": name, "displayName": name, "config": "{}", "project": owner}
@@ -115,6 +119,15 @@ class Server:
             }
             bucket = {**self.runs[v["name"]], **state}
             return {"model": {"id": "p", "name": "p", "entity": {"id": "e", "name": "me"}, "bucket": bucket}}
+        if "viewer {" in query:
+            return {"viewer": {"id": "u", "name": "me", "entity": "me", "username": "me", "teams": {"edges": []}}}
+        if "SweepWithRuns" in query:
+            return {"project": {"sweep": {"id": "s", "name": v["sweep"], "config": self.sweep, "runs": {"edges": []}}}}
+        if "CreateAgent" in query:
+            return {"createAgent": {"agent": {"id": "a"}}}
+        if "Heartbeat" in query:
+            told, self.commands = self.commands, []
+            return {"agentHeartbeat": {"agent": {"id": "a"}, "commands": json.dumps(told)}}
         if "createRunFiles" in query:
             files = [{"name": name, "uploadUrl": f"{self.url}/upload"} for name in v["files"]]
             return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}

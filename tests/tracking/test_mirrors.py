@@ -130,6 +130,37 @@ def test_several_runs_share_a_database(tmp_path: Path) -> None:
     assert list(moved.open) == ["MLflow"]
 
 
+@pytest.mark.parametrize("name", ["what?", "50%25 #1", "a?b=c#d%41", "%3F"])
+def test_a_run_of_mlflow_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """Nothing is written beside its folder, and a second start finds it again."""
+    folder = tmp_path / name
+    folder.mkdir()
+    for step in (1, 2):
+        mirrors = open_mirrors(only("mlflow"), folder)
+        mirrors.train(step, {"loss": 0.5})
+        mirrors.sweep(made_sweep(folder, "cfg"))
+        assert list(mirrors.open) == ["MLflow"]
+        client = mirrors.open["MLflow"].client  # type: ignore[attr-defined]
+        run = client.get_run((folder / "mlflow_id").read_text())
+        losses = client.get_metric_history(run.info.run_id, "train/loss")
+        assert sorted(m.step for m in losses) == [1, 2][:step]
+        assert {a.path for a in client.list_artifacts(run.info.run_id)} >= {"report.html", "sweep.csv"}
+        mirrors.finish()
+    assert run.info.run_name == name and list(tmp_path.iterdir()) == [folder]
+    assert list((folder / "mlflow").rglob("report.html"))
+
+
+def test_scales_that_differ_by_four_thousandths_are_two_points(tmp_path: Path) -> None:
+    mirrors = open_mirrors(only("tensorboard", "mlflow"), tmp_path)
+    mirrors.sweep(made_sweep(tmp_path, "cfg", scales=(3.0, 3.004)))
+    client = mirrors.open["MLflow"].client  # type: ignore[attr-defined]
+    points = client.get_metric_history((tmp_path / "mlflow_id").read_text(), "sweep/cfg/fid")
+    assert sorted((m.step, m.value) for m in points) == [(3000, 4.0), (3004, 4.004)]
+    mirrors.finish()
+    shown = seen(tmp_path / "tensorboard" / "sweep" / "cfg").Scalars("sweep/fid")
+    assert [(e.step, round(e.value, 4)) for e in shown] == [(3000, 4.0), (3004, 4.004)]
+
+
 class Dead:
     def __getattr__(self, name: str) -> Any:
         raise ConnectionResetError("Connection lost")

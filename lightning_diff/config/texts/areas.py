@@ -10,14 +10,26 @@ from ..input.typed import as_typed, fields_at
 EVERY = ("train.py", "lightning_diff.doctor")  # commands that know all keys of the config
 AREAS = {  # the keys that another command has a use for, and all keys inside them
     "evaluate.py": (
-        *("evaluation", "guidance", "sampler", "tracking", "plugins", "cache", "training.accelerator"),
+        *("evaluation", "guidance", "sampler", "tracking", "cluster", "plugins", "cache", "training.accelerator"),
         *("training.compile", "pins"),
     ),
     "sample.py": (
         *("guidance", "sampler", "seed", "outputs", "pins", "plugins", "training.accelerator", "training.compile"),
     ),
     "export.py": ("sampler", "plugins", "training.accelerator"),
-    "prepare.py": ("data", "text", "autoencoder", "experiment", "outputs", "cache", "plugins", "training.accelerator"),
+    "prepare.py": (
+        *(
+            "data",
+            "text",
+            "autoencoder",
+            "experiment",
+            "outputs",
+            "cache",
+            "plugins",
+            "training.accelerator",
+            "cluster",
+        ),
+    ),
     "lightning_diff": (),
 }
 

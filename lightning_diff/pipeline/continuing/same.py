@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...config.compose import stored_config
-from ...config.convert import plain, yaml_text
+from ...config.convert import plain, stored_text
 from ...config.errors import ConfigError
-from ...config.input.stored import with_sum
 from ...config.schema import Config
 from ...files import sha256, write_text
 from .steps import Change, change_of
@@ -18,7 +17,7 @@ from .steps import Change, change_of
 # Keys that may change when a run is continued: they say where it runs, and what is done after the training.
 FREE = (
     *("version", "outputs", "cache", "name", "part_steps", "pins", "plugins"),
-    *("sampler", "guidance", "validation", "evaluation", "tracking"),
+    *("sampler", "guidance", "validation", "evaluation", "tracking", "cluster"),
 )
 FREE_TRAINING = (
     "accelerator",
@@ -53,7 +52,7 @@ def keep_config(config: Config, folder: Path) -> None:
     """Write the config into the run's folder, if there is none yet."""
     path = folder / "config.yaml"
     if not path.is_file():
-        write_text(path, with_sum(yaml_text(plain(config))))
+        write_text(path, stored_text(config))
 
 
 def another_key(folder: Path, config: Config, free: Sequence[str]) -> str:

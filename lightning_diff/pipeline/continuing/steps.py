@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...config.compose import stored_config
-from ...config.convert import plain, yaml_text
+from ...config.convert import stored_text
 from ...config.errors import ConfigError
-from ...config.input.stored import with_sum
 from ...config.paths import WEIGHTS
 from ...config.schema import Config
 from ...files import file_hash, whole_file, write_text
@@ -74,4 +73,4 @@ def change_steps(change: Change, folder: Path, record: Record) -> None:
     weights = file_hash(old) if old.is_file() else None
     record.write(STEPS, change.step, old=change.old, new=change.new, weights=weights)
     config = replace(stored, training=replace(stored.training, steps=change.new))
-    write_text(folder / "config.yaml", with_sum(yaml_text(plain(config))))
+    write_text(folder / "config.yaml", stored_text(config))

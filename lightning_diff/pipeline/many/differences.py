@@ -14,7 +14,7 @@ from ...config.compose import stored_config
 from ...config.convert import plain
 from ...config.schema import Config
 
-SAME = ("version", "name", "outputs", "cache", "pins", "plugins", "tracking")  # keys that change no result
+SAME = ("version", "name", "outputs", "cache", "pins", "plugins", "tracking", "cluster")  # keys that change no result
 SAME_TRAINING = (
     *("accelerator", "devices", "nodes", "strategy", "workers", "log_every", "checkpoint_every", "compile"),
     *("profile", "skip_at_most", "patience", "checkpointing", "keep_every", "accept_new_data"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...cluster.detection import heed_slurm
 from ...config.errors import ConfigError
 from ...config.schema import Config
 from ...data.sources.own import read_once
@@ -32,6 +33,7 @@ def place_judges(config: Config, folder: Path) -> None:
 
 def measure(model: str, config: Config, folder: Path, columns: Sequence[str] = ()) -> None:
     """Measure the model that evaluate.py's model= names, in this folder, with the report and the trackers of a run."""
+    heed_slurm(config.cluster.slurm)
     with read_once(), Run(config, folder, "evaluate") as run:
         opened = open_model(model, config)
         place_judges(config, folder)

@@ -30,6 +30,7 @@ USED = (
     "name",
     "evaluation",
     "tracking",
+    "cluster",
     "sampler.steps",
     "guidance.scales",
     "plugins",

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config.registry import choice
@@ -61,9 +62,12 @@ class MLflowRun:
 
     def __init__(self, run: TrackedRun, uri: str) -> None:
         self.folder = run.folder
+        self.link: TemporaryDirectory[str] | None = None
         place = Path(uri.removeprefix(SQLITE)).parent.resolve() if uri.startswith(SQLITE) else None
         if place:
             place.mkdir(parents=True, exist_ok=True)
+            self.link, way = _plain_way(place)
+            uri = f"{SQLITE}{way / Path(uri).name}"
         self.client = _client(uri)
         self.id = self._known_run() or self._new_run(run, (place / "artifacts").as_uri() if place else None)
         self.client.update_run(self.id, status="RUNNING")
@@ -121,6 +125,8 @@ class MLflowRun:
 
     def finish(self) -> None:
         self.client.set_terminated(self.id)
+        if self.link is not None:
+            self.link.cleanup()
 
     def _history(self, key: str) -> set[tuple[int, float]]:
         """The points of a metric that MLflow already has. They are requested once."""
@@ -135,6 +141,17 @@ class MLflowRun:
         self.client.log_batch(self.id, metrics=[Metric(k, v, now, step) for k, step, v in points])
         for key, step, value in points:
             self.known.setdefault(key, set()).add((step, value))
+
+
+def _plain_way(place: Path) -> tuple[TemporaryDirectory[str] | None, Path]:
+    """A path to this folder that a URI can hold as it is, and what removes it. Where the folder's own path has a ?, a # or a %,
+    it is a link. Escaped, MLflow would make a folder of the escaped name, and SQLAlchemy's versions differ in what they undo."""
+    if not set(str(place)) & set("?#%"):
+        return None, place
+    made = TemporaryDirectory(prefix="mlflow-")
+    way = Path(made.name) / "run"
+    way.symlink_to(place, target_is_directory=True)
+    return made, way
 
 
 def _client(uri: str) -> MlflowClient:

@@ -16,13 +16,14 @@ from ...config.fields import one_of
 from ...config.registry import choice
 from ...files import write_text
 from ..base import Mirror, Sweep, TrackedRun, Tracker, line_of, tables
+from ..segments import ID, begin_segment, id_of, segments_in
 from ..sending import Sender
 
 log = logging.getLogger(__name__)
 
-ID = r"[\w-]{1,64}"
 PROJECT = "lightning-diff"  # of a config that says no other
 PICTURES = 4  # in each row
+KEPT_BESIDE: set[str] = set()  # W&B's variables that an earlier run of this process has set
 SUMMARIES = {"train/quick_fid": "min", "train/quick_clip_score": "max"}  # other values: the last one
 
 
@@ -81,12 +82,20 @@ def run_id(folder: Path) -> str:
     with suppress(OSError, UnicodeDecodeError):
         if re.fullmatch(ID, found := path.read_text("ascii").strip()):
             return found
-    segments = [p for p in (folder / "wandb").glob("*run-*-*") if re.fullmatch(ID, p.name.rpartition("-")[2])]
-    last = max(segments, key=lambda p: p.stat().st_mtime_ns, default=None)
-    given = os.environ.get("WANDB_RUN_ID", "")
-    found = last.name.rpartition("-")[2] if last else given if re.fullmatch(ID, given) else uuid.uuid4().hex[:12]
+    segments, given = segments_in(folder), os.environ.get("WANDB_RUN_ID", "")
+    found = id_of(segments[-1]) if segments else given if re.fullmatch(ID, given) else uuid.uuid4().hex[:12]
     write_text(path, found)
     return found
+
+
+def keep_beside(folder: Path) -> None:
+    """Let W&B keep in RUN/wandb what it would keep in the user's home: the files of artifacts that are to be sent, and, where the
+    home cannot be written, its cache and settings. What the user has set stays."""
+    home = os.access(os.path.expanduser("~"), os.W_OK)
+    for name in ("WANDB_DATA_DIR", *(() if home else ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"))):
+        if name in KEPT_BESIDE or name not in os.environ:
+            os.environ[name] = str((folder / "wandb").absolute())
+            KEPT_BESIDE.add(name)
 
 
 def from_environment(run: TrackedRun) -> dict[str, Any]:
@@ -126,13 +135,14 @@ class WandBRun:
             "reinit": "create_new",  # else W&B returns the run that is open, and ours would be written into it
             "settings": settings,
         }
-        if not os.access(os.path.expanduser("~"), os.W_OK):  # else what it keeps there would be lost
-            os.environ.setdefault("WANDB_DATA_DIR", str(folder / "wandb"))
-            os.environ.setdefault("WANDB_CACHE_DIR", str(folder / "wandb"))
-            os.environ.setdefault("WANDB_CONFIG_DIR", str(folder / "wandb"))
+        keep_beside(folder)
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else wandb waits for the server when it ends
         self.run = wandb.init(**arguments, mode="offline")
-        self.sender = Sender(folder, Path(self.run.dir).parent) if online else None
+        segment = Path(self.run.dir).parent
+        begin_segment(folder, segment)
+        if self.run.id != run_id(folder):  # `wandb agent` says which run this is, whatever we ask for
+            write_text(folder / "wandb_id", self.run.id)
+        self.sender = Sender(folder, segment) if online else None
         self.run.define_metric("step")
         self.run.define_metric("train/*", step_metric="step")
         for name, summary in SUMMARIES.items():

@@ -13,6 +13,8 @@ from ...data.dataset import collate
 from ...data.order import Batches, FullOrder, Order, Place
 from ...data.remote.ahead import Ahead
 
+PREFETCH = 4  # batches that each worker keeps ready
+
 
 def order_of(dataset: Dataset[Any], batch: int, seed: int) -> Order:
     """The order of a dataset in global batches; of one that has none of its own, a permutation of each epoch."""
@@ -38,7 +40,7 @@ class Stream(pl.LightningDataModule):
             num_workers=c.workers,
             collate_fn=collate,
             pin_memory=t.strategy.root_device.type == "cuda",
-            prefetch_factor=4 if c.workers else None,
+            prefetch_factor=PREFETCH if c.workers else None,
         )
 
 

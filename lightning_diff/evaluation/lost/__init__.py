@@ -1,0 +1,1 @@
+"""Pictures of a sweep that have NaN or inf."""
