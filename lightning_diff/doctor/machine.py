@@ -176,7 +176,7 @@ def shared_memory(p: Patient) -> Finding:
     """Whether the workers of the data loaders have room to hand samples over."""
     t, what = p.config.training, "shared memory"
     cached = p.config.task == "diffusion" and p.config.data.features != "online"
-    if wrong := wrong_shared_memory(p.config, p.costs.sample if cached else 0):
+    if wrong := wrong_shared_memory(p.config, p.costs.features(1, 1).all if cached else 0):
         found, _, remedy = wrong.partition("; ")
         return Finding(what, WRONG, found, remedy)
     return Finding(what, OK, f"room for {t.workers} workers of each rank" if t.workers else "no workers")
