@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 
+import torch
+
 from ..cluster.detection import ALONE
 from ..config.schema import Config
 from ..ranks import first_rank
@@ -51,7 +53,10 @@ def wrong_port(config: Config) -> str:
     """What is wrong with the port at which the ranks meet; empty if nothing is. The first rank opens it, unless torchrun has
     opened it already. Without MASTER_PORT or a SLURM job, Lightning takes a free one."""
     t = config.training
-    meets = t.devices * t.nodes > 1 or t.strategy == "fsdp"
+    met = (
+        torch.distributed.is_available() and torch.distributed.is_initialized()
+    )  # at a training before, in this process
+    meets = (t.devices * t.nodes > 1 or t.strategy == "fsdp") and not met
     if not meets or not first_rank() or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         return ""
     said = os.environ.get("MASTER_PORT", "")
