@@ -52,6 +52,11 @@ def json_of(text: str) -> Any:
         return None
 
 
+def counted(count: int, what: str) -> str:
+    """A count with its noun, which is the singular: 1 picture, 2,048 pictures."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def visible(text: str) -> str:
     """The text without characters that command a terminal; a line feed and a tab stay."""
     return COMMANDS.sub("\ufffd", text)

@@ -15,6 +15,7 @@ from typing import Any
 
 from .strings import visible
 
+CONSOLE_WORD = "LIGHTNING_DIFF_COMMAND"  # the console command's first word, for the ranks that Lightning starts
 GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
 
 

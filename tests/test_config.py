@@ -95,7 +95,7 @@ WRONG = [  # the command's words, and what the message must say
     ("training.batch=1000000000", "training.batch=1000000000: must be at most"),
     ("outputs=train.py", "outputs=train.py: no folder can be there"),
     ("name=..", "name=..: a name of a folder"),
-    ("tracking.also=csv", "tracking.also: Invalid value assigned"),
+    ("tracking.also=csv", "tracking.also: must be a list"),
     ("tracking.also=[mlflow,{kind:csv,uri:x}]", "tracking.also[1].uri: no key of tracker=csv; tracker=mlflow has it"),
     ("tracker=csv", "tracker: no such key; did you mean 'tracking'?"),
     ("tracking.project=a/b", "tracking.project=a/b: W&B takes names"),
@@ -109,21 +109,36 @@ WRONG = [  # the command's words, and what the message must say
     ("text.null=learnt", "text.null=learnt: must be one of empty, zeros, learned; did you mean 'learned'?"),
     ("text.layer=2 task=autoencoder", "task=autoencoder: text.more, layer"),
     ("training.stpes=5", "training.stpes: no such key; did you mean 'training.steps'?"),
-    ("trainng.steps=5", "trainng: no such key; did you mean 'training'?"),
+    ("trainng.steps=5", "trainng.steps: no such key; did you mean 'training.steps'?"),
     ("objektive=eps", "objektive: no such key; did you mean 'objective'?"),
     ("objective=epz", "objective=epz: no such choice; did you mean 'eps'?"),
+    ("objective=vpred", "objective=vpred: no such choice; did you mean 'v'?"),
+    (
+        "objective.prediction=EpsPrediction",
+        "objective.prediction=EpsPrediction: must be one of eps, v, x0, flow, edm; did you",
+    ),
+    ("sampler=DDIMScheduler", "sampler=DDIMScheduler: no such choice; did you mean 'ddim'?"),
+    ("sampler=qqq", "sampler=qqq: no such choice; 1"),
+    ("tracking=qqq", "tracking=qqq: no such choice; known are: disabled, offline, online"),
     ("experiment=bse", "experiment=bse: no such choice; did you mean 'base'?"),
     ("sampler=eular", "sampler=eular: no such choice; did you mean 'euler'?"),
     ("++training.foo=1", "training.foo: no such key"),
     ("+training.step=1", "training.step: no such key; did you mean 'training.steps'?"),
     ("+foo=1", "foo: no such key"),
-    ("training.steps=many", "training.steps: Value 'many'"),
-    ("training.steps=1.5", "training.steps: Value '1.5'"),
-    ("training.steps=null", "training.steps: "),
-    ("training.compile=maybe", "training.compile: Value 'maybe'"),
-    ("net.widths=64", "net.widths: "),
-    ("guidance.scales=[1,x]", "guidance.scales[1]: Value 'x'"),
-    ("name=${nope}", "name: Interpolation key 'nope'"),
+    ("training.steps=many", "training.steps=many: must be a whole number"),
+    ("training.steps=1.5", "training.steps=1.5: must be a whole number"),
+    ("training.steps=true", "training.steps=true: must be a whole number"),
+    ("training.steps=null", "training.steps=null: must be a whole number"),
+    ("training.precision=null", "training.precision=null: must be a text"),
+    ("training.precision=[auto]", "training.precision=['auto']: must be one text"),
+    ("guidance.scale=abc", "guidance.scale=abc: must be a number"),
+    ("guidance.scales=null", "guidance.scales=null: must be a list"),
+    ("guidance.scales={a:1}", "guidance.scales: must be a list; write it in brackets, [A,B]"),
+    ("training.compile=maybe", "training.compile=maybe: must be true or false"),
+    ("net.widths=64", "net.widths: must be a list; write it in brackets, [A,B]"),
+    ("guidance.scales=[1,x]", "guidance.scales[1]=x: must be a number"),
+    ("name=${nope}", "name: ${nope} names a key that does not exist"),
+    ("name=${oc.env:NO_SUCH_NAME}", "name: Environment variable 'NO_SUCH_NAME' not found"),
     ("training.steps=0", "training.steps=0: must be at least 1"),
     ("training.learning_rate=0", "training.learning_rate=0.0: must be greater than 0"),
     ("training.learning_rate=nan", "training.learning_rate=nan: must be"),
@@ -322,7 +337,11 @@ def test_a_stored_config_is_read_back(tmp_path: Path) -> None:
     assert (load_config(path, nested).evaluation.samples, load_config(path, nested).evaluation.enabled) == (9, False)
     with pytest.raises(ConfigError, match=r"^~seed: a run's config has a value"):
         load_config(path, ["~seed"])
-    for wrong, says in (("sampler=hein", "sampler=hein: "), ("smapler=heun", "smapler: "), ("seed=x", "seed: ")):
+    for wrong, says in (
+        ("sampler=hein", "sampler=hein: "),
+        ("smapler=heun", "smapler: "),
+        ("seed=x", "seed=x: must be a whole number"),
+    ):
         with pytest.raises(ConfigError, match="^" + re.escape(says)) as e:
             load_config(path, [wrong])
         assert "\n" not in str(e.value)

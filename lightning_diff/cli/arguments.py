@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,9 +17,10 @@ from hydra.errors import HydraException
 from ..config.errors import ConfigError, nearest
 from ..config.input.messages import wrong_file
 from ..config.input.search import SEARCH
-from ..config.input.typed import as_path, fields_at, for_hydra, kind_of, listed_group, quoted
+from ..config.input.typed import as_path, fields_at, for_hydra, kind_of, listed_group
 from ..config.plugins import load_plugins
-from ..config.texts.suggest import AT_HAND, exactly, suggest
+from ..config.texts.suggest import AT_HAND
+from .retyped import as_pair, blanks_in_list, retyped
 
 FLAGS = {  # flag -> its short form
     "--help": "-h",
@@ -44,7 +43,6 @@ SHOWN = ("--cfg", "--package", "--resolve", "--comments")
 ANSWERED = ("--help", "--version")  # every command knows them
 OF_HYDRA = ("--info", "--run", "--hydra-help", "--shell-completion")  # train.py hands them to Hydra
 CFG = ("job", "hydra", "all")
-PLAIN = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 USEFUL = ("hydra/", "hydra.launcher.", "hydra.sweeper.", "hydra.searchpath=", "hydra.verbose=")
 LIGHTNING = ("hydra.run.dir=", "hydra.job.name=", "hydra.output_subdir=")  # it gives them to the ranks that it starts
@@ -103,7 +101,7 @@ def read_arguments(
 def _without_flags(arguments: Sequence[str], flags: dict[str, str]) -> list[str]:
     """Put the flags into `flags`. Returns the other arguments. Raises ConfigError for one that is not key=value."""
     long = {short: flag for flag, short in FLAGS.items() if short}
-    rest, left = [], list(arguments)
+    rest, left = list[str](), list(arguments)
     while left:
         argument = left.pop(0)
         name, equals, value = argument.partition("=")
@@ -126,7 +124,7 @@ def _without_flags(arguments: Sequence[str], flags: dict[str, str]) -> list[str]
         elif argument == "--":
             continue
         elif argument.startswith("-") or not (equals or argument.startswith("~")):
-            raise ConfigError(f"{argument}: {_as_pair(argument, left)}")
+            raise ConfigError(f"{argument}: {as_pair(argument, rest[-1] if rest else '', left, list(FLAGS))}")
         else:
             rest.append(argument)
     return rest
@@ -139,24 +137,6 @@ def _is_topic(word: str) -> bool:
 
 def _example(flag: str) -> str:
     return "job" if flag == "--cfg" else "DIR" if flag == "--config-dir" else "NAME"
-
-
-def _as_pair(argument: str, following: Sequence[str]) -> str:
-    """How an argument that is not key=value must be typed."""
-    name, equals, value = argument.lstrip("-").partition("=")
-    if name in AT_HAND.known():
-        if not equals:
-            value = following[0] if following and "=" not in following[0] else "VALUE"
-        return f"overrides are written key=value; type {shlex.quote(f'{name}={value}')}"
-    if argument.startswith("-"):
-        keys = exactly(name)[0]
-        value = value if equals else following[0] if following and "=" not in following[0] else "VALUE"
-        flag = nearest(argument.partition("=")[0], list(FLAGS))
-        close = flag.startswith("did you mean")
-        return f"no such flag; {f'type {keys[0]}={value}' if keys else flag if close else suggest(name)}"
-    if SEARCH.file("experiment", name) is not None:
-        return f"not of the form key=value; type experiment={name}"
-    return f"not of the form key=value; {suggest(name)}"
 
 
 def _override(word: str, many: bool) -> str:
@@ -176,12 +156,17 @@ def _override(word: str, many: bool) -> str:
         raise ConfigError(f"{word}: a run has one experiment; train.py -m experiment={names} makes a run of each")
     if found := wrong_file(key, value):
         raise ConfigError(f"{word}: {found}")
+    if blanks_in_list(key, value):
+        raise ConfigError(f"{word}: commas separate the values of a list; {retyped(word)}")
     given = for_hydra(word, many)
     try:
         parsed = OverridesParser.create().parse_override(given)
     except HydraException as e:
-        raise ConfigError(f"{word}: Hydra's grammar does not read it; {_retyped(word)}") from e
+        raise ConfigError(f"{word}: Hydra's grammar does not read it; {retyped(word)}") from e
+    a_list = kind_of(key)[1] or listed_group(key)
     if parsed.is_sweep_override() and not many:
+        if a_list and "," in value:
+            raise ConfigError(f"{word}: it takes a list; {retyped(word)}")
         what = "one value, or -m for one run each" if "," in value else "it belongs to -m"
         raise ConfigError(f"{word}: several values; give {what}" if "," in value else f"{word}: would not work; {what}")
     one = not isinstance(parsed.value(), list) and not parsed.is_sweep_override()
@@ -191,23 +176,8 @@ def _override(word: str, many: bool) -> str:
         and "${" not in value
         and value != "null"
     ):
-        raise ConfigError(f"{word}: must be a list; {_retyped(word)}")
+        raise ConfigError(f"{word}: must be a list; {retyped(word)}")
     return given
-
-
-def _retyped(word: str) -> str:
-    """An argument as it must be typed in a shell: a list in brackets, any other value in quotes."""
-    head, _, value = word.partition("=")
-    kind, many = kind_of(head.lstrip("+"))
-    if listed_group(head.lstrip("+")):
-        return f"""type its values in quotes, as in '{head}=[{{kind: NAME, key: "VALUE"}}]'"""
-    if many:
-        parts = [part for part in re.split(r"[\s,;\[\](){}\"']+", value) if part]
-        return "type " + shlex.quote(f"{head}=[{','.join(parts)}]")
-    if kind in PLAIN:
-        return f"{head} takes {PLAIN[kind]}"
-    inner = quoted(value) if '"' in value else f'"{value}"'
-    return "type " + shlex.quote(f"{head}={inner}")
 
 
 def product_of(overrides: Sequence[str]) -> list[list[str]]:

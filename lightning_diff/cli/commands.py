@@ -15,7 +15,7 @@ from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
 from ..config.texts.areas import check_used
 from ..pipeline.continuing.presets import as_begun
-from ..pipeline.many.named import folders_of, one_folder
+from ..pipeline.many.named import check_runs, folders_of, one_folder
 from ..pipeline.naming import run_folder
 from ..ranks import say
 from ..strings import clean_text, visible
@@ -295,9 +295,12 @@ def runs_command() -> None:
             return list_runs(outputs, columns)
         if columns:
             raise ConfigError("columns=: chooses the columns of the list of runs; leave open= and report= out")
+        word = "open" if words["open"] else "report"
+        typed = f"{word}={words[word]}"
+        check_runs(folders, typed, outputs)
         from ..pipeline.reports.page import report_runs
 
-        place = report_runs(folders)
+        place = report_runs(folders, typed)
         if words["open"]:
             import webbrowser
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..cluster.signals import STOP
+from ..terminal import CONSOLE_WORD
 
 COMMANDS = {
     "train": "train, then measure and report",
@@ -19,14 +20,13 @@ COMMANDS = {
     "doctor": "find what would go wrong with a training",
     "runs": "list runs, open and make reports",
 }
-TOLD = "LIGHTNING_DIFF_COMMAND"  # for the ranks that Lightning starts: it gives them the words alone
 
 
 def main() -> None:
     """Run the command that the first word names. Exit code 2 if there is no such command."""
     STOP.install(deferred=True)  # a signal may come during the imports
     words = sys.argv[1:]
-    name = os.environ.get(TOLD, "") if "LOCAL_RANK" in os.environ else ""
+    name = os.environ.get(CONSOLE_WORD, "") if "LOCAL_RANK" in os.environ else ""
     if not name:
         name, words = (words[0], words[1:]) if words else ("--help", [])
     if name in ("--version", "-V"):
@@ -40,6 +40,6 @@ def main() -> None:
             return
         print(f"error: {name}: no such command; there are {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
-    os.environ[TOLD] = name
+    os.environ[CONSOLE_WORD] = name
     sys.argv = [str(Path(sys.argv[0])), *words]
     getattr(importlib.import_module("lightning_diff.cli.commands"), f"{name}_command")()

@@ -15,6 +15,7 @@ from ..pipeline.components import needed_parts
 from ..pipeline.data import data_event, prepare_data, say_data
 from ..pipeline.stages import place_components, train_missing
 from ..ranks import say
+from ..strings import counted
 from ..training.features import frozen_nets
 
 
@@ -34,7 +35,9 @@ def prepare(config: Config, where: str = "", count: int = 0) -> None:
 
         say_statistics(found, config)
     train = found.splits["train"]
-    say(f"data: {config.data.identity(Path(config.cache))}, in {len(train.shards)} shards, {train.shards[0].parent}")
+    say(
+        f"data: {config.data.identity(Path(config.cache))}, in {counted(len(train.shards), 'shard')}, {train.shards[0].parent}"
+    )
 
 
 def prepare_experiment(config: Config) -> None:
@@ -58,4 +61,5 @@ def _prepare_features(config: Config) -> None:
         Pictures: ", encoded in each step",
         CachedLatents: f": latents in {config.cache}, captions are encoded in each step",
     }
-    say(f"{len(features)} pictures and captions{kept.get(type(features), here)}")
+    count = counted(len(features), "captioned picture")
+    say(f"{count}{kept.get(type(features), here)}")

@@ -89,7 +89,8 @@ def check_values(node: Any, prefix: str = "") -> None:
             if "low" in rule and not part >= rule["low"]:
                 raise ConfigError(f"{name}={value}: must be at least {rule['low']}")
             if "high" in rule and not part <= rule["high"]:
-                raise ConfigError(f"{name}={value}: must be at most {rule['high']}")
+                hint = f"; {name} is a share of {rule['share']}: 0.05 is a twentieth" if "share" in rule else ""
+                raise ConfigError(f"{name}={value}: must be at most {rule['high']}{hint}")
             if "above" in rule and not part > rule["above"]:
                 raise ConfigError(f"{name}={value}: must be greater than {rule['above']}")
         if any(isinstance(v, int) and abs(v) > MOST for v in numbers):

@@ -26,6 +26,12 @@ def above(default: Any, low: float, high: float | None = None, only: Only | None
     return field(default=default, metadata=bounds)
 
 
+def share(default: Any, of: str, above_zero: bool = False, only: Only | None = None) -> Any:
+    """A share of `of`: a number from 0 to 1, without 0 if `above_zero`. `only` works as in `above`."""
+    bounds = {("above" if above_zero else "low"): 0, "high": 1, "share": of}
+    return field(default=default, metadata={**bounds, **({} if only is None else {"only": only})})
+
+
 def between(default: Any, low: float, high: float) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
 

@@ -121,7 +121,7 @@ def named(group: str, name: Any, where: str = "") -> type[Choice]:
     """The choice with that name. `where` is the key to name in the error. Raises ConfigError."""
     known = choices(group)
     if name not in known:
-        hint = nearest_value(place_of(group), str(name), sorted(known))
+        hint = nearest_value(place_of(group), str(name), sorted(known), plugins=True)
         raise ConfigError(f"{where or place_of(group)}={name}: no such choice; {hint}")
     return known[name]
 

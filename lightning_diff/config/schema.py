@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .fields import above, at_least, between, chosen, chosen_list, listed, one_of, only, path, paths
+from .fields import above, at_least, between, chosen, chosen_list, listed, one_of, only, path, paths, share
 from .registry import named
 
 SHORTEST, LONGEST = 0.01, 0.28  # the range of lengths of post-hoc EMA that can be made
@@ -39,7 +39,7 @@ class Objective:
     stratified: bool = False
     offset_noise: float = at_least(0.0, 0)
     data_std: float = above(1.0, 0)
-    caption_dropout: float = between(0.1, 0, 1)
+    caption_dropout: float = share(0.1, "the samples")
 
     @property
     def ends_in_noise(self) -> bool:
@@ -86,7 +86,7 @@ class Training:
     learning_rate: float = above(1e-3, 0, high=10)
     warmup: int = at_least(100, 0)
     schedule: str = one_of("cosine", "cosine", "linear", "wsd", "constant")
-    decay: float | None = above(None, 0, high=1, only={"schedule": ("wsd",)})
+    decay: float | None = share(None, "the steps", above_zero=True, only={"schedule": ("wsd",)})
     weight_decay: float = at_least(0.0, 0)
     clip: float = at_least(1.0, 0)
     ema: float = between(0.999, 0, 0.999999)
@@ -210,7 +210,7 @@ class Config:
     init_lora: list[str] = paths()
     pins: list[str] = listed()
     plugins: list[str] = paths()
-    part_steps: float = above(1.0, 0, high=1)
+    part_steps: float = share(1.0, "the steps", above_zero=True)
     data: Any = chosen("data", "still_life")
     autoencoder: Any = chosen("autoencoder", "small")
     text: Any = chosen("text", "small")

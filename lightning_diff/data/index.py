@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..config.errors import ConfigError
+from ..strings import counted
 from .incoming.captions import captions_of, record_of
 from .order import Order
 from .ordering.buckets import Shape, nearest_shapes
@@ -188,5 +189,7 @@ def build_index(
     facts = survey_set(shards, cache, how, told_so_far)
     if not len(facts.spans):
         said = told(facts.left) or "nothing in them"
-        raise ConfigError(f"no usable sample in {len(shards)} shards ({shards[0] if shards else 'none'}, ...): {said}")
+        raise ConfigError(
+            f"no usable sample in {counted(len(shards), 'shard')} ({shards[0] if shards else 'none'}, ...): {said}"
+        )
     return Index(list(shards), np.column_stack([facts.shards, facts.spans]).astype(np.int64), facts, how)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..strings import clean_text
+from ..strings import clean_text, counted
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,6 +52,28 @@ REMEDIES = {
     "outside": "give the folder that holds it, data.pictures=FOLDER; no path may leave that folder",
     "sparse member": "make the shard without --sparse",
 }
+# A reason as it is said of one thing, and of several. A reason that is not here is a noun.
+SAID = {
+    "no caption": ("picture has no caption", "pictures have no caption"),
+    "no picture": ("caption has no picture", "captions have no picture"),
+    "empty caption": ("caption is empty", "captions are empty"),
+    "caption is not text": ("caption is not text", "captions are not text"),
+    "second of its name": ("file is the second of its name", "files are the second of their name"),
+    "not a file": ("entry is no file", "entries are no files"),
+    "unknown ending": ("file has an unknown ending", "files have an unknown ending"),
+    "picture format": ("picture has a format that is not read", "pictures have a format that is not read"),
+    "hidden": ("file is hidden", "files are hidden"),
+    "broken link": ("link is broken", "links are broken"),
+    "linked twice": ("folder is linked twice", "folders are linked twice"),
+    "not readable": ("file is not readable", "files are not readable"),
+    "filtered out": ("sample is filtered out", "samples are filtered out"),
+    "outside": ("path leads outside", "paths lead outside"),
+    "not a picture": ("file is not a picture", "files are not pictures"),
+    "unknown format": ("file has an unknown format", "files have an unknown format"),
+    "damaged": ("picture is damaged", "pictures are damaged"),
+    "truncated": ("picture is truncated", "pictures are truncated"),
+    "too large": ("picture is too large", "pictures are too large"),
+}
 # These lose no sample: what lies beside the pictures, and what the system keeps there.
 HARMLESS = ("unknown ending", "hidden", "second caption", "not a file", "linked twice", "empty shard", "filtered out")
 
@@ -79,7 +101,7 @@ def lost(some: Iterable[LeftOut]) -> int:
 
 
 def told(some: Iterable[LeftOut], examples: int = 2) -> str:
-    """All of these in one line, by reason: 3 no caption (a.png, b.png, ...), 1 damaged (c.jpg)."""
+    """All of these in one line, by reason: 3 pictures have no caption (a.png, b.png, ...), 1 web page (c.jpg)."""
     rows = list(some)
     counts: Counter[str] = Counter()
     for one in rows:
@@ -88,5 +110,19 @@ def told(some: Iterable[LeftOut], examples: int = 2) -> str:
     for reason, count in counts.most_common():
         names = [one.member or one.source for one in rows if one.reason == reason]
         more = ", ..." if len(names) > examples else ""
-        parts.append(f"{count:,} {reason} ({', '.join(names[:examples])}{more})")
+        parts.append(f"{reason_words(reason, count)} ({', '.join(names[:examples])}{more})")
     return ", ".join(parts)
+
+
+def reason_words(reason: str, count: int) -> str:
+    """A reason with its count: 1 picture has no caption, 146 pictures have no caption."""
+    return f"{count:,} {SAID[reason][count != 1]}" if reason in SAID else counted(count, reason)
+
+
+def nothing_usable(some: Iterable[LeftOut]) -> str:
+    """What a place holds that has nothing to use, and what to do about most of it."""
+    rows = list(some)
+    counts: Counter[str] = Counter()
+    for one in rows:
+        counts[one.remedy] += one.count
+    return f"{told(rows)}; {counts.most_common(1)[0][0]}" if rows else "it holds nothing"

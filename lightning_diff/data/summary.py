@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..strings import counted
 from .incoming.captions import COMMANDS, NOT_UTF8
-from .sample import lost, told
+from .sample import lost, reason_words, told
 from .sources.base import Prepared, Source
 from .survey import CUT, Survey
 
@@ -65,34 +66,53 @@ def summary(found: Prepared, source: Source) -> dict[str, Any]:
     return counts
 
 
-COUNTED = (
-    ("several_captions", "samples have several captions, which take turns"),
-    ("blown_up", "pictures are smaller than the training's and are blown up"),
-    (
-        "cropped",
+COUNTED = {  # count -> what is said of one sample, and of several
+    "several_captions": (
+        "sample has several captions, which take turns",
+        "samples have several captions, which take turns",
+    ),
+    "blown_up": (
+        "picture is smaller than the training's and is blown up",
+        "pictures are smaller than the training's and are blown up",
+    ),
+    "cropped": (
+        "picture loses more than a quarter of its pixels to the crop to a square; data.fit=pad keeps it whole",
         "pictures lose more than a quarter of their pixels to the crop to a square; data.fit=pad keeps them whole",
     ),
-    ("truncated", "pictures lack their last bytes"),
-    ("not_utf8", "captions are not all UTF-8; what is not became \ufffd"),
-    ("control_characters", "captions have control characters, which became \ufffd"),
-)
+    "truncated": ("picture lacks its last bytes", "pictures lack their last bytes"),
+    "not_utf8": (
+        "caption is not all UTF-8; what is not became \ufffd",
+        "captions are not all UTF-8; what is not became \ufffd",
+    ),
+    "control_characters": (
+        "caption has control characters, which became \ufffd",
+        "captions have control characters, which became \ufffd",
+    ),
+}
+
+
+def _remarks(counts: Mapping[str, Any]) -> list[str]:
+    """A line for each count that is not 0; an older record may lack some."""
+    return [f"{counts[name]:,} {words[counts[name] != 1]}" for name, words in COUNTED.items() if counts.get(name)]
 
 
 def lines_of(found: Prepared, source: Source) -> list[str]:
     """The counts as lines to print; what is 0 is not said."""
     counts = summary(found, source)
-    said = [", ".join(f"{len(index):,} captioned pictures for {split}ing" for split, index in found.splits.items())]
+    said = [
+        ", ".join(f"{counted(len(index), 'captioned picture')} for {split}ing" for split, index in found.splits.items())
+    ]
     said += [found.said] if found.said else []
     if found.left:
         said.append(f"left out: {told(found.left)}")
-    return said + [f"{counts[name]:,} {words}" for name, words in COUNTED if counts[name]]
+    return said + _remarks(counts)
 
 
 def data_facts(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The counts of a record as (name, value) for the report."""
     facts = [("training pictures", f"{counts['train']:,}"), ("held-out pictures", f"{counts.get('test', 0):,}")]
-    left = ", ".join(f"{count:,} {reason}" for reason, count in counts["left_out"].items())
-    more = [f"{counts[name]:,} {words}" for name, words in COUNTED if counts.get(name)]  # an older record may lack some
+    left = ", ".join(reason_words(reason, count) for reason, count in counts["left_out"].items())
+    more = _remarks(counts)
     more += ["pictures are padded to squares"] * (counts.get("fit") == "pad")
     facts += [("left out", left)] if left else []
     return facts + [("to know", "; ".join(filter(None, [*more, counts["split"], counts["captions_cut"]])))] * bool(

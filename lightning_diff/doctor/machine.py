@@ -23,6 +23,7 @@ from ..files import Held, lock, whole_file
 from ..markers import Marker
 from ..pipeline.node import wrong_port, wrong_shared_memory
 from ..ranks import rank_of
+from ..strings import counted
 from ..training.trainer import precision_of
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
 
@@ -74,7 +75,7 @@ def batch(p: Patient) -> Finding:
     if b % n:
         remedy = f"training.batch={max(1, b // n) * n} or {(b // n + 1) * n}"
         return Finding("batch", WRONG, f"training.batch={b} cannot be shared by {n} ranks", remedy)
-    return Finding("batch", OK, f"{b} pictures, {b // n} a rank")
+    return Finding("batch", OK, f"{counted(b, 'picture')}, {b // n} a rank")
 
 
 def requeue(p: Patient) -> Finding:

@@ -19,6 +19,7 @@ from ..files import file_hash, holder
 from ..nets.weights import has_passport
 from ..pipeline.components import NAMES, check_part, locate_part, needed_parts
 from ..pipeline.continuing.same import refuse_another
+from ..strings import counted
 from ..training.checkpoint import LARGE, read_checkpoint
 from ..training.features import missing_features
 from ..training.trainer import LAST
@@ -40,12 +41,12 @@ def memory(p: Patient) -> Finding:
     if on_gpu(t.accelerator):
         free, where = torch.cuda.mem_get_info()[0], "on the GPU"
     else:
-        free, where = _free_memory(), f"here, for {t.devices} ranks"
+        free, where = _free_memory(), f"here, for {counted(t.devices, 'rank')}"
         total = t.devices * (total + PROCESS)
         if p.costs.checkpoint >= LARGE:
             total += p.costs.checkpoint
             listed += f", once more {size(p.costs.checkpoint)} of a checkpoint that is being written"
-    found = f"{size(total)} of {size(free)} free {where} (a rank, {p.costs.rank_batch} pictures a step: {listed})"
+    found = f"{size(total)} of {size(free)} free {where} (a rank, {counted(p.costs.rank_batch, 'picture')} a step: {listed})"
     remedy = "smaller training.batch or more ranks, training.checkpointing=true, or a smaller net"
     if total > free:
         return Finding("memory", WRONG, found, remedy)

@@ -13,8 +13,11 @@ from ..data.decode import to_pixels, to_unit
 from ..nets.attributes import AttributeClassifier
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import Tower
+from ..strings import counted
 
 BATCH = 256
+RECALLED = 256  # captions among which a picture's own one is looked for
+RECALL = "recall_at_1_of_"  # and the number of these captions
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
@@ -41,7 +44,7 @@ def correct(classifier: AttributeClassifier, images: Tensor, labels: Mapping[str
     return torch.stack(list(correct_heads(classifier, images, labels).values())).all(dim=0)
 
 
-def recall_at_1(images: Tensor, texts: Tensor, of: int = 256) -> float:
+def recall_at_1(images: Tensor, texts: Tensor, of: int = RECALLED) -> float:
     """How often a picture's own caption is the nearest among `of` captions. A caption that equals its own counts as its own.
     Incomplete groups of `of` are left out, unless there is only one group."""
     hits, total = 0.0, 0
@@ -51,6 +54,21 @@ def recall_at_1(images: Tensor, texts: Tensor, of: int = 256) -> float:
         hits += float((own >= similar.max(dim=1).values - 1e-6).sum())
         total += len(own)
     return hits / total
+
+
+def metrics_words(metrics: Mapping[str, Any]) -> str:
+    """The result of `measure` as a sentence."""
+    said = []
+    for name, value in metrics.items():
+        if name.startswith(RECALL):
+            said.append(f"finds the own caption among {name.removeprefix(RECALL)} for {value:.1%} of the pictures")
+        elif name == "caption_over_contrast":
+            said.append(f"tells it from an almost right one for {value:.1%}")
+        elif name == "psnr":
+            said.append(f"PSNR {value:.1f} dB")
+        elif name == "accuracy":
+            said.append(f"names all that the caption states for {value:.1%}")
+    return f"on {counted(metrics['n'], 'picture')}: {', '.join(said)}"
 
 
 @torch.no_grad()
@@ -110,7 +128,8 @@ def measure(net: nn.Module, train: Pictures, held_out: Pictures, unsaid: Sequenc
         return {"psnr": round(psnr(joined["a"], joined["b"]), 3), "n": len(held_out)}
     if isinstance(net, Tower):
         rows = distinct(captions, {name: torch.cat(columns) for name, columns in labels.items()}, unsaid)
-        metrics = {"recall_at_1_of_256": round(recall_at_1(joined["a"][rows], joined["b"][rows]), 4), "n": len(rows)}
+        among = min(RECALLED, len(rows))
+        metrics = {RECALL + str(among): round(recall_at_1(joined["a"][rows], joined["b"][rows]), 4), "n": len(rows)}
         if "c" in joined:  # how often the caption is nearer than its hard negative
             own, false = ((joined["a"] * joined[name]).sum(dim=1) for name in "bc")
             metrics["caption_over_contrast"] = round(float((own > false).float().mean()), 4)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config.errors import ConfigError
 from ..config.input.versions import upgraded_passport
 from ..data.shards import digest
 from ..files import write_text
@@ -151,15 +150,6 @@ def reading_order(columns: Iterable[str]) -> list[str]:
     """Columns in the order in which a table shows them: the scale, FID and the CLIP score come first."""
     found = list(columns)
     return [*(c for c in FIRST if c in found), *(c for c in found if c not in FIRST)]
-
-
-def refuse_unlike(runs: Mapping[str, Sequence[Row]]) -> None:
-    """Raises ConfigError, with the field that differs, if the numbers of these runs cannot be compared."""
-    first = [rows[0]["passport"] for rows in runs.values() if rows]
-    if first and (fields := unlike(first, STUDIED)):
-        raise ConfigError(
-            f"run={','.join(runs)}: their numbers differ in {fields[0]} and cannot stand on one axis; measure alike"
-        )
 
 
 def spread(seeds: Mapping[int, Sequence[Row]]) -> list[Row]:

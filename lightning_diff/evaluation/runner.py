@@ -16,6 +16,7 @@ from ..models.latent_diffusion import LatentDiffusion
 from ..nets.weights import has_arrays, read_arrays, save_arrays
 from ..progress import tracked
 from ..ranks import first_rank, say, share_of
+from ..strings import counted
 from ..tracking.figures import plot_front, plot_loss, plot_sweep, save_grid, save_table
 from ..tracking.record import Record
 from .lost.counting import LostCount, say_lost
@@ -97,7 +98,9 @@ def _drawn(one: Measured, folder: Path, record: Record) -> list[DrawnCase]:
     e, setup, scales, store = one.settings, one.setup, one.scales, Store(folder / SEEN)
     count = min(e.samples, len(setup.captions))
     if count < e.samples:
-        say(f"evaluation: {count} {setup.split} captions, fewer than evaluation.samples={e.samples}: all are used")
+        say(
+            f"evaluation: {counted(count, f'{setup.split} caption')}, fewer than evaluation.samples={e.samples}: all are used"
+        )
     places: dict[str, str] = {}  # keys of older rows, whose passports had another format
     for row, stored in recorded(record):
         places.setdefault(picture_key(row["passport"]), picture_key(stored))

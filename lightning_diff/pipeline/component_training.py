@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,14 @@ from ..config.paths import PARTS, SHIPPED, WEIGHTS
 from ..config.schema import Config
 from ..data.dataset import Pictures, pictures
 from ..devices import device_of
-from ..evaluation.component_metrics import measure
+from ..evaluation.component_metrics import measure, metrics_words
 from ..models.build import autoencoder_net, build, load_part, start_from
 from ..nets.attributes import AttributeClassifier
 from ..nets.perceptual import Lpips, TowerDistance
 from ..nets.text import Tower
 from ..nets.weights import save_weights
 from ..ranks import first_rank, say, wait_for
+from ..strings import counted
 from ..training.checkpoint import checkpoints_in
 from ..training.modules.attributes import AttributesModule
 from ..training.modules.autoencoder import AutoencoderModule
@@ -45,7 +45,9 @@ def train_component(run: Run, trained: bool) -> None:
     torch.manual_seed(config.seed)
     component, description, module = _module(config, train_set)
     size = sum(p.numel() for p in module.net.parameters())
-    say(f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {len(train_set)} pictures, in {run.folder}")
+    say(
+        f"{config.name or config.task}: {size / 1e6:.2f} M parameters, {counted(len(train_set), 'picture')}, in {run.folder}"
+    )
     if config.init_from and not checkpoints_in(run.folder):
         start_from(module.net, Path(config.init_from))
     title = str(config.name or config.task)
@@ -59,7 +61,7 @@ def train_component(run: Run, trained: bool) -> None:
     passport = passport_of(config, component, description, metrics=metrics)
     save_weights(path, net.state_dict(), passport, half=True)
     run.record.write("weights", end, **metrics)
-    say(f"{component}: {json.dumps(metrics)}; weights in {path}")
+    say(f"{component}: {metrics_words(metrics)}; weights in {path}")
 
 
 def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], BaseModule]:

@@ -149,7 +149,7 @@ def place_part(part: str, config: Config, folder: Path) -> Path:
             placed.unlink()
             raise ConfigError(
                 f"{placed}: damaged or gone, and the {NAMES[part]} that it was copied from is another one now (the sum was "
-                f"{str(sum_before)[:12]}); take it from a copy, or give another name="
+                f"{str(sum_before)[:12]}); take it from a copy, or train under another name="
             )
     write_sidecar(placed)
     return placed

@@ -15,6 +15,7 @@ from ..data.sources.own import FEWEST
 from ..data.summary import lines_of, summary
 from ..progress import lines_told
 from ..ranks import console, first_rank, say
+from ..strings import counted
 
 READS = ("diffusion", "contrastive")  # tasks that read captions
 GLIMPSED = 10_000  # samples of a large set whose captions are looked at
@@ -65,6 +66,6 @@ def check_enough(found: Prepared, config: Config) -> None:
     count = len(found.splits[split])
     if config.generates and config.evaluation.enabled and count < FEWEST:
         raise ConfigError(
-            f"{config.data.words}: {count} {split} pictures are too few to measure with, {FEWEST} are needed; "
+            f"{config.data.words}: {counted(count, f'{split} picture')} cannot be measured with, {FEWEST} are needed; "
             "add some, or evaluation.enabled=false"
         )

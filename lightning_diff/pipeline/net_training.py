@@ -19,6 +19,7 @@ from ..nets.lora import adapters, add_lora, merged_state
 from ..nets.unet import Condition
 from ..nets.weights import save_arrays, save_weights
 from ..ranks import console, first_rank, say, wait_for
+from ..strings import counted
 from ..training.checkpoint import checkpoints_in
 from ..training.features import Frozen, frozen_nets, held_out_features
 from ..training.modules.latent_diffusion import LatentDiffusionModule
@@ -47,7 +48,7 @@ def train_net(run: Run) -> None:
     side = config.data.image_size // autoencoder.factor
     module.flops = step_flops(net, null, autoencoder.latent_channels, side)
     kind, millions = config.net.kind, parameters(module.net)
-    say(f"net of kind {kind}: {millions:.2f} M parameters, {len(train_set)} captioned pictures, in {folder}")
+    say(f"net of kind {kind}: {millions:.2f} M parameters, {counted(len(train_set), 'captioned picture')}, in {folder}")
 
     def periodic() -> list[pl.Callback]:
         found: list[pl.Callback] = []

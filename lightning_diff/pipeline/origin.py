@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import subprocess
 import sys
@@ -12,16 +14,26 @@ from typing import Any
 
 from .. import __version__
 from ..config.paths import PACKAGE_FOLDER
+from ..terminal import CONSOLE_WORD
 from ..tracking.record import Record
 
 EVENT = "command"
+TRAINS = re.compile(r"python train\.py\b|lightning-diff train\b")
 
 
 def this_command() -> dict[str, Any]:
     """The command of this process, and the code that it runs. Outside a git checkout there is no commit."""
-    found = {"command": shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]]), "version": __version__}
+    name = Path(sys.argv[0]).name
+    begin = [name, os.environ.get(CONSOLE_WORD, "")] if name == "lightning-diff" else ["python", name]
+    found = {"command": shlex.join([*begin, *sys.argv[1:]]), "version": __version__}
     commit = _commit()
     return {**found, **({"commit": commit} if commit else {})}
+
+
+def training_command(folder: Path) -> str:
+    """The last command that trained the run of this folder, as it is typed; empty if its record has none."""
+    commands = [str(event["command"]) for event in Record(folder).read(EVENT)]
+    return next((one for one in reversed(commands) if TRAINS.match(one)), "")
 
 
 def _commit() -> str:

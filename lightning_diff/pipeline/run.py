@@ -28,9 +28,12 @@ class Run:
     """Locks a folder for the run of this config, until the end of a `with`.
 
     Raises ConfigError if the folder holds a run of another config, or if another process uses it. With `wait` it waits for
-    that process instead, if this process is the run's only rank."""
+    that process instead, if this process is the run's only rank. `given`: run= named the folder, so
+    that name= gives no other."""
 
-    def __init__(self, config: Config, folder: Path, job: str = "train", wait: bool = False) -> None:
+    def __init__(
+        self, config: Config, folder: Path, job: str = "train", wait: bool = False, given: bool = False
+    ) -> None:
         self.config, self.folder, self.job = config, folder, job
         logging.basicConfig(level=logging.WARNING, handlers=[RichHandler(console=console, show_path=False)], force=True)
         STOP.install()
@@ -39,11 +42,12 @@ class Run:
             try:
                 self._lock = lock(folder / "lock", wait and rank_of()[1] == 1)
             except Held as e:
-                raise ConfigError(f"{folder}: in use by {e}; wait for it, stop it, or give another name=") from None
+                remedy = "wait for it, or stop it" if given else "wait for it, stop it, or give another name="
+                raise ConfigError(f"{folder}: in use by {e}; {remedy}") from None
             except (FileNotFoundError, NotADirectoryError, FileExistsError) as e:
                 raise ConfigError(f"outputs={config.outputs}: no folder can be made there ({e.strerror})") from None
         self._new = not (folder / "config.yaml").exists()
-        change = refuse_another(folder, config, job == "train")
+        change = refuse_another(folder, config, job == "train", given)
         self.record = Record(folder)
         if first_rank():
             if change:

@@ -60,8 +60,8 @@ def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = (
     heed_slurm(configs[0].cluster.slurm)
     take_own_gpu(configs[0].training.accelerator)
     for config in configs[1:]:
-        refuse_another(folder, config)
-    with read_once(), Run(configs[0], folder, "evaluate") as run:
+        refuse_another(folder, config, given=True)
+    with read_once(), Run(configs[0], folder, "evaluate", given=True) as run:
         check_weights(configs[0], folder)
         check_test_split(prepare_data(configs[0]), configs[0], run.record)
         place_components(needed_parts(configs[0], measured=True), configs[0], folder)

@@ -21,9 +21,11 @@ from lightning_diff.config.convert import plain, unchecked, yaml_text
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.input.search import SEARCH
 from lightning_diff.config.paths import PACKAGE_FOLDER, SHIPPED, WEIGHTS
+from lightning_diff.pipeline.continuing.same import keep_config
 from lightning_diff.pipeline.many.named import folders_of
 from lightning_diff.pipeline.naming import run_folder
 from lightning_diff.ranks import Fitting
+from lightning_diff.tracking.record import Record
 
 NAMES = (
     *(
@@ -82,7 +84,7 @@ FILES = [  # a file of experiments as people write it -> what is said of it; or 
     ("data: {source: None}\n", ":1: data.source: None is a text in YAML; write null"),
     ("seed: 010\n", ":1: seed: YAML reads 010 as the number 8; write 8, or 10"),
     ("training: {steps: 1e3}\n", ":1: training.steps=1e3: must be a whole number; write 1000"),
-    ("training:\n  steps: many\n", ":2: training.steps: Value 'many'"),
+    ("training:\n  steps: many\n", ":2: training.steps=many: must be a whole number"),
     ("name: a\ntrainng: {steps: 5}\n", ":2: trainng: no such key; did you mean 'training'?"),
     ("sampler: heun\n", ":1: sampler: heun is no table of keys; choose it in the list defaults, - override /sampler: heun"),
     ("training.steps: 5\n", ":1: training.steps: dots are for the command line; write training: {steps: ...}"),
@@ -124,7 +126,19 @@ WORDS = [  # the command's words -> what the line says
     ("hydra/launcher=slurm", "it belongs to -m"),
     ("objective=eps,v", "objective=eps,v: several values; give one value, or -m"),
     ("guidance.scales=[1,3", "type 'guidance.scales=[1,3]'"),
-    ("guidance.scales=1,3", "guidance.scales=1,3: several values"),
+    ("guidance.scales=1,3", "guidance.scales=1,3: it takes a list; type 'guidance.scales=[1,3]'"),
+    ("evaluation.metrics=fid,clip_score", "it takes a list; type 'evaluation.metrics=[fid,clip_score]'"),
+    ("guidance.scales=[1 2 4]", "2: a list has no blanks; type 'guidance.scales=[1,2,4]'"),
+    ("guidance.scales=[1, 2, 4] seed=1", "2,: a list has no blanks; type 'guidance.scales=[1,2,4]'"),
+    ("data.source=my work/pics seed=1", "work/pics: quote a value with blanks: 'data.source=my work/pics'"),
+    ("name=a b c", "b: quote a value with blanks: 'name=a b c'"),
+    ("name=a base", "base: not of the form key=value; type experiment=base"),
+    ("trainig.steps=5", "trainig.steps: no such key; did you mean 'training.steps'?"),
+    ("source=/sets/mine", "source: no such key; did you mean 'data.source'?"),
+    ("guidance=soft", "guidance=soft: no such choice; 8 are known, among them"),
+    ("guidance=soft", "one of your own comes with plugins=FILE.py"),
+    ("part_steps=60", "part_steps=60.0: must be at most 1; part_steps is a share of the steps: 0.05 is a twentieth"),
+    ("objective.caption_dropout=10", "objective.caption_dropout is a share of the samples: 0.05 is a twentieth"),
     ("experiment=my[x", "type 'experiment=\"my[x\"'"),
     ("training.steps=(5", "training.steps takes a whole number"),
     ("--cfg jobb", "did you mean 'job'?"),
@@ -270,6 +284,41 @@ def test_a_file_is_read_as_people_write_it(text: str | bytes, says: Any, say: Sa
 @pytest.mark.parametrize("words, says", WORDS)
 def test_what_is_typed_wrong_is_one_line_that_says_what_to_type(words: str, says: str, say: Say) -> None:
     code, out, err = say("train", *words.split())
+    assert code == 2 and out == "" and err.startswith("error: ") and err.count("\n") == 1 and says in err
+
+
+@pytest.mark.parametrize(
+    "command, words, says",
+    [
+        ("train", ["guidance.scales=[1 2 4]"], "commas separate the values of a list; type 'guidance.scales=[1,2,4]'"),
+        ("sample", ["a red mug"], "a red mug: not of the form key=value; did you mean prompt='a red mug'?"),
+        ("sample", ["a", "red", "mug", "seed=1"], "a: not of the form key=value; did you mean prompt='a red mug'?"),
+        ("sample", ["prompt=a", "red", "mug", "--cfg", "job"], "red: quote a value with blanks: 'prompt=a red mug'"),
+        ("evaluate", ["mine2"], "mine2: not of the form key=value; type run=mine2"),
+        ("evaluate", ["run=mine2", "guidance.scales=1,2,3"], "it takes a list; type 'guidance.scales=[1,2,3]'"),
+        ("evaluate", ["run=mein2"], "run=mein2: no such folder; did you mean 'mine2'?"),
+        ("sample", ["prompt=x", "run=outputs/mein2"], "run=outputs/mein2: no such folder; did you mean 'mine2'?"),
+        ("export", ["run=other", "out=x"], "run=other: no such folder; python -m lightning_diff lists the runs"),
+        ("runs", ["report=mein2"], "report=mein2: no run is in outputs/mein2 (no config.yaml); did you mean 'mine2'?"),
+        (
+            "evaluate",
+            ["run=mine2"],
+            "train it to the end: python train.py experiment=base name=mine2 'data.source=my pics'",
+        ),
+        ("prepare", ["data=folder", "data.source=nowhere"], "data.source=nowhere: no such folder"),
+        ("prepare", ["data=folder", "source=nowhere"], "data.source=nowhere: no such folder"),
+    ],
+)
+def test_what_is_not_there_or_not_a_pair_is_one_line_that_says_what_was_meant(
+    command: str, words: Sequence[str], says: str, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one run in outputs/, which has begun and was measured in vain."""
+    keep_config(compose_config(["experiment=base", "name=mine2"]), tmp_path / "outputs" / "mine2")
+    record = Record(tmp_path / "outputs" / "mine2")
+    for event in ("python train.py experiment=base name=mine2 'data.source=my pics'", "python evaluate.py run=mine2"):
+        record.write("command", command=event, version="1")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = say(command, *words)
     assert code == 2 and out == "" and err.startswith("error: ") and err.count("\n") == 1 and says in err
 
 

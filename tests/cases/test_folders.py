@@ -425,9 +425,13 @@ def test_a_picture_that_is_replaced_by_one_of_equal_size_is_seen(tmp_path: Path)
     "files, said",
     [
         ([], "it holds nothing"),
-        ([("a.png", P)], "1 no caption (a.png)"),
-        ([("0.tar", b"x"), ("1.tar", b"x")], "2 unknown ending (*.tar)"),
-        ([("a.png", b"?"), ("a.txt", "a")], "none of its 1 captioned pictures can be used"),
+        (
+            [("a.png", P)],
+            "no captioned picture in it; 1 picture has no caption (a.png); put KEY.txt beside KEY.jpg",
+        ),
+        ([("a.png", P), ("b.png", P)], "it; 2 pictures have no caption (a.png, b.png); put KEY.txt"),
+        ([("0.tar", b"x"), ("1.tar", b"x")], "2 files have an unknown ending (*.tar); rename"),
+        ([("a.png", b"?"), ("a.txt", "a")], "of 1 captioned picture none can be used"),
     ],
 )
 def test_nothing_to_use_says_what_is_there(files: Members, said: str, tmp_path: Path) -> None:
@@ -465,9 +469,7 @@ def test_padded_pictures_are_shown_whole_and_the_remedy_is_named(
         *(("b.png", encoded(form="PNG", size=(40, 30))), ("b.txt", "nearly square")),
     ]
     root = folder(tmp_path / "set", files)
-    remedy = (
-        "1 pictures lose more than a quarter of their pixels to the crop to a square; data.fit=pad keeps them whole"
-    )
+    remedy = "1 picture loses more than a quarter of its pixels to the crop to a square; data.fit=pad keeps it whole"
     for fit, cropped, corner, end in (
         ("crop", ["0.750", "0.250"], (0, 0, 200), (0, 0, 200)),
         ("pad", ["0.000", "0.000"], (0, 0, 200), (200, 0, 0)),

@@ -382,9 +382,9 @@ def test_a_brace_pattern_over_folders(tmp_path: Path) -> None:
     [
         (lambda root: tar(root / "a.tar.gz", OK, mode="w:gz"), "1 compressed shard (a.tar.gz)"),
         (lambda root: tar(root / "0.tar", []), "1 empty shard"),
-        (lambda root: tar(root / "0.tar", [("a.jpg", J)]), "1 no caption (a.jpg)"),
+        (lambda root: tar(root / "0.tar", [("a.jpg", J)]), "no usable sample in 1 shard ("),
         (lambda root: tar(root / "0.tar", [("a.jpg", b"<html>"), ("a.txt", "a")]), "1 web page (a.jpg)"),
-        (lambda root: (root / "a.jpg").write_bytes(J), "1 unknown ending (*.jpg)"),
+        (lambda root: (root / "a.jpg").write_bytes(J), "1 file has an unknown ending (*.jpg)"),
     ],
 )
 def test_nothing_to_use_says_what_is_there(make: Any, said: str, tmp_path: Path) -> None:

@@ -120,4 +120,4 @@ def test_the_numbers_of_a_set(tmp_path: Path) -> None:
     found = statistics([index])
     assert (found["samples"], found["equal_pictures"], found["equal_captions"]) == (3, 1, 1)
     assert found["width"] == [12, 12, 12, 21, 21] and found["words"] == [1, 1, 1, 2, 2]
-    assert lines_of(found)[-2:] == ["1 pictures are the same as another one", "1 captions are the same as another one"]
+    assert lines_of(found)[-2:] == ["1 picture is the same as another one", "1 caption is the same as another one"]

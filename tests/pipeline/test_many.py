@@ -21,8 +21,10 @@ from lightning_diff.config.convert import plain, yaml_text
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
 from lightning_diff.evaluation.results import spread, write_tables
-from lightning_diff.pipeline.continuing.same import keep_config
+from lightning_diff.files import Held
+from lightning_diff.pipeline.continuing.same import keep_config, refuse_another
 from lightning_diff.pipeline.many import listing
+from lightning_diff.pipeline.many.comparable import refuse_unlike
 from lightning_diff.pipeline.many.differences import all_values, config_of, differing, labels_of, seeds_of
 from lightning_diff.pipeline.many.listing import runs_table
 from lightning_diff.pipeline.many.named import folders_of, one_folder
@@ -69,6 +71,41 @@ def test_runs_that_differ_in_much_are_told_apart_by_their_names(tmp_path: Path) 
 def test_keys_of_one_training_that_move_together_are_all_shown(tmp_path: Path) -> None:
     runs = [made(tmp_path / str(b), f"training.batch={b}", f"training.learning_rate={b / 1e5}") for b in (32, 64)]
     assert differing([all_values(run) for run in runs]) == ["training.batch", "training.learning_rate"]
+
+
+def test_runs_that_were_measured_otherwise_are_refused_with_the_key_and_what_to_do() -> None:
+    def measured(n: int, seed: int = 0) -> list[dict[str, Any]]:
+        prompts, seeds = {"split": "test", "n": n, "sha256": str(n)}, {"first": seed, "n": n}
+        return [row(1.0, 2.0, prompts=prompts, seeds=seeds, sampler={"kind": f"of {n}"})]
+
+    refuse_unlike({"a": measured(8), "b": measured(8)}, "report=a,b")
+    with pytest.raises(ConfigError) as e:
+        refuse_unlike(
+            {"mine2": measured(32), "folder-a": measured(8), "folder-b": measured(8)}, "report=mine2,folder-*"
+        )
+    assert str(e.value) == (
+        "report=mine2,folder-*: their numbers differ in evaluation.samples (32 in mine2, 8 in folder-a) and cannot stand on "
+        "one axis; measure them alike: python evaluate.py 'run=mine2,folder-*' evaluation.samples=32"
+    )
+    with pytest.raises(ConfigError, match=r"^their numbers differ in evaluation.seed \(0 in a, 1 in b\) .*py run=a,b$"):
+        refuse_unlike({"a": measured(8), "b": measured(8, 1)})
+    with pytest.raises(ConfigError, match=r"differ in the packages' versions and"):
+        refuse_unlike({"a": [row(1.0, 2.0, environment="1")], "b": [row(1.0, 2.0, environment="2")]})
+
+
+def test_the_folder_that_run_names_gets_no_other_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made(tmp_path / "mine")
+    config = compose_config(["experiment=base", "training.batch=8"])
+    with pytest.raises(ConfigError, match=r"^training.batch=8: .*; leave it out: a run is measured as it was trained$"):
+        refuse_another(folder, config, given=True)
+
+    def held(*_: Any) -> Any:
+        raise Held("process 1 on elsewhere")
+
+    monkeypatch.setattr("lightning_diff.pipeline.run.lock", held)
+    with pytest.raises(ConfigError) as e:
+        Run(config_of(folder), folder, "evaluate", given=True)
+    assert "in use by" in str(e.value) and "name=" not in str(e.value)
 
 
 def test_means_are_over_seeds_alone(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ...config.errors import ConfigError
 from ...config.paths import SHIPPED, WEIGHTS
+from ...pipeline.many.named import nearest_run
+from ...pipeline.origin import training_command
 from ...ranks import say
 from ...strings import clean_text, decode_text
 
@@ -19,9 +21,10 @@ def shipped_run() -> Path:
 def finished(folder: Path) -> Path:
     """Return `folder` if it holds a finished run. Raises ConfigError if it has no weights."""
     if not folder.is_dir():
-        raise ConfigError(f"run={folder}: no such folder; train one, for example python train.py experiment=base")
+        raise ConfigError(f"run={folder}: no such folder; {nearest_run(folder)}")
     if not (folder / WEIGHTS).is_file():
-        raise ConfigError(f"run={folder}: no {WEIGHTS} yet; train it to the end with the command that began it")
+        command = training_command(folder) or "the command that began it"
+        raise ConfigError(f"run={folder}: no {WEIGHTS} yet; train it to the end: {command}")
     return folder
 
 

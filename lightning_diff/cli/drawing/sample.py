@@ -21,7 +21,7 @@ from ...models.latent_diffusion import LatentDiffusion, precision_of
 from ...pipeline.objects import generator_of
 from ...progress import tracked
 from ...ranks import say
-from ...strings import file_stem
+from ...strings import counted, file_stem
 from ...tracking.figures import save_grid, save_table
 from ...tracking.made_picture import ROWS, Origin, same_origin, save_picture
 
@@ -70,7 +70,7 @@ def sample(
         save_grid(next(iter(columns.values())), [p for p, _ in lines], place, columns=wide)
     place = _once(place, out / "grid.png")
     said = ", ".join(f"{scale:g}" for scale in wanted)
-    say(f"{len(origins)} pictures at w = {said} in {out}; all on {place}")
+    say(f"{counted(len(origins), 'picture')} at w = {said} in {out}; all on {place}")
 
 
 def draw(

@@ -24,6 +24,7 @@ from ...data.sources.base import Prepared
 from ...data.summary import cropped, remarks_of, scaled
 from ...progress import tracked
 from ...ranks import say
+from ...strings import counted
 from ...tracking.figures import save_grid
 
 COLUMNS = ("split", "key", "source", "caption", "tokenised", "tokens_cut", "width", "height", "scaled", "cropped")
@@ -93,7 +94,7 @@ def preview(config: Config, found: Prepared, folder: Path, where: str, count: in
     write_left_out(found, folder / "left-out.csv")
     save_grid(_one_shape(images), captions, folder / "sheet.png", columns=8)
     say(
-        f"{len(rows):,} of {len(every):,} samples, and what is left out, in {folder}; some of them on {folder}/sheet.png"
+        f"{len(rows):,} of {counted(len(every), 'sample')}, and what is left out, in {folder}; some of them on {folder}/sheet.png"
     )
 
 

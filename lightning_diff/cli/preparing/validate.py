@@ -17,6 +17,7 @@ from ...data.sources.shards import Shards
 from ...data.survey import Survey
 from ...pipeline.data import prepare_data
 from ...ranks import say
+from ...strings import counted
 from .preview import write_left_out
 
 
@@ -51,7 +52,7 @@ def validate(config: Config, to: str) -> None:
         write_left_out(found, folder / "left-out.csv")
         anew, whole = repair(index, found.left, folder)
         say(
-            f"{folder}: {anew:,} shards written anew, {whole:,} are whole and linked; left-out.csv names what is not in them"
+            f"{folder}: {counted(anew, 'shard')} written anew, {whole:,} whole and linked; left-out.csv names what is not in them"
         )
 
 

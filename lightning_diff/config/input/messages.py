@@ -17,6 +17,7 @@ from ..schema import Config, Slurm
 from ..texts.suggest import suggest
 from ..texts.values import nearest_value
 from .search import SEARCH
+from .values import wrong_value
 
 
 def one_line(error: BaseException, prefix: str = "") -> str:
@@ -32,16 +33,17 @@ def one_line(error: BaseException, prefix: str = "") -> str:
         lines = [line for e in chain if "full_key" in str(e) for line in str(e).splitlines()]
         first = next((line for line in lines if not line.startswith("In '")), "")
         if re.search(r"Key '.*' (is )?not in", text):
+            if (whole := re.search(r"Could not override '([^']+)'", text)) and whole[1].startswith(f"{key}."):
+                key = whole[1]  # all of what was typed: its last part says which key was meant
             known = [f"hydra.launcher.{f.name}" for f in fields(Slurm)] if key.startswith("hydra.launcher.") else []
             return f"{key}: no such key; {nearest(key, known) if known else _hint(key)}"
-        return f"{key}: {first}"
+        return wrong_value(key, first)
     if found := re.search(r"Could not override '([^']+)'", text):
         return f"{found.group(1)}: no such key; {_hint(found.group(1))}"
     if found := re.search(r"Could not find '([^']+)'", text):
         group, _, name = found.group(1).rpartition("/")
-        return (
-            f"{group}={name}: no such choice; {_misplaced(group, name) or nearest_value(group, name, _choices(group))}"
-        )
+        hint = nearest_value(group, name, _choices(group), plugins=group_at(group) is not None)
+        return f"{group}={name}: no such choice; {_misplaced(group, name) or hint}"
     if found := re.search(r"Could not load '([^']+)'|Cannot find primary config '([^']+)'", text):
         return f"{found.group(1) or found.group(2)}: no such config"
     return " ".join(str(error).split())

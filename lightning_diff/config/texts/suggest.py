@@ -42,6 +42,8 @@ def suggest(word: str) -> str:
     known, typed = AT_HAND.known(), _plain(word)
     above, _, last = typed.rpartition(".")
     keys, note = exactly(word)
+    if above and (close := difflib.get_close_matches(typed, keys, n=1, cutoff=0.8)):
+        return meant(close)
     if keys or note:
         return f"{meant(keys) if keys else ''} {note}".strip()
     beside = {key.rpartition(".")[2]: key for key in known if above and key.rpartition(".")[0] == above}

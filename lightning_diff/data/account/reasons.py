@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...strings import counted
 from ..index import Index
 from ..sample import HARMLESS, LeftOut, lost
 from ..summary import REMARKS
@@ -18,7 +19,7 @@ def account(delivered: int, left: Sequence[LeftOut]) -> list[str]:
     of the places. What costs no sample comes last."""
     gone = lost(left)
     share = f" ({gone / (delivered + gone):.2%})" if delivered + gone else ""
-    lines = [f"{delivered:,} samples can be used, {gone:,} cannot{share}"]
+    lines = [f"{counted(delivered, 'sample')} can be used, {gone:,} cannot{share}"]
     reasons = sorted(
         {one.reason for one in left}, key=lambda reason: (reason in HARMLESS, -_count(left, reason), reason)
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...strings import counted
 from ..index import Index, ShardReader
 from ..survey import Survey
 
@@ -40,9 +41,10 @@ def lines_of(found: dict[str, Any]) -> list[str]:
             said.append(
                 f"{what}: {low:,} to {high:,}, half of them at most {half:,}, nine in ten from {few:,} to {most:,}"
             )
-    for name, what in (("equal_pictures", "pictures"), ("equal_captions", "captions")):
+    for name, what in (("equal_pictures", "picture"), ("equal_captions", "caption")):
         if found[name]:
-            said.append(f"{found[name]:,} {what} are the same as another one")
+            are = "is" if found[name] == 1 else "are"
+            said.append(f"{counted(found[name], what)} {are} the same as another one")
     return said
 
 

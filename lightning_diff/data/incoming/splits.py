@@ -18,6 +18,7 @@ import numpy as np
 
 from ...config.errors import ConfigError
 from ...files import DAMAGED, whole_file
+from ...strings import counted
 from ..sample import LeftOut, told
 from ..survey import Survey
 from .names import split_of
@@ -67,15 +68,15 @@ def split(facts: Survey, test: int, words: str, sure: bool = True) -> Splits:
     if held_out.any():
         if test and sure:
             raise ConfigError(
-                f"data.test={test}: {words} has a split of its own ({int(held_out.sum())} test pictures); leave it out"
+                f"data.test={test}: {words} has a split of its own ({counted(int(held_out.sum()), 'test picture')}); leave it out"
             )
         kept = [place for place, tested in zip(places, held_out, strict=True) if tested]
         said = f"split by the names: {_counted(kept)} for testing"
     elif test:
         if test >= count:
-            raise ConfigError(f"data.test={test}: {words} has {count} captioned pictures in all")
+            raise ConfigError(f"data.test={test}: {words} has {counted(count, 'captioned picture')} in all")
         held_out = _drawn(facts, test)
-        said = f"split by contents: {int(held_out.sum())} pictures for testing"
+        said = f"split by contents: {counted(int(held_out.sum()), 'picture')} for testing"
     else:
         said = "all paths are of a split for testing, so that they name none" if only_test else ""
         return Splits(np.arange(count), np.zeros(0, np.int64), said)
@@ -120,7 +121,11 @@ def _shared_folder(folders: Sequence[str]) -> str:
 def _counted(places: Sequence[str]) -> str:
     """The first names in these paths, with the number of samples of each."""
     words = Counter(place.split("/")[0] for place in places)
-    return f"{len(places)} pictures" if len(words) > 3 else ", ".join(f"{n} {word}" for word, n in words.most_common())
+    return (
+        counted(len(places), "picture")
+        if len(words) > 3
+        else ", ".join(f"{n} {word}" for word, n in words.most_common())
+    )
 
 
 def _drawn(facts: Survey, test: int) -> np.ndarray:

@@ -87,8 +87,9 @@ def find_shards(source: str, words: str = "") -> tuple[list[Path], list[LeftOut]
         found += some
         left += others
     if not found:
-        held = told(left) or "nothing"
-        raise ConfigError(f"{words}: no .tar in that folder; it holds {held} (data=folder reads pictures)")
+        raise ConfigError(
+            f"{words}: no .tar in that folder; {told(left) or 'it holds nothing'} (data=folder reads pictures)"
+        )
     return found, left
 
 

@@ -15,8 +15,9 @@ from ...config.errors import ConfigError
 from ...config.fields import at_least
 from ...config.registry import choice
 from ...files import write_text
+from ...strings import counted
 from ..incoming.ledger import content_hashes
-from ..sample import LeftOut, told
+from ..sample import LeftOut, nothing_usable, told
 from ..shards import Progress, digest
 from .base import Glimpse, Prepared
 from .own import OwnPictures
@@ -55,9 +56,7 @@ class Folder(OwnPictures):
         total = len(listing.found)
         if not total:
             hint = " (data=shards reads .tar)" if any(one.member == "*.tar" for one in listing.left) else ""
-            raise ConfigError(
-                f"{self.words}: no captioned picture in it; it holds {told(listing.left) or 'nothing'}{hint}"
-            )
+            raise ConfigError(f"{self.words}: no captioned picture in it; {nothing_usable(listing.left)}{hint}")
         hashes = self.hashes(listing, cache, _shown(progress, "files", total))
         made_by = digest([FORMAT, DECODING, self.image_size, self.truncated, *(["pad"] if self.fit == "pad" else [])])
         name = f"{self.kind}-{made_by}-{digest([self.shard_size, contents_digest(listing.found, hashes)])}"
@@ -96,7 +95,7 @@ class Folder(OwnPictures):
             index = build_index(_shards(folder), cache, how)
         except ConfigError:
             raise ConfigError(
-                f"{self.words}: none of its {total} captioned pictures can be used: {told(left)}"
+                f"{self.words}: of {counted(total, 'captioned picture')} none can be used: {told(left)}"
             ) from None
         return index, [one for one in left if one.reason != "empty shard"]
 
@@ -114,7 +113,7 @@ class Folder(OwnPictures):
         with TemporaryDirectory(dir=scratch) as folder:
             how = Making(Path(self.root), 16)
             bad = write_pictures(some, [""] * len(some), how, Path(folder), len(some) or 1, lambda done: None)
-        said = f"{every} captioned pictures will be made into shards first"
+        said = f"{counted(every, 'captioned picture')} will be made into shards first"
         return Glimpse(said, max(0, every - self.asked(every)), len(some), len(bad), [*listing.left, *bad])
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:

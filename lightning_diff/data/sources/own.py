@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import ConfigError
-from ...config.fields import between, one_of, path
+from ...config.fields import one_of, path, share
 from ...strings import clean_text
 from ..sample import LeftOut, lost, told
 from ..shards import Progress
@@ -52,7 +52,7 @@ class OwnPictures(Source):
     source: str = path()
     test: str = "auto"
     captions: str = one_of("whole", "whole", "lines")
-    max_bad: float = between(1.0, 0, 1)
+    max_bad: float = share(1.0, "the samples")
     truncated: str = one_of("use", "use", "skip")
     fit: str = one_of("crop", "crop", "pad")
 

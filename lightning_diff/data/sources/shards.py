@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...config.errors import ConfigError
 from ...config.fields import above, between, listed, one_of, path
 from ...config.registry import choice
+from ...strings import counted
 from ..remote.urls import masked
 from ..sample import lost
 from ..shards import Progress, is_remote
@@ -174,7 +175,7 @@ class Shards(OwnPictures):
         some = shards[:: max(1, len(shards) // count)]
         facts = survey_set(some, scratch, self.reading)
         good, bad = len(facts.spans), lost(facts.left)
-        said = f"{good} pictures in {len(some)} of {len(shards)} shards; all will be read through first"
+        said = f"{counted(good, 'picture')} in {len(some)} of {counted(len(shards), 'shard')}; all will be read through first"
         return Glimpse(said, good * len(shards) // len(some), good + bad, bad, [*left, *facts.left])
 
     def conflicts(self, task: str, evaluation: Any) -> Iterator[str]:

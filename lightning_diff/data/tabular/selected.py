@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...config.errors import ConfigError
+from ...strings import counted
 from ..index import Index, ShardReader
 from ..sample import LeftOut, left_out
 from .filters import names_of, passing
@@ -37,7 +38,7 @@ def selected(index: Index, wanted: str, words: str) -> tuple[Index, list[LeftOut
         kept.append(passing(wanted, table, said).column(ROW).to_numpy())
     rows = np.concatenate(kept)
     if not len(rows):
-        raise ConfigError(f"{said}: it holds for none of {len(index):,} samples")
+        raise ConfigError(f"{said}: it holds for none of {counted(len(index), 'sample')}")
     out = len(index) - len(rows)
     return index.select(rows), [left_out(words, "", "filtered out", count=out)] * bool(out)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from ...config.errors import ConfigError, nearest
 from ...data.sample import LeftOut, lost, told
 from ...ranks import Fitting, console, say
+from ...strings import counted
 from ..metrics.base import MetricChoice
 from ..readiness import CHANCE
 from ..sweep import Row
@@ -57,14 +58,16 @@ def say_what_was_read(left: Mapping[str, Sequence[LeftOut]], n: Mapping[str, int
     for word, some in left.items():
         gone = [one for one in some if lost([one])]
         said = f"; left out: {told(gone, 4)}" if gone else ""
-        say(f"{word}: {n[word]:,} pictures{said}")
+        say(f"{word}: {counted(n[word], 'picture')}{said}")
 
 
 def warnings(shipped: bool, by_judge: bool, recall: float | None, among: int, common: int) -> list[str]:
     """What a reader must know before the numbers."""
     said = []
     if common:
-        said.append(f"{common:,} pictures are in both sets: the distances are too small.")
+        said.append(
+            f"{counted(common, 'picture')} {'is' if common == 1 else 'are'} in both sets: the distances are too small."
+        )
     if recall is not None and recall < CHANCE / among:
         said.append(
             f"The judge guesses: it finds {100 * recall:.0f} % of the captions of these pictures among {among}."

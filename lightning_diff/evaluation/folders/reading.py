@@ -17,10 +17,11 @@ from torch import Tensor
 from ...config.errors import ConfigError
 from ...data.decode import BadPicture, decode, to_tensor
 from ...data.incoming.ingest import Found, Listing, list_folder
-from ...data.sample import LeftOut, left_out, told
+from ...data.sample import LeftOut, left_out, nothing_usable, told
 from ...data.shards import digest
 from ...data.square import fit_square
 from ...nets.text import Tower
+from ...strings import counted
 from ..extractors.imagenet import Classifier
 from ..features import Extractor, judge_features
 
@@ -82,7 +83,7 @@ def listed(root: Path, word: str) -> Listing:
         raise ConfigError(f"{word}={root}: {'a file, not a folder of pictures' if root.exists() else 'no such folder'}")
     listing = list_folder(root, bare=True)
     if not listing.found:
-        raise ConfigError(f"{word}={root}: no picture in it; it holds {told(listing.left) or 'nothing'}")
+        raise ConfigError(f"{word}={root}: no picture in it; {nothing_usable(listing.left)}")
     _check_enough(len(listing.found), listing.left, root, word)
     return listing
 
@@ -90,8 +91,10 @@ def listed(root: Path, word: str) -> Listing:
 def _check_enough(count: int, left: Sequence[LeftOut], root: Path, word: str) -> None:
     if count < FEWEST:
         why = f" (left out: {told(left)})" if left else ""
-        pictures = "1 picture is" if count == 1 else f"{count} pictures are"
-        raise ConfigError(f"{word}={root}: {pictures} too few to measure, {FEWEST} are needed{why}")
+        are = "is" if count == 1 else "are"
+        raise ConfigError(
+            f"{word}={root}: {counted(count, 'picture')} {are} too few to measure, {FEWEST} are needed{why}"
+        )
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from ...models.build import build, parameters, start_from
 from ...nets.aligndraw.model import AlignDraw
 from ...nets.weights import save_weights
 from ...ranks import first_rank, say, wait_for
+from ...strings import counted
 from ...training.checkpoint import checkpoints_in
 from ...training.modules.aligndraw import AlignDrawModule
 from ..fitted import fit_run, origin_of, passport_of
@@ -32,7 +33,8 @@ def train_align_draw(run: Run) -> None:
         start_from(net, Path(config.init_from))
     module = AlignDrawModule(net, config.training, config.seed, config.net.adversarial)
     words = len(described["vocabulary"])
-    say(f"net=aligndraw: {parameters(net):.2f} M parameters, {words} words, {len(train_set)} pictures, in {folder}")
+    shown = counted(len(train_set), "picture")
+    say(f"net=aligndraw: {parameters(net):.2f} M parameters, {counted(words, 'word')}, {shown}, in {folder}")
     end = fit_run(run, module, train_set, origin_of(config, train_set.index, {}), folder.name)
     if not first_rank():
         wait_for((folder / WEIGHTS).is_file, config.training.patience, f"written {folder / WEIGHTS}")

@@ -14,6 +14,7 @@ from ...nets.weights import read_passport
 from ...ranks import first_rank, say
 from ...sums import set_aside
 from ...tracking.record import Record
+from ..origin import training_command
 from .same import fixed_values
 
 
@@ -54,7 +55,8 @@ def check_weights(config: Config, folder: Path) -> None:
     """Raises ConfigError if the run's weights are damaged or of another run, or are not what their passport says: before its
     pictures are made, which may take long."""
     if why := wrong_weights(config, folder):
-        raise ConfigError(f"{folder / WEIGHTS}: {why}; the command that trained the run makes it again")
+        command = training_command(folder) or "the command that trained the run"
+        raise ConfigError(f"{folder / WEIGHTS}: {why}; this makes it again: {command}")
     from ...models.build import build
     from ...models.passports import check_passport
 
@@ -67,8 +69,8 @@ def check_test_split(found: Prepared, config: Config, record: Record) -> None:
     before = next((e["test"] for e in reversed(record.read("data")) if e.get("test")), 0)
     if before and "test" not in found.splits:
         raise ConfigError(
-            f"{config.data.words}: its {before} test pictures are gone; restore them, or give another name= to measure with the "
-            "training pictures"
+            f"{config.data.words}: its {before} test pictures are gone; restore them, or train under another name= to measure "
+            "with the training pictures"
         )
 
 

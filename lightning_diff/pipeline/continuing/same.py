@@ -36,15 +36,15 @@ FREE_TRAINING = (
 )
 
 
-def refuse_another(folder: Path, config: Config, train: bool = False) -> Change | None:
+def refuse_another(folder: Path, config: Config, train: bool = False, given: bool = False) -> Change | None:
     """Raises ConfigError if the folder holds a run of another config. A training may ask for another number of steps: then
-    returns the change."""
+    returns the change. `given`: run= named the folder."""
     for name, old, new in _differences(folder, config):
         if train and name == "training.steps":
             continue
-        raise ConfigError(
-            f"{name}={new}: {folder} holds a run with {name}={old}; give this one another name=, or delete the folder"
-        )
+        remedy = "give this one another name=, or delete the folder"
+        remedy = "leave it out: a run is measured as it was trained" if given else remedy
+        raise ConfigError(f"{name}={new}: {folder} holds a run with {name}={old}; {remedy}")
     return change_of(folder, config) if train else None
 
 

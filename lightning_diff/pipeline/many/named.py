@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ...config.errors import ConfigError
+from ...config.errors import ConfigError, meant
 from ...config.input.typed import as_path
 
 
@@ -45,6 +46,33 @@ def folder_of(name: str, outputs: Path | None = None) -> Path:
     inside = (outputs or Path("outputs")) / path
     first, second = (inside, path) if outputs is not None else (path, inside)
     return second if second.is_dir() and not first.is_dir() else first
+
+
+def is_run(name: str) -> bool:
+    """Whether a run has this name or path."""
+    return (folder_of(name) / "config.yaml").is_file()
+
+
+def nearest_run(folder: Path, outputs: Path | None = None) -> str:
+    """The hint for the folder of a run that is not there: the run with the most similar name, or how to see or make runs."""
+    names = [
+        path.parent.name
+        for place in (outputs or Path("outputs"), folder.parent)
+        for path in place.glob("*/config.yaml")
+    ]
+    if close := difflib.get_close_matches(folder.name, names, n=1, cutoff=0.6):
+        return meant(close)
+    listed = "python -m lightning_diff lists the runs"
+    return listed if names else "train one, for example python train.py experiment=base"
+
+
+def check_runs(folders: Sequence[Path], typed: str = "", outputs: Path | None = None) -> None:
+    """Raises ConfigError for the first folder that holds no run. `typed` is the argument that names the runs."""
+    for folder in folders:
+        if not (folder / "config.yaml").is_file():
+            raise ConfigError(
+                f"{typed or folder}: no run is in {folder} (no config.yaml); {nearest_run(folder, outputs)}"
+            )
 
 
 def _matching(pattern: str, outputs: Path | None) -> Iterator[Path]:

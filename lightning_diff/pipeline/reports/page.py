@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ...config.errors import ConfigError
 from ...data.shards import digest
 from ...data.summary import data_facts
 from ...evaluation.readiness import cautions
 from ...evaluation.results import (
     Shown,
     reading_order,
-    refuse_unlike,
     silent,
     spread,
     study_rows,
@@ -27,6 +25,7 @@ from ...evaluation.results import (
 from ...evaluation.statistics.verdict import Row, best_row, held_out, series_of, verdict
 from ...tracking.record import Record
 from ...tracking.report import data_uri, thinned, write_report
+from ..many.comparable import refuse_unlike
 from ..many.differences import (
     all_values,
     config_of,
@@ -36,6 +35,7 @@ from ..many.differences import (
     names_of,
     seeds_of,
 )
+from ..many.named import check_runs
 from ..origin import origin
 from .kept import SHOWN, kept
 
@@ -47,17 +47,16 @@ EXPLORED = "explore.html"  # the page of explore.py in a run folder
 SPREAD = ("fid", "clip_score", "accuracy")  # columns whose mean and deviation over several trainings are shown
 
 
-def make_report(folders: Sequence[Path], out: Path) -> Path:
-    """Write the report of these runs to `out`. For several runs also write their rows as tables beside it.
+def make_report(folders: Sequence[Path], out: Path, typed: str = "") -> Path:
+    """Write the report of these runs to `out`. For several runs also write their rows as tables beside it. `typed` is the
+    argument that names the runs, for the messages.
 
     Raises ConfigError for a folder without a run, and for runs whose numbers cannot be compared."""
-    for folder in folders:
-        if not (folder / "config.yaml").is_file():
-            raise ConfigError(f"{folder}: no run in it (no config.yaml); run=outputs/NAME")
+    check_runs(folders, typed)
     found = {folder: study_rows(folder) for folder in folders}
     names, labels = names_of(folders), labels_of(folders)
     runs = {names[folder]: rows for folder, (rows, _) in found.items()}
-    refuse_unlike(runs)
+    refuse_unlike(runs, typed)
     every = [r for rows in runs.values() for r in rows]
     best = best_row(every) if every else None
     several = len(folders) > 1
@@ -106,9 +105,11 @@ def _cautions(found: Mapping[Path, Any]) -> str:
     return f"Of {len(said)} of these {len(found)} runs the numbers are in doubt. {said[0]}"
 
 
-def report_runs(folders: Sequence[Path]) -> Path:
-    """Write the report of one run into its folder, or the report of several runs beside their folders."""
-    place = make_report(folders, folders[0] / "report.html" if len(folders) == 1 else report_place(folders))
+def report_runs(folders: Sequence[Path], typed: str = "") -> Path:
+    """Write the report of one run into its folder, or the report of several runs beside their folders. `typed` is the argument
+    that names them."""
+    place = folders[0] / "report.html" if len(folders) == 1 else report_place(folders)
+    make_report(folders, place, typed)
     print(place)
     return place
 
