@@ -317,8 +317,8 @@ def test_a_model_is_not_trained_on_its_test_pictures(kind: str, bad: bytes | Non
         for split in ("train", "test"):
             tar(place / f"{split}-000.tar", [(n.partition("/")[2], c) for n, c in members if n.startswith(split)])
     seen = look(tmp_path, kind.split()[-1].rstrip("s").replace("shard", "shards"), place)
-    reason = "web page" if bad else "no caption"
-    assert f"none of its training pictures can be used: 2 {reason} (" in seen.error and "\n" not in seen.error
+    reason = "2 web pages" if bad else "2 pictures have no caption"
+    assert f"none of its training pictures can be used: {reason} (" in seen.error and "\n" not in seen.error
     assert "the 2 that can be used lie in paths for testing" in seen.error
     good = folder(
         tmp_path / "good", [("other/0.jpg", b"<html>"), ("other/0.txt", "x"), ("test/b.jpg", J), ("test/b.txt", "b")]

@@ -38,7 +38,7 @@ def test_too_few_pictures_for_a_sweep_are_refused_at_the_start(count: int, tmp_p
 
 def test_too_few_test_pictures_of_a_named_split_are_refused(tmp_path: Path) -> None:
     files = [(f"{'test' if name[0] in '012' else 'train'}/{name}", data) for name, data in some(9)]
-    with pytest.raises(ConfigError, match="test pictures are too few"):
+    with pytest.raises(ConfigError, match="3 test pictures cannot be measured with"):
         train(config_of(tmp_path, folder(tmp_path / "set", files)), tmp_path / "run")
 
 
