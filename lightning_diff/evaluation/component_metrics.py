@@ -13,7 +13,6 @@ from ..data.decode import to_pixels, to_unit
 from ..nets.attributes import AttributeClassifier
 from ..nets.autoencoder import LatentSpace
 from ..nets.text import Tower
-from ..strings import counted
 
 BATCH = 256
 RECALLED = 256  # captions among which a picture's own one is looked for
@@ -54,21 +53,6 @@ def recall_at_1(images: Tensor, texts: Tensor, of: int = RECALLED) -> float:
         hits += float((own >= similar.max(dim=1).values - 1e-6).sum())
         total += len(own)
     return hits / total
-
-
-def metrics_words(metrics: Mapping[str, Any]) -> str:
-    """The result of `measure` as a sentence."""
-    said = []
-    for name, value in metrics.items():
-        if name.startswith(RECALL):
-            said.append(f"finds the own caption among {name.removeprefix(RECALL)} for {value:.1%} of the pictures")
-        elif name == "caption_over_contrast":
-            said.append(f"tells it from an almost right one for {value:.1%}")
-        elif name == "psnr":
-            said.append(f"PSNR {value:.1f} dB")
-        elif name == "accuracy":
-            said.append(f"names all that the caption states for {value:.1%}")
-    return f"on {counted(metrics['n'], 'picture')}: {', '.join(said)}"
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..config.paths import PARTS, SHIPPED, WEIGHTS
 from ..config.schema import Config
 from ..data.dataset import Pictures, pictures
 from ..devices import device_of
-from ..evaluation.component_metrics import measure, metrics_words
+from ..evaluation.component_metrics import RECALL, measure
 from ..models.build import autoencoder_net, build, load_part, start_from
 from ..nets.attributes import AttributeClassifier
 from ..nets.perceptual import Lpips, TowerDistance
@@ -62,6 +63,21 @@ def train_component(run: Run, trained: bool) -> None:
     save_weights(path, net.state_dict(), passport, half=True)
     run.record.write("weights", end, **metrics)
     say(f"{component}: {metrics_words(metrics)}; weights in {path}")
+
+
+def metrics_words(metrics: Mapping[str, Any]) -> str:
+    """The result of `measure` as a sentence."""
+    said = []
+    for name, value in metrics.items():
+        if name.startswith(RECALL):
+            said.append(f"finds the own caption among {name.removeprefix(RECALL)} for {value:.1%} of the pictures")
+        elif name == "caption_over_contrast":
+            said.append(f"tells it from an almost right one for {value:.1%}")
+        elif name == "psnr":
+            said.append(f"PSNR {value:.1f} dB")
+        elif name == "accuracy":
+            said.append(f"names all that the caption states for {value:.1%}")
+    return f"on {counted(metrics['n'], 'picture')}: {', '.join(said)}"
 
 
 def _module(config: Config, train_set: Pictures) -> tuple[str, dict[str, Any], BaseModule]:

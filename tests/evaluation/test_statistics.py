@@ -10,7 +10,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from lightning_diff.evaluation.component_metrics import correct, correct_heads, metrics_words, psnr, recall_at_1
+from lightning_diff.evaluation.component_metrics import correct, correct_heads, psnr, recall_at_1
 from lightning_diff.evaluation.metrics.captions import clip_scores, obeyed
 from lightning_diff.evaluation.metrics.coverage import Diversity, PrecisionRecall
 from lightning_diff.evaluation.metrics.fid import FID, Gaussian, fid_infinity
@@ -62,15 +62,6 @@ def test_psnr_and_recall_by_hand() -> None:
     eye = torch.eye(8)
     assert recall_at_1(eye, eye) == 1.0
     assert recall_at_1(eye, eye.roll(1, dims=0)) == 0.0
-
-
-def test_a_component_says_its_numbers_in_words() -> None:
-    said = metrics_words({"recall_at_1_of_57": 0.0351, "n": 57, "caption_over_contrast": 0.75})
-    assert (
-        said
-        == "on 57 pictures: finds the own caption among 57 for 3.5% of the pictures, tells it from an almost right one for 75.0%"
-    )
-    assert metrics_words({"psnr": 24.56, "n": 1}) == "on 1 picture: PSNR 24.6 dB"
 
 
 def test_an_attribute_that_the_caption_does_not_state_cannot_be_wrong() -> None:

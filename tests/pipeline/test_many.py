@@ -22,6 +22,7 @@ from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
 from lightning_diff.evaluation.results import spread, write_tables
 from lightning_diff.files import Held
+from lightning_diff.pipeline.component_training import metrics_words
 from lightning_diff.pipeline.continuing.same import keep_config, refuse_another
 from lightning_diff.pipeline.many import listing
 from lightning_diff.pipeline.many.comparable import refuse_unlike
@@ -106,6 +107,15 @@ def test_the_folder_that_run_names_gets_no_other_name(tmp_path: Path, monkeypatc
     with pytest.raises(ConfigError) as e:
         Run(config_of(folder), folder, "evaluate", given=True)
     assert "in use by" in str(e.value) and "name=" not in str(e.value)
+
+
+def test_a_component_says_its_numbers_in_words() -> None:
+    said = metrics_words({"recall_at_1_of_57": 0.0351, "n": 57, "caption_over_contrast": 0.75})
+    assert (
+        said
+        == "on 57 pictures: finds the own caption among 57 for 3.5% of the pictures, tells it from an almost right one for 75.0%"
+    )
+    assert metrics_words({"psnr": 24.56, "n": 1}) == "on 1 picture: PSNR 24.6 dB"
 
 
 def test_means_are_over_seeds_alone(tmp_path: Path) -> None:
