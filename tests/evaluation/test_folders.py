@@ -174,7 +174,7 @@ def test_the_command_takes_paths_as_typed_and_writes_only_to_out(
         (["pictures=A", "reference=no"], "reference=.*no: no such folder"),
         (["pictures=A/00.png", "reference=B"], "a file, not a folder of pictures"),
         (["pictures=A", "reference=A/../a"], "the same folder"),
-        (["pictures=A", "reference=empty"], "reference=.*empty: no picture in it; it holds"),
+        (["pictures=A", "reference=empty"], "reference=.*empty: no picture in it; 1 caption has no picture"),
         (["pictures=three", "reference=B"], "pictures=.*three: 3 pictures are too few"),
         (["pictures=A", "reference=B", "sampler=heun"], "sampler: would be ignored"),
         (["pictures=A", "reference=B", "evaluation.seed=3"], "evaluation.seed: would be ignored"),

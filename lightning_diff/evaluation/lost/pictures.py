@@ -90,7 +90,7 @@ def without(seen: Seen, lost: Tensor) -> Seen:
 
 def lost_rows(seen: Seen) -> Tensor:
     """Which pictures are lost, bool [B]."""
-    return seen["clip_score"].isnan()
+    return seen["embedding"].isnan().any(dim=1)  # a picture without a caption has no clip_score
 
 
 def kept_rows(values: dict[str, Tensor], lost: Tensor) -> dict[str, Tensor]:
