@@ -44,7 +44,7 @@ def test_nothing_is_trained_for_it_and_the_run_says_so(tmp_path: Path) -> None:
 def test_a_sample_in_the_cache_is_the_picture_in_half_precision() -> None:
     costs = Costs(config())
     tokens, mask, pooled = (x.numel() for x in (costs.null.tokens, costs.null.mask, costs.null.pooled))
-    assert costs.sample == 2 * (3 * 64 * 64 + 1 + tokens + pooled) + mask
+    assert costs.features(1, 1).all == 2 * (3 * 64 * 64 + 1 + tokens + pooled) + mask
 
 
 def test_the_memory_of_512_pixels_is_estimated_without_taking_it() -> None:

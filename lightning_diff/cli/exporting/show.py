@@ -31,7 +31,10 @@ def show(path: Path) -> list[str]:
     if path.is_file() and has_passport(path):
         passport = read_passport(path)
         return [f"{path}: weights of this project: {passport.get('part')}", f"  {passport.get('net')}"]
-    opened: dict[str, Any] = {"UNet": _tried(open_unet, path), "autoencoder": _tried(open_autoencoder, path)}
+    opened: dict[str, Any] = {
+        "UNet": _tried(_fitting, open_unet, path),
+        "autoencoder": _tried(_fitting, open_autoencoder, path),
+    }
     here = {name: found for name, found in opened.items() if isinstance(found, Opened)}
     said = _tried(said_by, path)
     words = said if isinstance(said, Said) else None
@@ -76,6 +79,18 @@ def _tried(what: Callable[..., Any], *arguments: Any) -> Any:
         return what(*arguments)
     except ConfigError as e:
         return str(e)
+
+
+def _fitting(open_part: Callable[[Path], Opened], path: Path) -> Opened:
+    """A part whose net can be built. Raises ConfigError if the groups of its norms, which no tensor tells, cannot be."""
+    opened = open_part(path)
+    groups = opened.arguments["groups"]
+    if odd := next((width for width in opened.arguments["widths"] if width % groups), 0):
+        raise ConfigError(
+            f"its norms of {odd} channels have not the {groups} groups of Stable Diffusion, and its tensors do not tell how "
+            "many; give the folder with its config.json"
+        )
+    return opened
 
 
 def _part(name: str, opened: Any) -> Iterator[str]:

@@ -6,7 +6,7 @@ XL. Every reader of such files takes these values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -61,7 +61,7 @@ def unet_words(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "mid_block_type": MIDDLE if middle else None,
         "transformer_layers_per_block": [n or middle for n in layers],
         "cross_attention_dim": tokens,
-        "norm_num_groups": _groups(widths),
+        "norm_num_groups": GROUPS,
     }
     if "time_embedding.cond_proj.weight" in state:
         words["time_cond_proj_dim"] = state["time_embedding.cond_proj.weight"].shape[1]
@@ -72,16 +72,6 @@ def unet_words(state: Mapping[str, Tensor]) -> dict[str, Any]:
         _, heads, width = FAMILIES[tokens]
         words["attention_head_dim"] = heads or [w // width for w in widths]
     return words
-
-
-def _groups(widths: Sequence[int]) -> int:
-    """The groups of the norms, which no tensor tells: those of Stable Diffusion. Raises ConfigError where they cannot be."""
-    if odd := next((w for w in widths if w % GROUPS), 0):
-        raise ConfigError(
-            f"its norms of {odd} channels have not the {GROUPS} groups of Stable Diffusion, and its tensors do not tell how "
-            "many; give the folder with its config.json"
-        )
-    return GROUPS
 
 
 def family_of(names: Iterable[str], state: Mapping[str, Tensor]) -> str:
@@ -104,7 +94,7 @@ def autoencoder_words(state: Mapping[str, Tensor], scaling_factor: float) -> dic
         "up_block_types": ["UpDecoderBlock2D"] * levels,
         "layers_per_block": counted(state, "encoder.down_blocks.0.resnets."),
         "latent_channels": state["decoder.conv_in.weight"].shape[1],
-        "norm_num_groups": _groups(widths),
+        "norm_num_groups": GROUPS,
         "scaling_factor": scaling_factor,
         "use_quant_conv": "quant_conv.weight" in state,
         "use_post_quant_conv": "post_quant_conv.weight" in state,
