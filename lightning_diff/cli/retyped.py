@@ -33,9 +33,9 @@ def as_pair(argument: str, before: str, following: Sequence[str], flags: Sequenc
     for word in ("run", "open"):
         if word in AT_HAND.words and is_run(argument):
             return f"not of the form key=value; type {shlex.quote(f'{word}={argument}')}"
-    close = nearest(name, sorted(AT_HAND.words))
-    if " " not in whole and close.startswith("did you mean"):  # a word of the command without its value
-        return f"not of the form key=value; {close}"
+    likely = nearest(name, sorted(AT_HAND.words))
+    if " " not in whole and likely.startswith("did you mean"):  # a word of the command without its value
+        return f"not of the form key=value; {likely}"
     if "prompt" in AT_HAND.words:
         return f"not of the form key=value; did you mean prompt={shlex.quote(whole)}?"
     return f"not of the form key=value; {suggest(name)}"
