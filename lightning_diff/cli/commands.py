@@ -13,6 +13,7 @@ from ..config.errors import ConfigError, nearest
 from ..config.input.search import SEARCH
 from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
+from ..config.schema import Config
 from ..config.texts.areas import check_used
 from ..pipeline.continuing.presets import as_begun
 from ..pipeline.many.named import check_runs, folders_of, one_folder
@@ -65,12 +66,18 @@ def _train(overrides: list[str]) -> None:
     config = compose_config(overrides, SEARCH.name)
     check_installed(config)
     folder = run_folder(config, overrides)
-    from ..cluster.processes import with_processes
     from ..pipeline.stages import train
 
-    config = as_begun(config, folder, overrides)
-    config.training = with_processes(config.training, overrides)
-    train(config, folder)
+    train(_as_trained(config, folder, overrides), folder)
+
+
+def _as_trained(config: Config, folder: Path, words: Sequence[str]) -> Config:
+    """The config of a training in this folder on this machine, asked for by these words."""
+    from ..cluster.processes import with_processes
+
+    config = as_begun(config, folder, words)
+    config.training = with_processes(config.training, words)
+    return config
 
 
 def plain_command(
@@ -325,12 +332,9 @@ def doctor_command() -> None:
         config = compose_config(found.overrides, SEARCH.name)
         check_installed(config)
         folder = run_folder(config, found.overrides)
-        from ..cluster.processes import with_processes
         from ..doctor.report import doctor
 
-        config = as_begun(config, folder, found.overrides)
-        config.training = with_processes(config.training, found.overrides)
-        if not doctor(config, folder):
+        if not doctor(_as_trained(config, folder, found.overrides), folder):
             sys.exit(2)
 
     plain_command(

@@ -13,16 +13,12 @@ from torch import Tensor
 
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.schema import Evaluation
-from lightning_diff.evaluation.features import features_of, judge_features
 from lightning_diff.evaluation.lost.counting import LostCount, say_lost
 from lightning_diff.evaluation.lost.pictures import drawn_by, lost_rows
 from lightning_diff.evaluation.sweep import Case, Judges, Seen, Store, blocks, draw, score
 from lightning_diff.models.latent_diffusion import LatentDiffusion
-from lightning_diff.nets.text import Tower
-from lightning_diff.nets.tokenizers.clip import Tokenizer
+from tests.evaluation.conftest import CAPTIONS, N
 
-N = 20
-CAPTIONS = [f"a red apple number {i}" for i in range(N)]
 CASES = {f"k{w}": Case("cfg", "euler20", 0.0, float(w)) for w in (1, 3)}
 
 
@@ -77,17 +73,6 @@ def test_a_case_without_any_picture_is_black() -> None:
     with pytest.raises(Exception, match="4 of 4") as e:
         drawn_by(Model(*((i, 3.0) for i in range(4))), CAPTIONS[:4], list(range(4)), [3.0], True, 16)
     assert e.value.pictures.shape == (1, 4, 3, 16, 16)  # type: ignore[attr-defined]
-
-
-@pytest.fixture(scope="module")
-def judges() -> Judges:
-    torch.manual_seed(0)
-    vision = {"layers": 1, "width": 32, "head_width": 32, "patch_size": 8, "image_size": 16}
-    text = {"context_length": 16, "width": 32, "heads": 1, "layers": 1}
-    words = Tokenizer.words_of(CAPTIONS)
-    tower = Tower({"embedding": 8, "vision": vision, "text": text, "vocabulary": words}).eval()
-    seen = features_of(torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8), judge_features(tower))
-    return Judges(tower, judge_features(tower), None, seen, seen, Evaluation().metrics)
 
 
 def measured(limit: float) -> Any:

@@ -7,16 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_diff.config.schema import Evaluation
-from lightning_diff.evaluation.features import features_of, judge_features
 from lightning_diff.evaluation.statistics.ranking import against_the_best
 from lightning_diff.evaluation.statistics.verdict import best_row
 from lightning_diff.evaluation.sweep import Case, Judges, Store, blocks, draw, front, score, unlike
-from lightning_diff.nets.text import Tower
-from lightning_diff.nets.tokenizers.clip import Tokenizer
+from tests.evaluation.conftest import CAPTIONS, N
 
-N = 20
-CAPTIONS = [f"a red apple number {i}" for i in range(N)]
 CASES = {f"k{w}": Case("cfg", "euler20", 0.0, float(w)) for w in (1, 2, 3)}
 
 
@@ -35,18 +30,6 @@ class Generator:
                 torch.stack([torch.randint(0, 256, (3, 16, 16), generator=g, dtype=torch.uint8) for g in draws])
             )
         return torch.stack(rows)
-
-
-@pytest.fixture(scope="module")
-def judges() -> Judges:
-    torch.manual_seed(0)
-    vision = {"layers": 1, "width": 32, "head_width": 32, "patch_size": 8, "image_size": 16}
-    text = {"context_length": 16, "width": 32, "heads": 1, "layers": 1}
-    words = Tokenizer.words_of(CAPTIONS)
-    tower = Tower({"embedding": 8, "vision": vision, "text": text, "vocabulary": words}).eval()
-    pictures = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8)
-    seen = features_of(pictures, judge_features(tower))
-    return Judges(tower, judge_features(tower), None, seen, seen, Evaluation().metrics)
 
 
 def run(judges: Judges, folder: Path, size: int, rows: int | None = None) -> tuple[list[dict[str, object]], Generator]:

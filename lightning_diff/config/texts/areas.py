@@ -18,17 +18,8 @@ AREAS = {  # the keys that another command has a use for, and all keys inside th
     ),
     "export.py": ("sampler", "plugins", "training.accelerator"),
     "prepare.py": (
-        *(
-            "data",
-            "text",
-            "autoencoder",
-            "experiment",
-            "outputs",
-            "cache",
-            "plugins",
-            "training.accelerator",
-            "cluster",
-        ),
+        *("data", "text", "autoencoder", "experiment", "outputs", "cache", "plugins", "training.accelerator"),
+        *("cluster",),
     ),
     "lightning_diff": (),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,8 +110,6 @@ class HeaderIndex(Index):
 
     def of_shards(self, some: Sequence[int]) -> HeaderIndex:
         """The index of these shards alone."""
-        from dataclasses import replace
-
         sets = self.sets and replace(self.sets, of=self.sets.of[np.asarray(some, np.int64)])
         shards, places = [self.shards[i] for i in some], [self.places[i] for i in some]
         return HeaderIndex(shards, places, [self.known[i] for i in some], self.how, sets)

@@ -60,10 +60,12 @@ def runs_table(folders: Sequence[Path], jobs: Mapping[Path, str], columns: Seque
         line = {"run": names[folder], **({"job": jobs.get(folder, "")} if jobs else {})}
         line |= {key: short_value(has[key]) if key in has else "" for key in [*keys, *_wanted(columns, values)]}
         lines.append(line | _cells(folder, record.stat().st_mtime_ns if record.is_file() else 0, bool(has)))
+    silent = set[str]()
     if len({line.get("n") for line in lines} - {None}) < 2:  # how many pictures: said where it differs
-        lines = [{name: cell for name, cell in line.items() if name != "n"} for line in lines]
+        silent.add("n")
     if any(key.startswith(LOSS) for key in keys):  # losses of unlike objectives say nothing beside each other
-        lines = [{name: cell for name, cell in line.items() if name != "loss"} for line in lines]
+        silent.add("loss")
+    lines = [{name: cell for name, cell in line.items() if name not in silent} for line in lines]
     shown = ("w", "FID", "CLIP score", "obeyed")  # known while no run is measured, too
     known = {**{told[key]: key for key in keys}, **{name: name for some in (shown, *lines) for name in some}}
     for column in columns:

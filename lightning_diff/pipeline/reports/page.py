@@ -23,6 +23,7 @@ from ...evaluation.results import (
     write_tables,
 )
 from ...evaluation.statistics.verdict import Row, best_row, held_out, series_of, verdict
+from ...strings import counted
 from ...tracking.record import Record
 from ...tracking.report import data_uri, thinned, write_report
 from ..many.comparable import refuse_unlike
@@ -195,14 +196,10 @@ def _spread(found: Mapping[Path, Sequence[Row]]) -> list[dict[str, Any]]:
                     "low": r[key] - r[f"{key}_std"],
                     "high": r[key] + r[f"{key}_std"],
                 }
-                lines.setdefault(f"{words}, {count_of(r['trainings'], 'seed')}", []).append(point)
+                lines.setdefault(f"{words}, {counted(r['trainings'], 'seed')}", []).append(point)
         series = [{"name": name, "points": points} for name, points in lines.items()]
         charts.append({"name": key.replace("_", " "), "series": series})
     return charts
-
-
-def count_of(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _facts(
@@ -252,7 +249,7 @@ def _curves(folder: Path, label: str) -> dict[str, Any]:
     for key, name in HELD_OUT.items() if held_out else ():
         losses.append({"name": name, "points": thinned([(r["step"], r[key]) for r in held_out])})
     last = curve[-1] if curve else {}
-    note = f"precision {start[-1]['precision']}, {count_of(start[-1]['world_size'], 'rank')}" if start else ""
+    note = f"precision {start[-1]['precision']}, {counted(start[-1]['world_size'], 'rank')}" if start else ""
     note += f", at most {last['peak_memory_mib']:.0f} MiB" if "peak_memory_mib" in last else ""
     speed = thinned([(r["step"], r["images_per_second"]) for r in curve if "images_per_second" in r])
     quick = record.curve("quick")
