@@ -10,9 +10,7 @@ from torch import Tensor
 
 from lightning_diff.devices import full_float32, settings_kept
 from lightning_diff.evaluation.sweep import Judges, see
-from tests.evaluation.test_sweep import CAPTIONS, judges
-
-__all__ = ["judges"]  # the fixture
+from tests.evaluation.conftest import CAPTIONS
 
 
 def settings() -> tuple[str, bool, bool, bool]:

@@ -33,9 +33,7 @@ from lightning_diff.evaluation.sweep import ROWS, Judges, unlike
 from lightning_diff.nets.autoencoder import Autoencoder
 from lightning_diff.nets.unet import UNet
 from lightning_diff.tracking.record import Record
-from tests.evaluation.test_sweep import CAPTIONS, N, judges
-
-__all__ = ["judges"]  # the fixture
+from tests.evaluation.conftest import CAPTIONS, N
 
 
 class Model:

@@ -176,4 +176,6 @@ def main(count: int, place: Path | None = None) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100)
-    sys.exit(min(1, main(parser.parse_args().count)))
+    parser.add_argument("--place", type=Path, help="an existing folder, in which a new one is made")
+    arguments = parser.parse_args()
+    sys.exit(min(1, main(arguments.count, arguments.place)))

@@ -1,4 +1,4 @@
-"""Forty commands of python -m tests.faults.config_fuzz, which repeats this with as many as one likes."""
+"""Sixty commands of python -m tests.faults.config_fuzz, which repeats this with as many as one likes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def test_each_command_runs_or_is_refused_in_one_line_that_names_a_key(tmp_path: 
     outcomes: Counter[str] = Counter()
     defects = {}
     with workplace(tmp_path):
-        for i in range(40):
+        for i in range(60):
             outcome, said = attempt(mutation(i), tmp_path, i)
             outcomes[outcome] += 1
             if outcome == "DEFECT":
                 defects[i, " ".join(mutation(i).changes)] = said
     assert defects == {}
-    assert outcomes["ran"] >= 5 and outcomes["refused"] >= 20, outcomes
+    assert outcomes["ran"] >= 3 and outcomes["refused"] >= 20, outcomes
 
 
 def test_a_number_is_always_the_same_command() -> None:

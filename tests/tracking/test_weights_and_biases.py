@@ -125,7 +125,8 @@ class Started(Exception):
 
 def test_a_run_that_is_open_already_is_another_one(tmp_path: Path) -> None:
     """A notebook's own run, or one whose owner was stopped, is in the same process."""
-    theirs = wandb.init(project="theirs", dir=str(tmp_path), mode="offline", settings=wandb.Settings(silent=True))
+    settings = wandb.Settings(silent=True, reinit="finish_previous")  # one that another test has left open
+    theirs = wandb.init(project="theirs", dir=str(tmp_path), mode="offline", settings=settings)
     try:
         mirrors = open_mirrors(Config(), tmp_path / "ours", "train")
         mirrors.train(1, {"loss": 0.25})
