@@ -106,8 +106,8 @@ class LatentDiffusionModule(DiffusionModule):
     @torch.no_grad()
     def features(self, batch: Any) -> dict[str, Tensor]:
         """The features of a batch: mean and std of the latents, tokens, mask and pooled output of the captions, positions. On a
-        CPU the frozen nets compute in float32, as for cached features: with bf16 the losses of `base` differ by .003 from the first
-        step on, with float32 by 1e-5. On a GPU they compute in the precision of the training."""
+        CPU the frozen nets compute in float32, as for cached features: with bf16 the losses of `base` differ by .003 from the
+        first step on, with float32 by 1e-5. On a GPU they compute in the precision of the training."""
         if isinstance(batch, Mapping) and "mean" in batch:
             found = dict(batch)
             captions = found.pop("captions", None)
