@@ -4,7 +4,8 @@ A folder of captioned JPEGs trains the same nets with the same weights in three 
 captions in each step (online), it takes features that were computed before (cached), and the loop of diffusers'
 train_text_to_image.py (peer). Each measurement is a process; the three take turns, and the median of the rounds counts. The time
 holds all that a step needs: reading, decoding, encoding, the Trainer, the optimizer, the moving average. The time to compute the
-features once is told apart. About fifteen minutes on two cores. Writes benchmarks/results/training.json.
+features once is told apart. On a CPU it is one thread's time on its core, which others on the machine change little. About
+half an hour on a CPU. Writes benchmarks/results/training.json.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ from lightning_diff.training.loading.captioned_images import CaptionedImages  # 
 from lightning_diff.training.modules.latent_diffusion import LatentDiffusionModule  # noqa: E402
 
 SIDES = ("online", "cached", "peer")
-WARM = 3  # steps that are not timed
+WARM = 2  # steps that are not timed
+ON_CPU = core_jobs.DEVICE.type == "cpu"
+clock = time.process_time if ON_CPU else time.perf_counter
+UNIT = "images/core-second" if ON_CPU else "images/s"
 
 
 def photographs(folder: Path, count: int, pixels: int) -> None:
@@ -59,7 +63,7 @@ def photographs(folder: Path, count: int, pixels: int) -> None:
 
 
 def here(side: str, folder: Path, size: dict[str, Any], mode: str, steps: int) -> dict[str, float]:
-    """images/s of LatentDiffusionModule under Lightning's Trainer; for cached features also the seconds to compute them."""
+    """The speed of LatentDiffusionModule under Lightning's Trainer; for cached features also the seconds to compute them."""
     import pytorch_lightning as pl
 
     net, autoencoder, tower = core_jobs.parts(size)
@@ -74,17 +78,17 @@ def here(side: str, folder: Path, size: dict[str, Any], mode: str, steps: int) -
         loaded.setup()
         train = loaded.splits["train"]
         assert train is not None
-        begin = time.perf_counter()
+        begin = clock()
         order = train.order(batch, 0)
         rows = [module.features(train.__getitems__(list(order.places(n)))) for n in range(len(train) // batch)]
-        found["seconds to compute a picture's features"] = (time.perf_counter() - begin) / (len(rows) * batch)
+        found["seconds to compute a picture's features"] = (clock() - begin) / (len(rows) * batch)
         data = {"train_dataloaders": torch.utils.data.DataLoader(rows, None, shuffle=True)}  # type: ignore[arg-type]
 
     at: list[float] = []
 
     class Clock(pl.Callback):
         def on_train_batch_end(self, *_: Any) -> None:
-            at.append(time.perf_counter())
+            at.append(clock())
 
     trainer = pl.Trainer(
         max_steps=WARM + steps,
@@ -96,11 +100,11 @@ def here(side: str, folder: Path, size: dict[str, Any], mode: str, steps: int) -
         callbacks=[Clock()],
     )
     trainer.fit(module, **data)
-    return {"images/s": batch * steps / (at[-1] - at[WARM - 1]), **found}
+    return {UNIT: batch * steps / (at[-1] - at[WARM - 1]), **found}
 
 
 def peer(folder: Path, size: dict[str, Any], mode: str, steps: int) -> dict[str, float]:
-    """images/s of the loop of diffusers' train_text_to_image.py with its transforms, on its own classes."""
+    """The speed of the loop of diffusers' train_text_to_image.py with its transforms, on its own classes."""
     import torch.nn.functional as F
     from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
     from diffusers.training_utils import EMAModel
@@ -147,7 +151,7 @@ def peer(folder: Path, size: dict[str, Any], mode: str, steps: int) -> dict[str,
     begin = 0.0
     for step, (images, ids) in zip(range(WARM + steps), batches(), strict=False):
         if step == WARM:
-            begin = time.perf_counter()
+            begin = clock()
         latents = vae.encode(images.to(device, dtype)).latent_dist.sample() * vae.config.scaling_factor
         noise = torch.randn_like(latents)
         t = torch.randint(0, 1000, (len(latents),), device=device).long()
@@ -160,11 +164,13 @@ def peer(folder: Path, size: dict[str, Any], mode: str, steps: int) -> dict[str,
         optimizer.step()
         optimizer.zero_grad()
         ema.step(unet.parameters())
-    return {"images/s": size["batch"] * steps / (time.perf_counter() - begin)}
+    return {UNIT: size["batch"] * steps / (clock() - begin)}
 
 
 def job(side: str, mode: str, pixels: int, count: int, steps: int) -> None:
     """One measurement; prints a line of JSON."""
+    if ON_CPU:
+        torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     size = {**core_jobs.SIZES["small"], "latent": pixels // 8}
@@ -187,7 +193,7 @@ def main() -> None:
     if a.job:
         job(a.job[0], a.job[1], *map(int, a.job[2:]))
         return
-    pixels, count, steps, rounds = (64, 12, 2, 1) if a.quick else (256, 64, 20, 3)
+    pixels, count, steps, rounds = (64, 12, 2, 1) if a.quick else (256, 64, 10, 3)
     runs: dict[tuple[str, str], list[dict[str, float]]] = {}
     for n in range(rounds):
         for mode in a.modes.split(","):
@@ -205,14 +211,12 @@ def main() -> None:
                 print(f"round {n + 1}, {mode}, {side}: {found}", flush=True)
     rows = []
     for mode in a.modes.split(","):
-        speed = {side: statistics.median(r["images/s"] for r in runs[mode, side]) for side in SIDES}
+        speed = {side: statistics.median(r[UNIT] for r in runs[mode, side]) for side in SIDES}
         for side in SIDES[:2]:
             ratio = speed[side] / speed["peer"]
-            row = {"case": f"{side}, {mode}", "unit": "images/s", "here": speed[side], "peer": speed["peer"]}
+            row = {"case": f"{side}, {mode}", "unit": UNIT, "here": speed[side], "peer": speed["peer"]}
             rows.append({**row, "peer_name": "diffusers' text_to_image loop", "ratio": ratio})
-            print(
-                f"{side}, {mode}: {speed[side]:.2f} images/s, diffusers {speed['peer']:.2f}: {ratio:.2f} times as fast"
-            )
+            print(f"{side}, {mode}: {speed[side]:.2f} {UNIT}, diffusers {speed['peer']:.2f}: {ratio:.2f} times as fast")
     once = statistics.median(
         r["seconds to compute a picture's features"] for (_, side), of in runs.items() if side == "cached" for r in of
     )
