@@ -16,10 +16,12 @@ COMMANDS = {
     "evaluate": "measure a run, a model, or a folder of pictures",
     "sample": "draw pictures of prompts",
     "prepare": "prepare a set of pictures, or look at it",
+    "explore": "look inside a run: axes of its spaces, and what guidance does",
     "export": "write a run for other programs",
     "doctor": "find what would go wrong with a training",
     "runs": "list runs, open and make reports",
 }
+ELSEWHERE = {"explore": "lightning_diff.cli.drawing.explore"}  # the other commands are in cli/commands.py
 
 
 def main() -> None:
@@ -42,4 +44,4 @@ def main() -> None:
         sys.exit(2)
     os.environ[CONSOLE_WORD] = name
     sys.argv = [str(Path(sys.argv[0])), *words]
-    getattr(importlib.import_module("lightning_diff.cli.commands"), f"{name}_command")()
+    getattr(importlib.import_module(ELSEWHERE.get(name, "lightning_diff.cli.commands")), f"{name}_command")()

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ..config.errors import nearest
 from ..ranks import Fitting, console, say
+from ..tracking.table import with_half_width
 from .results import FIRST, reading_order
 from .statistics.verdict import series_of
 from .sweep import Row
@@ -25,21 +26,8 @@ def print_rows(rows: Sequence[Row], best: Row, columns: Sequence[str] = ()) -> N
     chosen = [c for c in columns if c in known] or [c for c in (*USUAL, *(["nfe"] if several else [])) if c in known]
     names = [*(["case"] if several else []), *[c.replace("_", " ") for c in chosen]]
     table = Table(*names)
-    cells = [[*([series_of(row)] if several else []), *[_cell(row, c) for c in chosen]] for row in rows]
+    cells = [[*([series_of(row)] if several else []), *[with_half_width(row, c) for c in chosen]] for row in rows]
     for row, line in zip(rows, cells, strict=True):
         table.add_row(*line, style="bold" if row is best else None)
     lines = [[f"{names[0]} {line[0]}", *line[1:]] for line in cells]
     console.print(Fitting(table, names, cells if several else lines))
-
-
-def _cell(row: Row, column: str) -> str:
-    """The number, with half the width of its 95 % interval if it has one."""
-    value = row[column]
-    if not isinstance(value, float):
-        return str(value)
-    half = None
-    if f"{column}_low" in row:
-        half = (row[f"{column}_high"] - row[f"{column}_low"]) / 2
-    elif f"{column}_std" in row:
-        half = 1.96 * row[f"{column}_std"]
-    return f"{value:.4g}" + (f" ± {half:.2g}" if half else "")

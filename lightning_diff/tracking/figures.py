@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from .letters import SAID, drawable, font, lacks
+from .table import ends
 
 matplotlib.rcParams["text.parse_math"] = False  # a $ in the name of a run is a $
 
@@ -126,8 +127,8 @@ def _bars(ax: Any, line: Sequence[Row], x: str, y: str) -> None:
     """The intervals of 95 % of both columns, as far as the rows have them, in the colour of the last line."""
 
     def reach(r: Row, name: str) -> tuple[float, float]:
-        half = 1.96 * r.get(f"{name}_std", 0.0)
-        return r[name] - r.get(f"{name}_low", r[name] - half), r.get(f"{name}_high", r[name] + half) - r[name]
+        low, high = ends(r, name) or (r[name], r[name])
+        return r[name] - low, high - r[name]
 
     wide, high = (np.array([reach(r, name) for r in line]).T.clip(min=0) for name in (x, y))
     xs, ys, colour = [r[x] for r in line], [r[y] for r in line], ax.get_lines()[-1].get_color()

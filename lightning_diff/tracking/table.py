@@ -12,6 +12,24 @@ from typing import Any
 from ..files import whole_file, write_text
 
 Row = Mapping[str, Any]
+NORMAL = 1.96  # standard errors in half an interval of 95 %
+
+
+def ends(row: Row, name: str) -> tuple[float, float] | None:
+    """The ends of a value's interval of 95 %: NAME_low and NAME_high, or else by NAME_std. None if the row has neither."""
+    if f"{name}_low" in row:
+        return row[f"{name}_low"], row[f"{name}_high"]
+    if f"{name}_std" in row:
+        half = NORMAL * row[f"{name}_std"]
+        return row[name] - half, row[name] + half
+    return None
+
+
+def with_half_width(row: Row, name: str) -> str:
+    """A cell for people: the number with four digits, and half the width of its interval if it has one."""
+    value, (low, high) = row[name], ends(row, name) or (0.0, 0.0)
+    said = f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return said + (f" ± {(high - low) / 2:.2g}" if high > low else "")
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

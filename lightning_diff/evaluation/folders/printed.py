@@ -10,6 +10,7 @@ from ...config.errors import ConfigError, nearest
 from ...data.sample import LeftOut, lost, told
 from ...ranks import Fitting, console, say
 from ...strings import counted
+from ...tracking.table import with_half_width
 from ..metrics.base import MetricChoice
 from ..readiness import CHANCE
 from ..sweep import Row
@@ -33,24 +34,14 @@ def print_comparison(values: Row, real: Row, columns: Sequence[str] = ()) -> Non
     the metrics, else all are printed."""
     chosen = columns or [name for name in values if not name.endswith(ENDS) and name not in COUNTS]
     names = ["metric", f"these {values['n']:,} pictures", "real pictures"]
-    rows = [[name.replace("_", " "), _cell(values, name), _cell(real, name)] for name in chosen]
+    rows = [
+        [name.replace("_", " "), *(with_half_width(row, name) if name in row else "" for row in (values, real))]
+        for name in chosen
+    ]
     table = Table(*names)
     for row in rows:
         table.add_row(*row)
     console.print(Fitting(table, names, rows))
-
-
-def _cell(row: Row, name: str) -> str:
-    """The number, with half the width of its 95 % interval if it has one."""
-    if name not in row:
-        return ""
-    half = 0.0
-    if f"{name}_low" in row:
-        half = (row[f"{name}_high"] - row[f"{name}_low"]) / 2
-    elif f"{name}_std" in row:
-        half = 1.96 * row[f"{name}_std"]
-    value = row[name]
-    return (f"{value:.4g}" if isinstance(value, float) else f"{value:,}") + (f" ± {half:.2g}" if half else "")
 
 
 def say_what_was_read(left: Mapping[str, Sequence[LeftOut]], n: Mapping[str, int]) -> None:
