@@ -62,7 +62,7 @@ class Cluster:
         lines = self.call("squeue", "--noheader", "--states=all", "--array", "--format=%i %T").splitlines()
         return dict(line.split() for line in lines)
 
-    def wait(self, job: str, state: str, seconds: float = 120) -> None:
+    def wait(self, job: str, state: str, seconds: float = 300) -> None:
         def there() -> bool:
             now = self.jobs().get(job)
             assert now == state or now not in ENDED, f"job {job} is {now}, not {state}"
@@ -75,7 +75,7 @@ class Cluster:
         return self.call("squeue", "--noheader", "--states=running", f"--nodelist={node}", "--format=%A").split()
 
 
-def eventually(what: str, probe: Callable[[], Any], seconds: float = 120, instead: Callable[[], Any] = str) -> Any:
+def eventually(what: str, probe: Callable[[], Any], seconds: float = 300, instead: Callable[[], Any] = str) -> Any:
     """What `probe` answers, once that is true of anything."""
     end = time.monotonic() + seconds
     while not (found := probe()):

@@ -69,7 +69,7 @@ def test_a_sweep_with_a_preemption_a_lost_node_and_a_failure(cluster: Cluster, t
     cluster.kill("node02")
     eventually("the job of the lost node waits", lambda: cluster.jobs()[lost] == "PENDING", 60, cluster.jobs)
     cluster.restart("node02")
-    assert sweep.wait(300) == 1
+    assert sweep.wait(500) == 1
 
     said = (tmp_path / "said").read_text()
     assert "6 runs: 0 finished, 6 to submit, 0 in the queue" in said
@@ -150,7 +150,7 @@ def test_an_interrupt_leaves_the_jobs_or_cancels_them(cluster: Cluster, tmp_path
     if choice == "leave":
         for job in jobs:
             cluster.call("scontrol", "resume", job)
-    assert sweep.wait(120) == 0
+    assert sweep.wait(400) == 0
     same = [(run / "slurm_job").read_text().strip() for run in runs] == jobs
     assert same == (choice == "leave") and all(step_of(run) == 120 for run in runs)
 

@@ -72,7 +72,9 @@ def test_a_stopped_job_goes_on_as_the_same_run(
     WAYS[way](cluster, job)
     eventually("it has left", lambda: cluster.jobs()[job] in ("PENDING", "COMPLETING"), 90, log.read_text)
     cluster.wait(job, "COMPLETED", 240)
-    assert log.read_text().count(f"{name}: continuing at step") == 1, log.read_text()
+    continued = log.read_text().count(f"{name}: continuing at step")
+    # SLURM may send a node that comes back a second stop; the job goes on after that one as well.
+    assert continued == 1 or (way == "power cut" and continued > 1), log.read_text()
     assert step_of(folder) == 120
     state = read_state(folder / "weights.safetensors")
     assert state.keys() == whole.keys() and all(torch.equal(state[n], whole[n]) for n in whole)
