@@ -40,7 +40,7 @@ def with_hydra(found: Arguments) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import DictConfig
 
-    typed, folders = sys.argv, list[Path]()
+    typed, folders, told = sys.argv, list[Path](), set[str]()
     register_schema()
     guard_files()
 
@@ -63,7 +63,7 @@ def with_hydra(found: Arguments) -> None:
             from ..pipeline.stages import train
 
             config.training = with_processes(config.training, overrides)
-            train(config, folder)
+            train(config, folder, told=told)
 
         exit_on_error(work)  # here too, because Hydra would print a line of its own before ours
 

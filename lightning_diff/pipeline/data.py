@@ -37,10 +37,13 @@ def prepare_data(config: Config) -> Prepared:
         return config.data.prepare(Path(config.cache), told)
 
 
-def say_data(found: Prepared, config: Config, event: Mapping[str, Any]) -> None:
-    """Say what a set holds; `event` is what the record says of it."""
+def say_data(found: Prepared, config: Config, event: Mapping[str, Any], told: set[str] | None = None) -> None:
+    """Say what a set holds, but for the lines that are `told` already; `event` is what the record says of it."""
+    told = set() if told is None else told
     for line in [*lines_of(found, config.data), *filter(None, [event["captions_cut"]])]:
-        say(line)
+        if line not in told:
+            say(line)
+        told.add(line)
 
 
 def captions_cut(found: Prepared, config: Config) -> str:

@@ -24,8 +24,9 @@ from .run import Run
 from .sweep import sweep_stage
 
 
-def train(config: Config, folder: Path, wait: bool = False) -> None:
-    """Train the run of this folder, or continue it, then evaluate it if the config says so. Finished stages are skipped.
+def train(config: Config, folder: Path, wait: bool = False, told: set[str] | None = None) -> None:
+    """Train the run of this folder, or continue it, then evaluate it if the config says so. Finished stages are skipped. What is
+    said of the data is added to `told`, and not said again if it is there.
 
     If another process uses the folder: `wait` for it, or raise ConfigError."""
     heed_slurm(config.cluster.slurm)
@@ -38,7 +39,7 @@ def train(config: Config, folder: Path, wait: bool = False) -> None:
             check_test_split(data, config, run.record)
             event = data_event(data, config)
             if not wait:  # a component is trained for a run that has said it
-                say_data(data, config, event)
+                say_data(data, config, event, told)
             check_enough(data, config)
             if config.task == "diffusion" and hasattr(config.data, "source") and (line := export_line(config)):
                 say(line)

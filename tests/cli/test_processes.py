@@ -86,6 +86,7 @@ def test_the_runs_of_a_multirun_have_them_if_they_are_long(tmp_path: Path, cache
     assert (
         done.stdout.count("step 200/200") == 1 and done.stdout.count("run 2 of 2") == 1
     )  # one voice for all processes
+    assert done.stdout.count("captioned pictures for training") == 1  # both have the same
     for steps in (200, 6):  # the processes of the first go on together
         folder = tmp_path / f"base-training.steps={steps}"
         assert (folder / "weights.safetensors").is_file() and (folder / "report.html").is_file()
