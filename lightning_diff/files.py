@@ -79,6 +79,18 @@ def _to_disk(path: Path) -> None:
         os.close(handle)
 
 
+def reserve(path: Path) -> None:
+    """Give a file all of its room on the disk. Without that, a memory map that is written to while the disk is full ends the
+    process (SIGBUS). Raises OSError if there is no room."""
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as e:
+                if e.errno in NO_ROOM:  # some systems cannot do it
+                    raise OSError(e.errno, e.strerror, str(path)) from None
+
+
 def _no_room(error: BaseException | None) -> int:
     """The system's error number if no room is the cause of an error, else 0. torch raises another error on top of it;
     safetensors has the number in its message."""

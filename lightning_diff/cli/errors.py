@@ -25,11 +25,13 @@ LACKING = (
     errno.EROFS,
     errno.EACCES,
     errno.EPERM,
-)  # the system's limits: no room, no permission to write
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY),
+    *(errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ELOOP),
+)  # no room, no permission to write; a folder in the place of a file, or a file in that of a folder; what a disk or a limit ends
 
 
 def lacking(error: BaseException) -> str | None:
-    """The message of an error that says that the system has no room or no permission; None for other errors."""
+    """The message of an error that says what the system does not give, such as room or a permission; None for other errors."""
     if not isinstance(error, OSError) or error.errno not in LACKING:
         return None
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

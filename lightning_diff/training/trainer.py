@@ -11,11 +11,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import LambdaCallback
 from pytorch_lightning.strategies import ModelParallelStrategy
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from torch.utils.data import Dataset
 
+from ..cluster.meeting import Meeting
 from ..cluster.signals import STOP
 from ..config.schema import Training
 from ..data.ordering.ordering import ShardOrder
@@ -137,12 +139,18 @@ def fit(
     stream = Stream(dataset, t, seed)
     with settings_kept():
         trainer = make_trainer(t, folder, callbacks)
+        launcher = trainer.strategy.launcher
+        meeting = Meeting(launcher.kill if launcher else lambda number: None)
+        trainer.callbacks.append(LambdaCallback(on_train_start=lambda *_: meeting.end()))  # type: ignore[attr-defined]
         STOP.deferred = True
         try:
+            if t.devices * t.nodes > 1:
+                meeting.begin()
             if on_gpu(t.accelerator):
                 torch.set_float32_matmul_precision("high")
             trainer.fit(module, datamodule=stream, ckpt_path=str(start) if start else None, weights_only=True)
         finally:
+            meeting.end()
             STOP.deferred = False
             if "LOCAL_RANK" in os.environ:  # Lightning takes it away at the end, but the ranks go on together
                 os.environ.setdefault("WORLD_SIZE", str(trainer.world_size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -259,3 +260,18 @@ def test_rows_are_picked_as_from_one_array() -> None:
         assert np.array_equal(rows[some], whole[some]) and np.array_equal(
             rows.take(np.arange(20)[some])[:], whole[some]
         )
+
+
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The room of an array is taken before its memory map is written to. What was computed stays, and is joined later."""
+    numbers, asked = np.arange(BLOCK + 3), list[int]()
+
+    def full(handle: int, offset: int, size: int) -> None:
+        assert offset == 0 and size == os.fstat(handle).st_size > 0
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as m, pytest.raises(OSError, match=r"No space left on device: '.*[.]npy'"):
+        m.setattr(os, "posix_fallocate", full)
+        cached(tmp_path, numbers, asked)
+    assert len(asked) == len(numbers) and not list(tmp_path.rglob("*.npy"))
+    assert right(cached(tmp_path, numbers, asked), numbers) and len(asked) == len(numbers)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import hashlib
+import importlib
 import os
 import random
 import shutil
@@ -34,6 +35,13 @@ MOMENTS = ("training", "sweep", "finished")
 DAMAGES = ("bit", "garbage", "header", "cut", "empty", "zeroed", "deleted", "another")
 WORDS = short("base", "training.steps=6", "evaluation.samples=64", "evaluation.batch=64")
 LONGEST = 600.0  # seconds of a run
+IMPORTED = (
+    "lightning_diff.cli.commands",
+    "lightning_diff.pipeline.stages",
+    "hydra.core.global_hydra",
+    "pyarrow.parquet",
+    "PIL.Image",
+)
 UNIMPORTANT = ("lock", "*.lock", "*.damaged")  # nobody reads what is in them
 
 
@@ -76,11 +84,13 @@ def find_surveys_by_name() -> None:
 
 
 def without_figures() -> None:
-    """Figures take long, and nothing is read from them."""
+    """Figures, and the report's pictures of guidance, take long, and no number is read from them."""
     from lightning_diff.evaluation import runner
+    from lightning_diff.pipeline.reports import kept
 
     for name in ("plot_sweep", "plot_front", "plot_loss", "save_table", "save_grid"):
         setattr(runner, name, lambda *_: Path())
+    kept.see_guidance = lambda *_: ({}, {})
 
 
 def wait(process: int) -> int:
@@ -221,9 +231,8 @@ def main(
     first: int = 0,
 ) -> list[str]:
     """Damage and go on, every `every`-th trial from the `first` on. Returns what must not be, in lines."""
-    import lightning_diff.cli.commands
-    import lightning_diff.pipeline.stages  # noqa: F401
-
+    for module in IMPORTED:
+        importlib.import_module(module)
     root = place or Path(tempfile.mkdtemp(prefix="damaged-"))
     if not (root / "other").is_dir():
         make(root)

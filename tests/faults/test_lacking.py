@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lightning_diff.cli.errors import exit_on_error
 from lightning_diff.nets.weights import read_state
 from tests.conftest import short, train_apart
 
@@ -54,3 +55,19 @@ def test_a_folder_that_may_not_be_written() -> None:
     done = started(Path("/sys/outputs"), "x")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: /sys/outputs") and "mend that, and the same command continues" in done.stderr
+
+
+@pytest.mark.parametrize("made", ["a folder in the place of a file", "a file in the place of a folder"])
+def test_a_file_and_a_folder_that_changed_places(made: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("")
+    folder.mkdir()
+
+    def work() -> None:
+        folder.read_bytes() if made.startswith("a folder") else (file / "x").write_text("")
+
+    with pytest.raises(SystemExit) as e:
+        exit_on_error(work)
+    said = capsys.readouterr().err
+    assert e.value.code == 1 and said.count("\n") == 1 and said.startswith(f"error: {tmp_path}")
+    assert "a directory" in said and "mend that" in said

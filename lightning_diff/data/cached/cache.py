@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from ...config.errors import ConfigError
-from ...files import alone, in_use, shared, whole_file, whole_folder, write_text
+from ...files import alone, in_use, reserve, shared, whole_file, whole_folder, write_text
 from ..shards import digest
 from .rows import Rows
 from .segments import (
@@ -186,6 +186,7 @@ def _join(store: Path, places: Sequence[Path]) -> None:
                     arrays[name] = np.lib.format.open_memmap(
                         partial / f"{name}.npy", mode="w+", dtype=rows.dtype, shape=(len(keys), *rows.shape[1:])
                     )
+                    reserve(partial / f"{name}.npy")
                 arrays[name][at : at + len(rows)] = rows
             at += len(block[KEYS])
         for array in arrays.values():

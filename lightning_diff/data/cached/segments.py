@@ -5,6 +5,7 @@ Rows of a small segment are checked when it is opened, those of a large one when
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import zlib
@@ -30,7 +31,7 @@ SHAPES = "shapes.json"  # of all arrays, and the CRC-32 of the arrays KEYS and S
 WHOLE = "crc32"  # their entry in it
 BAD = "bad_rows"  # the numbers of rows that were found damaged while they were read, a line each
 CHECKED = 2**30  # bytes of a segment whose rows are checked when it is opened
-LOST = (*DAMAGED, FileNotFoundError, NotADirectoryError)  # what is raised for what is not whole
+LOST = (*DAMAGED, FileNotFoundError, NotADirectoryError, IsADirectoryError)  # what is raised for what is not whole
 
 
 def opened(folder: Path) -> Segment:
@@ -75,8 +76,9 @@ def forget_damaged(folder: Path) -> None:
     before = np.load(folder / f"{KEYS}.npy", allow_pickle=False)
     arrays = opened(folder)
     if not np.array_equal(before, arrays[KEYS]):
-        with whole_file(folder / f"{KEYS}.npy") as partial, partial.open("wb") as file:
-            np.save(file, arrays[KEYS])
+        np.save(data := io.BytesIO(), arrays[KEYS])  # written to a file, numpy hides why it cannot write
+        with whole_file(folder / f"{KEYS}.npy") as partial:
+            partial.write_bytes(data.getvalue())
         write_text(folder / SHAPES, description(arrays))
         (folder / BAD).unlink(missing_ok=True)
 

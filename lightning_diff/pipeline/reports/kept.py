@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -15,8 +16,10 @@ from ...config.errors import ConfigError
 from ...data.dataset import PictureBatch, pictures
 from ...data.decode import to_pixels
 from ...data.order import FullOrder
+from ...files import write_text
 from ...models.align_draw import AlignDrawModel
 from ...models.latent_diffusion import LatentDiffusion
+from ...nets.files.sealed import DamagedFile
 from ...nets.weights import read_arrays, save_arrays
 from ...tracking.report import data_uri
 from .seen import guidance_data, see_guidance
@@ -25,6 +28,7 @@ log = logging.getLogger(__name__)
 
 KEPT = Path("samples") / "kept.safetensors"
 SAID = KEPT.with_suffix(".json")
+SUM = "said"  # the array with the CRC-32 of SAID; older files have none
 SHOWN = 8  # training pictures on two rows, reconstructions
 PLAIN = ("contact", "noisy", "guess", "real", "rebuilt")  # lists of pictures
 CAPTIONS = 100  # of the viewer's pictures, at most
@@ -52,10 +56,10 @@ def keep_for_report(
     if isinstance(model, LatentDiffusion):
         arrays, guided = see_guidance(model, captions[0], seed, scale)
         kept |= arrays
-    save_arrays(run.folder / KEPT, kept)
     said = {"prompts": list(captions[:CAPTIONS]), "film": captions[0], "scale": scale, "contact": list(seen.captions)}
     said["guided"] = guided
-    (run.folder / SAID).write_text(json.dumps(said))
+    write_text(run.folder / SAID, text := json.dumps(said))
+    save_arrays(run.folder / KEPT, kept | {SUM: torch.tensor(crc32(text.encode()))})
 
 
 @torch.no_grad()
@@ -72,7 +76,10 @@ def kept(folders: Sequence[Path], labels: Mapping[Path, str]) -> dict[str, Any]:
         if not (folder / KEPT).is_file():
             continue
         try:
-            arrays, said = read_arrays(folder / KEPT), json.loads((folder / SAID).read_bytes())
+            arrays, text = read_arrays(folder / KEPT), (folder / SAID).read_bytes()
+            if SUM in arrays and int(arrays[SUM]) != crc32(text):
+                raise DamagedFile(folder / SAID)
+            said = json.loads(text)
         except (ConfigError, OSError, ValueError) as e:
             log.warning("%s: not in the report: %s", folder / KEPT, e)
             continue
