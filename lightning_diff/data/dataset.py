@@ -19,6 +19,7 @@ from .index import Index
 from .order import FullOrder, Order, Place
 from .ordering.buckets import Framing
 from .ordering.ordering import Ordering
+from .pixels import square_of
 from .sources.base import Source
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Pictures(Dataset[PictureBatch]):
 
     def square(self, data: bytes) -> Tensor:
         """A picture's bytes as uint8 [3, H, W]. Raises BadPicture."""
-        return to_tensor(decode(data, self.image_size, fit=self.fit).square(self.image_size, self.fit))
+        return square_of(data, self.image_size, self.fit)
 
     def framed(self, data: bytes, i: int, position: int) -> Tensor:
         """A picture's bytes as uint8 [3, H, W], in the shape of sample i. Raises BadPicture."""
