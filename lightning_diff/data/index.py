@@ -24,6 +24,7 @@ from .order import Order
 from .ordering.buckets import Shape, nearest_shapes
 from .ordering.ordering import Ordering
 from .ordering.weights import Sets
+from .remote.carried import Carried
 from .remote.shard import open_shard
 from .sample import MARK, MARKED, LeftOut, lost, told
 from .survey import Reading, Survey, Told, digest16, survey_set
@@ -118,6 +119,7 @@ class ShardReader:
 
     def __init__(self, index: Index) -> None:
         self.index = index
+        self.carried: Carried | None = None
         self._files: OrderedDict[tuple[int, int], int] = OrderedDict()
 
     def read(self, i: int, turn: int = 0) -> tuple[bytes, str, dict[str, Any]]:
@@ -162,7 +164,11 @@ class ShardReader:
     def members(self, i: int, first: int) -> list[bytes | None]:
         """The bytes of the picture, the text and the record, from number `first` on; None for a member that is not there."""
         shard, *spans = self.index.span(i)
+        if self.carried and (kept := self.carried.members(i)):
+            return kept[first:]
         handle = self._open(shard)
+        if self.carried:
+            self.carried.save(shard, handle)
         members = list(zip(spans[::2], spans[1::2], strict=True))[first:]
         return [os.pread(handle, size, offset) if offset else None for offset, size in members]
 
