@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,8 @@ def measured(name: str, tars: Path, scratch: Path, workers: int, ours: bool, rep
     """Rates of one loader in this process: it reads the whole set, once to get warm."""
     import torch
 
+    # Here, so that workers, which are forks, do not import it again in each turn.
+    import_module("lightning_diff.data.pixels" if ours else "torchvision.transforms.v2")
     torch.set_num_threads(1)
     rates, walls = [], []
     for turn in range(repeats + 1):

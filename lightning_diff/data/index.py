@@ -128,7 +128,7 @@ class ShardReader:
         picture, text, record = self.members(i, 0)
         captions, _ = captions_of(text, record, self.index.how.lines)
         self._check(i, picture or b"", captions)
-        fields = record_of(record)
+        fields = record_of(record) if self.index.how.ours or MARK.encode() in (record or b"") else {}
         ours = self.index.how.ours or fields.get(MARK) == MARKED
         return picture or b"", captions[turn % len(captions)], fields if ours else {}
 
