@@ -1,9 +1,9 @@
-"""From tars of JPEGs to batches: python benchmarks/data.py [--quick] [--json FILE] [--peer NAME=PYTHON ...]
+"""From tars of JPEGs to batches: python benchmarks/data.py [--quick] [--json FILE] [--peer NAME=PYTHON ...] [--repeats N]
 
 Samples for each CPU second of all processes, from shards of 256-px and 512-px JPEGs to batches uint8 [64, 3, 256, 256] with
 captions, with 0 and 2 workers, beside webdataset, webshart, litdata and mosaicml-streaming. Each peer decodes as its
 documentation shows (`theirs`), and once more with our decoder (`ours`). CPU seconds do not count others on the machine;
-the wall's rates are in the file too. Medians of five.
+the wall's rates are in the file too. Medians of five (--repeats), of 1,024 pictures (--each 128).
 
 --peer litdata=/tmp/litdata/bin/python runs a peer in an environment of its own, which needs torch, torchvision and Pillow beside
 it, and this project's packages for the rows with our decoder. A peer that its Python cannot import is left out by name. Litdata
@@ -25,6 +25,8 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +83,9 @@ def by_pil(picture: Any) -> Any:
 
 
 def by_ours(data: bytes) -> Any:
-    from lightning_diff.data.decode import decode, to_tensor
+    from lightning_diff.data.pixels import square_of
 
-    return to_tensor(decode(data, SIZE).square(SIZE))
+    return square_of(data, SIZE)
 
 
 def opened(data: bytes) -> Any:
@@ -131,7 +133,12 @@ class Rows:
         import webshart
 
         known = webshart.discover_dataset(str(tars))
-        self.places = [(n, i) for n in range(known.num_shards) for i in range(known.get_shard_sample_count(n))]
+        self.places = [
+            (n, i)
+            for n in range(known.num_shards)
+            for i, name in enumerate(known.list_samples_in_shard(n))
+            if name.endswith(".jpg")  # to it, a text is a sample
+        ]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -226,6 +233,8 @@ def measured(name: str, tars: Path, scratch: Path, workers: int, ours: bool, rep
     """Rates of one loader in this process: it reads the whole set, once to get warm."""
     import torch
 
+    # Here, so that workers, which are forks, do not import it again in each turn.
+    import_module("lightning_diff.data.pixels" if ours else "torchvision.transforms.v2")
     torch.set_num_threads(1)
     rates, walls = [], []
     for turn in range(repeats + 1):
@@ -243,10 +252,15 @@ def measured(name: str, tars: Path, scratch: Path, workers: int, ours: bool, rep
     return {"cpu": statistics.median(rates), "wall": statistics.median(walls), "count": count}
 
 
+@cache
+def imported(module: str, python: str) -> bool:
+    return not subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode
+
+
 def apart(name: str, python: str, *words: Any) -> dict[str, Any] | None:
     """`measured` in another Python; None if that cannot import what it needs."""
     module = PEERS.get(name)
-    if module and subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode:
+    if module and not imported(module, python):
         return None
     command = [python, __file__, "--measure", json.dumps([name, *map(str, words)])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -314,6 +328,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--each", type=int, default=128, help="pictures of each of the 8 shards")
+    parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--peer", action="append", default=[], help="NAME=PYTHON")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -326,7 +342,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as root:
         cases = [(SIZE, 0)] if given.quick else [(side, workers) for side in (256, 512) for workers in (0, 2)]
-        each, repeats = (16, 1) if given.quick else (128, REPEATS)
+        each, repeats = (16, 1) if given.quick else (given.each, given.repeats)
         rows = [row for case in cases for row in rows_of(Path(root), *case, pythons, each, repeats)]
     versions = {name: version(name, pythons.get(name, sys.executable)) for name in PEERS}
     facts = {

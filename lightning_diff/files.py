@@ -16,7 +16,7 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tokenize import TokenError
@@ -241,23 +241,31 @@ def in_use(path: Path, tidy: Callable[[], None]) -> Iterator[None]:
                 marker.close()
 
 
-def shared(path: Path, count: int, done: Callable[[int], bool], first: int = 0) -> Iterator[int]:
+def shared(
+    path: Path, count: int, done: Callable[[int], bool], first: int = 0, names: Sequence[str] | None = None
+) -> Iterator[int]:
     """Share work between processes, on one machine or many, that do not know of each other.
 
     Yields the numbers below `count` that this process has to do, beginning at `first`. Ends when all numbers are `done`, by
     whichever process. Byte i of the lock file `path` is locked while a process works on i; if that process dies, another
-    one does i."""
+    one does i. With `names` the byte follows from the name of i, so that lists that have a part in common share that part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         for wait in (False, True):
             for i in (*range(first, count), *range(first)):
-                if done(i) or (release := _lock_byte(file, path, i, wait)) is None:
+                byte = i if names is None else _byte(names[i])
+                if done(i) or (release := _lock_byte(file, path, byte, wait)) is None:
                     continue
                 try:
                     if not done(i):
                         yield i
                 finally:
                     release()
+
+
+def _byte(name: str) -> int:
+    """The byte of a lock file that stands for a name. A byte that is locked need not be there."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:15], 16)
 
 
 def _lock_byte(file: IO[str], path: Path, i: int, wait: bool) -> Callable[[], object] | None:

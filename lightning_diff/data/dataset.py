@@ -19,6 +19,8 @@ from .index import Index
 from .order import FullOrder, Order, Place
 from .ordering.buckets import Framing
 from .ordering.ordering import Ordering
+from .pixels import square_of
+from .remote.carried import carried_of
 from .sources.base import Source
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ class Pictures(Dataset[PictureBatch]):
 
     def square(self, data: bytes) -> Tensor:
         """A picture's bytes as uint8 [3, H, W]. Raises BadPicture."""
-        return to_tensor(decode(data, self.image_size, fit=self.fit).square(self.image_size, self.fit))
+        return square_of(data, self.image_size, self.fit)
 
     def framed(self, data: bytes, i: int, position: int) -> Tensor:
         """A picture's bytes as uint8 [3, H, W], in the shape of sample i. Raises BadPicture."""
@@ -79,7 +81,9 @@ class Pictures(Dataset[PictureBatch]):
     def order(self, batch: int, seed: int) -> Order:
         """The order of the training in global batches."""
         buckets = self.buckets if self.framing and len(self.framing.shapes) > 1 else None
-        return self.index.order(self.ordering, batch, seed, buckets)
+        order = self.index.order(self.ordering, batch, seed, buckets)
+        self.reader.carried = carried_of(order, self.index)
+        return order
 
     def read(self, i: int, turn: int = 0, position: int = 0) -> tuple[Tensor, str, dict[str, int], str]:
         """(picture, caption, labels, hard negative). A sample's several captions take turns from epoch to epoch."""
@@ -102,6 +106,11 @@ class Pictures(Dataset[PictureBatch]):
         )
 
     def __getitems__(self, places: Sequence[Place]) -> PictureBatch:
+        if self.reader.carried:
+            self.reader.carried.at(places[0][0] // self.reader.carried.order.batch)
+        return self._batch(places)
+
+    def _batch(self, places: Sequence[Place]) -> PictureBatch:
         rows = [self.read(i, turn, position) for position, i, turn in places]
         known = [{h: v for h, v in r[2].items() if isinstance(v, int)} for r in rows]
         labels = {h: torch.tensor([k.get(h, -1) for k in known]) for h in self.heads}
@@ -111,7 +120,7 @@ class Pictures(Dataset[PictureBatch]):
 
     def range(self, start: int, stop: int) -> PictureBatch:
         """The samples from `start` to `stop` of the index, in order; `stop` is not included."""
-        return self.__getitems__([(i, i, 0) for i in range(start, min(stop, len(self)))])
+        return self._batch([(i, i, 0) for i in range(start, min(stop, len(self)))])
 
 
 class CachedFeatures(Dataset[dict[str, Tensor]]):

@@ -42,7 +42,10 @@ __all__ = [
     "to_unit",
 ]
 
-DECODING = 2  # of this code; another version may decode to other pixels, so what is cached of them is computed anew
+DECODING = (
+    2  # of this code; another version may decode to other pixels, so what is cached of them is computed anew. (How well
+)
+# the same filter is computed in resizing does not count: it would cost a set of millions hours for a level or two of 255.)
 MOST_PIXELS = 1 << 27  # Pillow keeps 4 bytes for each: 512 MiB
 MOST_MISSING = 0.05  # share of the pixels that a file may lack at its end; a viewer shows grey there
 # A JPEG may be decoded at a scale whose shorter side (to be padded: the longer one) is so many times the size that is wanted.
@@ -274,7 +277,8 @@ def _bad(kind: str, error: Exception) -> BadPicture:
 
 def to_tensor(picture: Image.Image) -> Tensor:
     """An RGB picture as a uint8 tensor [3, H, W]."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    planes = bytearray().join(picture.tobytes("raw", channel) for channel in "RGB")
+    return torch.frombuffer(planes, dtype=torch.uint8).view(3, picture.height, picture.width)
 
 
 def resized(images: Tensor, size: int) -> Tensor:

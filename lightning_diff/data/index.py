@@ -24,6 +24,7 @@ from .order import Order
 from .ordering.buckets import Shape, nearest_shapes
 from .ordering.ordering import Ordering
 from .ordering.weights import Sets
+from .remote.carried import Carried
 from .remote.shard import open_shard
 from .sample import MARK, MARKED, LeftOut, lost, told
 from .survey import Reading, Survey, Told, digest16, survey_set
@@ -118,6 +119,7 @@ class ShardReader:
 
     def __init__(self, index: Index) -> None:
         self.index = index
+        self.carried: Carried | None = None
         self._files: OrderedDict[tuple[int, int], int] = OrderedDict()
 
     def read(self, i: int, turn: int = 0) -> tuple[bytes, str, dict[str, Any]]:
@@ -126,7 +128,7 @@ class ShardReader:
         picture, text, record = self.members(i, 0)
         captions, _ = captions_of(text, record, self.index.how.lines)
         self._check(i, picture or b"", captions)
-        fields = record_of(record)
+        fields = record_of(record) if self.index.how.ours or MARK.encode() in (record or b"") else {}
         ours = self.index.how.ours or fields.get(MARK) == MARKED
         return picture or b"", captions[turn % len(captions)], fields if ours else {}
 
@@ -162,7 +164,11 @@ class ShardReader:
     def members(self, i: int, first: int) -> list[bytes | None]:
         """The bytes of the picture, the text and the record, from number `first` on; None for a member that is not there."""
         shard, *spans = self.index.span(i)
+        if self.carried and (kept := self.carried.members(i)):
+            return kept[first:]
         handle = self._open(shard)
+        if self.carried:
+            self.carried.save(shard, handle)
         members = list(zip(spans[::2], spans[1::2], strict=True))[first:]
         return [os.pread(handle, size, offset) if offset else None for offset, size in members]
 

@@ -24,14 +24,19 @@ def fit_square(picture: Image.Image, size: int) -> Image.Image:
 def cropped_square(picture: Image.Image, size: int, frame: Box, width: int, height: int) -> Image.Image:
     """`fit_square` of a picture of width x height pixels that was decoded at a reduced size and lies in `frame`. It is up to half
     a pixel off."""
+    if picture.size == (size, size) == (width, height):
+        return picture
+    return picture.resize((size, size), Image.Resampling.LANCZOS, box=centre_of(picture, frame, width, height))
+
+
+def centre_of(picture: Image.Image, frame: Box, width: int, height: int) -> Box:
+    """Where the centre square lies of a picture of width x height pixels that was decoded at a reduced size, and fills
+    `frame`."""
     left, top, right, _ = frame
     scale, side = (right - left) / width, min(width, height)
-    if scale == 1:
-        return fit_square(picture, size)
     left += (width - side) // 2 * scale
     top += (height - side) // 2 * scale
-    box = (left, top, min(left + side * scale, picture.width), min(top + side * scale, picture.height))
-    return picture.resize((size, size), Image.Resampling.LANCZOS, box=box)
+    return left, top, min(left + side * scale, picture.width), min(top + side * scale, picture.height)
 
 
 def padded_square(picture: Image.Image, size: int, frame: Box, width: int, height: int) -> Image.Image:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..strings import counted
 from .incoming.captions import COMMANDS, NOT_UTF8
+from .ordering.buckets import nearest_shapes
 from .sample import lost, reason_words, told
 from .sources.base import Prepared, Source
 from .survey import CUT, Survey
@@ -26,9 +27,14 @@ def scaled(sizes: np.ndarray, source: Source) -> np.ndarray:
 
 
 def cropped(sizes: np.ndarray, source: Source) -> np.ndarray:
-    """float [N] of widths and heights int [N, 2]: the share of the picture outside of its centre square; 0 if it is padded."""
+    """float [N] of widths and heights int [N, 2]: the share of the picture outside of its centre square, or of its part
+    that has the nearest shape (data.buckets); 0 if it is padded."""
     if not len(sizes) or source.fit == "pad":
         return np.zeros(len(sizes))
+    if (framing := source.framing(0)) and len(framing.shapes) > 1:
+        of = np.asarray([w / h for w, h in framing.shapes])[nearest_shapes(sizes, framing.shapes)]
+        ratios = np.where(sizes.min(axis=1) > 0, sizes[:, 0] / np.maximum(sizes[:, 1], 1), of) / of
+        return 1 - np.minimum(ratios, 1 / np.maximum(ratios, 1e-9))
     return np.where(sizes[:, 1] > 0, 1 - sizes.min(axis=1) / np.maximum(sizes.max(axis=1), 1), 0.0)
 
 
@@ -76,8 +82,8 @@ COUNTED = {  # count -> what is said of one sample, and of several
         "pictures are smaller than the training's and are blown up",
     ),
     "cropped": (
-        "picture loses more than a quarter of its pixels to the crop to a square; data.fit=pad keeps it whole",
-        "pictures lose more than a quarter of their pixels to the crop to a square; data.fit=pad keeps them whole",
+        "picture loses more than a quarter of its pixels to the crop; data.fit=pad keeps it whole",
+        "pictures lose more than a quarter of their pixels to the crop; data.fit=pad keeps them whole",
     ),
     "truncated": ("picture lacks its last bytes", "pictures lack their last bytes"),
     "not_utf8": (

@@ -220,7 +220,9 @@ def survey_set(shards: Sequence[Path], cache: Path, how: Reading, told: Told = l
     whole = set_place(kept, shards)
     if not whole.is_file():
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for i in shared(whole.with_suffix(".lock"), len(kept), lambda i: _load(kept[i]) is not None):
+            names = [place.name for place in kept]  # of the shards, so that sets share those that they have in common
+            lock = whole.with_name("shards.lock")
+            for i in shared(lock, len(kept), lambda i: _load(kept[i]) is not None, names=names):
                 fetch_ahead(shards, i + 1)
                 found = survey_shard(shards[i], how, pool, lambda share, i=i: told(i + share, len(kept)))  # type: ignore[misc]
                 _write(kept[i], found, shards[i])

@@ -469,7 +469,7 @@ def test_padded_pictures_are_shown_whole_and_the_remedy_is_named(
         *(("b.png", encoded(form="PNG", size=(40, 30))), ("b.txt", "nearly square")),
     ]
     root = folder(tmp_path / "set", files)
-    remedy = "1 picture loses more than a quarter of its pixels to the crop to a square; data.fit=pad keeps it whole"
+    remedy = "1 picture loses more than a quarter of its pixels to the crop; data.fit=pad keeps it whole"
     for fit, cropped, corner, end in (
         ("crop", ["0.750", "0.250"], (0, 0, 200), (0, 0, 200)),
         ("pad", ["0.000", "0.000"], (0, 0, 200), (200, 0, 0)),

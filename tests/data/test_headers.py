@@ -183,12 +183,15 @@ def told(path, lines):
         os.kill(os.getpid(), 9)
     return known(path, lines)
 index.read_shard = told
-index.header_index(sorted(Path(sys.argv[1]).glob("set/*.tar")), Path(sys.argv[1]) / "cache", Reading())
+shards = sorted(Path(sys.argv[1]).glob("set/*.tar"))[int(sys.argv[4]) :]
+index.header_index(shards, Path(sys.argv[1]) / "cache", Reading())
 """
 
 
-def walk(root: Path, log: str, dies_at: str = "") -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", WALK, str(root), str(root / log), dies_at], cwd=PACKAGE_FOLDER)
+def walk(root: Path, log: str, dies_at: str = "", first: int = 0) -> subprocess.Popen[bytes]:
+    """Index the shards from number `first` on, in another process."""
+    words = [sys.executable, "-c", WALK, str(root), str(root / log), dies_at, str(first)]
+    return subprocess.Popen(words, cwd=PACKAGE_FOLDER)
 
 
 def walked(log: Path) -> list[str]:
@@ -203,6 +206,12 @@ def test_a_killed_process_repeats_one_shard_and_two_processes_share_the_others(
     assert [process.wait() for process in both] == [0, 0]
     assert walked(tmp_path / "first") == [path.name for path in shards[:3]]
     assert walked(tmp_path / "then") == [path.name for path in shards[2:]]
+
+
+def test_two_sets_never_walk_a_shard_that_both_have(shards: list[Path], tmp_path: Path) -> None:
+    both = [walk(tmp_path, "log", first=first) for first in (0, 1, 0, 1)]
+    assert [process.wait() for process in both] == [0, 0, 0, 0]
+    assert walked(tmp_path / "log") == [path.name for path in shards]
 
 
 @pytest.mark.parametrize("how", ["cut", "flipped", "empty", "another"])

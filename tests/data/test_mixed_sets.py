@@ -23,6 +23,7 @@ from lightning_diff.data.ordering.buckets import Framing, nearest_shapes, shapes
 from lightning_diff.data.ordering.ordering import ShardOrder
 from lightning_diff.data.ordering.weights import weighted
 from lightning_diff.data.sources.shards import Shards
+from lightning_diff.data.summary import cropped
 from tests.cases.eye import encoded, tar
 
 SIZES = [(40, 40), (48, 24), (24, 48), (44, 34)]
@@ -206,3 +207,11 @@ def test_a_net_of_squares_refuses_buckets(root: Path) -> None:
 def test_a_shard_of_two_sets_is_refused(root: Path) -> None:
     with pytest.raises(ConfigError, match=r"000\.tar is in two of the sets"):
         train_set(root, mix=[f"2:{root / 'one' / '000.tar'}"])
+
+
+def test_what_a_crop_costs_is_counted_for_the_shape_that_a_picture_gets() -> None:
+    sizes = np.array([[40, 40], [80, 40], [40, 80], [40, 160], [60, 40], [0, 0]])
+    square, buckets = (Shards(image_size=32, source="x", buckets=count) for count in (1, 9))
+    assert cropped(sizes, square).tolist() == pytest.approx([0, 0.5, 0.5, 0.75, 1 / 3, 0])
+    found = cropped(sizes, buckets)
+    assert (found[[0, 5]] == 0).all() and (found[[1, 2, 4]] < 0.1).all() and 0.4 < found[3] < 0.6

@@ -180,11 +180,11 @@ def header_index(
     """The index of these shards, whose sidecars lie in `cache`. Processes that want the same set share what is missing. Raises
     ConfigError if there is no usable sample."""
     places = [sidecar_place(shard, cache, how.lines) for shard in shards]
-    name = hashlib.sha256(" ".join(place.name for place in places).encode()).hexdigest()[:16]
+    names = [place.name for place in places]
     known = [described(place, shard) for place, shard in zip(places, shards, strict=True)]
     while missing := [i for i, one in enumerate(known) if one is None]:
-        # The whole set has one byte of the lock file for each shard, so that processes that come later share it too.
-        for i in shared(cache / "headers" / f"set-{name}.lock", len(places), lambda i: places[i].is_file()):
+        # All sets of the cache share one lock file, so that no two processes read the same shard, whatever their sets are.
+        for i in shared(cache / "headers" / "shards.lock", len(places), lambda i: places[i].is_file(), names=names):
             fetch_ahead(shards, i + 1)
             write_sidecar(places[i], read_shard(shards[i], how.lines), shards[i])
             told_so_far(i + 1, len(places))

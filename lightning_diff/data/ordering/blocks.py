@@ -109,13 +109,13 @@ class BlockOrder:
         epoch = self.epoch(number)
         return epoch.shards[epoch.edges[block] : epoch.edges[block + 1]]
 
-    def carried(self, number: int, block: int) -> Entries:
-        """The samples that the blocks before this one leave to it, of all buckets: fewer than `batch` of each."""
+    def carried(self, number: int, block: int, of: int | None = None) -> Entries:
+        """The samples that the blocks before this one leave to it, of one bucket or of all: fewer than `batch` of each."""
         seen = self.epoch(number).seen[block]
         parts = [
             self._taken(k, count // self.batch * self.batch, count, number, block)
             for k, count in enumerate(seen.tolist())
-            if count % self.batch
+            if count % self.batch and of in (None, k)
         ]
         nothing = np.zeros(0, np.int64)
         return Entries.joined([Entries(nothing, nothing, nothing), *parts])

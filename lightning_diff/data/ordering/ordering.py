@@ -79,6 +79,15 @@ class ShardOrder:
         """The shards that the batch of a step lies in."""
         return sorted(set(self.blocks.at(step)[1].shards.tolist()))
 
+    def carried(self, epoch: int, block: int) -> dict[int, list[int]]:
+        """The samples that the blocks before this one leave to it, by their shards."""
+        found: dict[int, list[int]] = {}
+        for bucket in range(self.blocks.buckets):
+            some = self.blocks.carried(epoch, block, bucket)
+            for shard, sample in zip(some.shards.tolist(), self._numbers(bucket, some).tolist(), strict=True):
+                found.setdefault(shard, []).append(sample)
+        return {shard: sorted(set(samples)) for shard, samples in found.items()}
+
     @property
     def names(self) -> Sequence[str]:
         return self.sets.names if self.sets else ()

@@ -16,6 +16,7 @@ from torch.utils.data import Sampler
 
 from ...config.errors import ConfigError
 from ...files import Held
+from .carried import Carried, carried_of
 from .shard import RemoteShard
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Ahead(Sampler[Any]):
             yield from self.batches
             return
         given, looked_at = tee(self.batches)  # each batch is computed once
-        window = Window(looked_at, self.index)
+        window = Window(looked_at, self.index, carried_of(getattr(self.batches, "order", None), self.index))
         for batch in given:
             window.step()
             yield batch
@@ -95,8 +96,8 @@ class Ahead(Sampler[Any]):
 class Window:
     """The shards of the batches from the current one up to one further on. `step` moves it."""
 
-    def __init__(self, batches: Iterator[Any], index: Index) -> None:
-        self.batches, self.index = batches, index
+    def __init__(self, batches: Iterator[Any], index: Index, carried: Carried | None = None) -> None:
+        self.batches, self.index, self.carried = batches, index, carried
         self.inside: deque[list[int]] = deque()  # shards of each batch
         self.uses: Counter[int] = Counter()
         self.next: list[int] | None = None
@@ -121,7 +122,10 @@ class Window:
             return False
         if self.next is None:
             with suppress(StopIteration):
-                samples = [place[1] for place in next(self.batches)]
+                places = next(self.batches)
+                samples = [place[1] for place in places]
+                if self.carried:
+                    samples = self.carried.others(places[0][0] // self.carried.order.batch, samples)
                 self.next = np.unique(self.index.shards_of(samples)).tolist()
             if self.next is None:
                 return False

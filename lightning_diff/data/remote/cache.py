@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,16 +64,17 @@ class NodeCache:
         """Whether the shard is there. Raises ConfigError if another file has its name."""
         return self._whole(self.place(url, head))
 
-    def fetch(self, url: str, head: Head, wait: bool = True) -> Path:
-        """The shard's file. It is fetched if it is not there; processes and threads that want the same wait for the one that
-        fetches it, or without `wait` raise Held. Raises ConfigError."""
+    def fetch(self, url: str, head: Head, wait: bool = True, write: Callable[[Path], object] | None = None) -> Path:
+        """The shard's file. It is fetched (or made by `write`) if it is not there; processes and threads that want the same wait
+        for the one that fetches it, or without `wait` raise Held. Raises ConfigError."""
         place = self.place(url, head)
         if not self._whole(place):
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._alone(self._bucket(place), wait):
                 if not self._whole(place):
                     self._make_room(place, url, head)
-                    _download(url, head, place.with_suffix(".part"))
+                    part = place.with_suffix(".part")
+                    write(part) if write else _download(url, head, part)
                     self._finish(place, url, head)
         with suppress(OSError):
             os.utime(place.with_suffix(".json"))

