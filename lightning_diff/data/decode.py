@@ -42,10 +42,9 @@ __all__ = [
     "to_unit",
 ]
 
-DECODING = (
-    2  # of this code; another version may decode to other pixels, so what is cached of them is computed anew. (How well
-)
-# the same filter is computed in resizing does not count: it would cost a set of millions hours for a level or two of 255.)
+# The version of this code: another one may decode to other pixels, so what is cached of them is computed anew. How well the same
+# filter is computed in resizing does not count: it would cost a set of millions hours for a level or two of 255.
+DECODING = 2
 MOST_PIXELS = 1 << 27  # Pillow keeps 4 bytes for each: 512 MiB
 MOST_MISSING = 0.05  # share of the pixels that a file may lack at its end; a viewer shows grey there
 # A JPEG may be decoded at a scale whose shorter side (to be padded: the longer one) is so many times the size that is wanted.
