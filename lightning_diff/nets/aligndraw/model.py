@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .captions import CaptionReader, Words
+from .initial import paper_start, scaled_start
 from .sharpen import Sharpener
 from .windows import Windows
 
-SPREAD = 0.01  # standard deviation of the initial weights
 DARK = -10.0  # the initial canvas of a net that draws white on black: sigmoid(-10) is almost 0
 
 
@@ -56,7 +56,8 @@ class AlignDraw(nn.Module):
     Pictures are [B, channels, size, size] in [0, 1]; with one channel they are gray. `read` and `write` are the sides of the
     windows, `encoder`, `decoder` and `caption` the widths of the LSTMs (`caption` of each direction), `align` that of the
     attention over words, `latent` the number of latents of a glimpse. `sharpen` > 0 adds a sharpening stage of that width.
-    `shifted_filters` and `reversed_batch` repeat two quirks of the released code (windows.py, captions.py).
+    `paper_weights` begins with the small weights of the released code (initial.py); `shifted_filters` and `reversed_batch`
+    repeat two of its quirks (windows.py, captions.py).
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class AlignDraw(nn.Module):
         caption: int = 128,
         align: int = 512,
         sharpen: int = 0,
+        paper_weights: bool = False,
         shifted_filters: bool = False,
         reversed_batch: bool = False,
     ) -> None:
@@ -93,11 +95,7 @@ class AlignDraw(nn.Module):
         self.prior = nn.Linear(decoder, 2 * latent)
         self.place = nn.Linear(decoder, 5)
         self.patch = nn.Linear(decoder, channels * write**2)
-        for name, p in self.named_parameters():
-            if p.ndim > 1:
-                nn.init.normal_(p, std=SPREAD)
-            elif "bias" in name:
-                nn.init.zeros_(p)
+        (paper_start if paper_weights else scaled_start)(self)
         self.canvas = nn.Parameter(torch.full((channels, size, size), DARK if channels == 1 else 0.0))
         self.sharpener = Sharpener(channels, sentence, size, sharpen) if sharpen else None
 
