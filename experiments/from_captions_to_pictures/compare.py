@@ -110,7 +110,9 @@ def steps_of(study: Study, model: str) -> int:
     return int(json.loads(kept.read_text())["steps"])
 
 
-def drawn_and_read(study: Study, folder: Path, scale: float) -> tuple[dict[str, float], dict[str, tuple[list[str], Tensor]]]:
+def drawn_and_read(
+    study: Study, folder: Path, scale: float
+) -> tuple[dict[str, float], dict[str, tuple[list[str], Tensor]]]:
     """(the shares of pictures that a classifier reads as asked; for each split the first captions and their pictures)."""
     config = load_config(folder / "config.yaml")
     classifier, model = load_part(folder / PARTS / "attributes.safetensors"), generator_of(config, folder)
@@ -157,7 +159,17 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.3g}" + (f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else "")
 
 
-COLUMNS = ("core_seconds", "fid", "clip_score", "seen", "unseen", "seen_single", "unseen_single", "seen_pairs", "unseen_pairs")
+COLUMNS = (
+    "core_seconds",
+    "fid",
+    "clip_score",
+    "seen",
+    "unseen",
+    "seen_single",
+    "unseen_single",
+    "seen_pairs",
+    "unseen_pairs",
+)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

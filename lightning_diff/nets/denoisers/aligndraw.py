@@ -21,8 +21,8 @@ class AlignDrawNet(NetChoice):
     `channels` 1 draws gray pictures, 3 RGB. `read` and `write` are the sides of its windows. `encoder` and `decoder` are the
     widths of their LSTMs, `caption` is that of the caption's in each direction, and `align` is that of the attention to words.
     A glimpse has `latent` numbers. At most `words` words of a caption are read. `sharpen` > 0 trains a sharpening net of that
-    width too, against a discriminator with the weight `adversarial`. `paper_weights` begins with the small weights of the released
-    code, from which it learns much later (nets/aligndraw/initial.py). Two switches repeat quirks of the released code:
+    width too, against a discriminator with the weight `adversarial`. `paper_weights` begins with the small weights of the
+    released code, from which it learns much later (nets/aligndraw/initial.py). Two switches repeat quirks of that code:
     `shifted_filters` moves the windows' filters by half a stride or a whole one, `reversed_batch` lets the second half of the
     caption's net read the batch in reversed order, not the words."""
 
