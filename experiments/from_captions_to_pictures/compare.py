@@ -23,6 +23,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +69,15 @@ class Study:
 
     def words(self, model: str, seed: int, steps: int) -> list[str]:
         """The words of train.py for a training of this model."""
-        every = max(1, steps // 10)
         found = [
             *MODELS[model],
             *(f"seed={seed}", f"outputs={self.outputs}", f"cache={self.outputs}/cache", "tracking=disabled"),
-            *("training.devices=1", "training.accelerator=cpu", f"training.steps={steps}"),
-            *(f"training.warmup={min(100, steps // 10)}", f"training.checkpoint_every={every}"),
-            *(f"training.log_every={min(20, every)}", f"evaluation.samples={self.count}"),
+            *("training.devices=1", "training.accelerator=cpu", f"training.steps={steps}", "training.log_every=4"),
+            *(f"training.checkpoint_every={max(1, steps // 10)}", f"evaluation.samples={self.count}"),
         ]
         found += [f"data.digits={self.digits}"] if self.digits else []
         if self.quick:
-            found += ["data.train=512", "data.test=128", "part_steps=0.002", "evaluation.grid=4"]
+            found += ["data.train=512", "data.test=128", "part_steps=0.002", "evaluation.grid=4", "training.warmup=2"]
             found += ["sampler.steps=2"] if model != "aligndraw" else []
         return found
 
@@ -101,10 +100,10 @@ def steps_of(study: Study, model: str) -> int:
     the same number."""
     kept = study.outputs / f"steps-{model}.json"
     if not kept.is_file():
-        probe = 4 if study.quick else PROBE
-        folder = run(study, model, 0, probe, f"probe-{model}", "evaluation.enabled=false", "training.log_every=1")
-        costs = [row["core_seconds"] for row in Record(folder).curve()]
-        cost = statistics.median(costs[len(costs) // 4 :])  # the first steps warm up
+        probe = 8 if study.quick else PROBE
+        curve = Record(run(study, model, 0, probe, f"probe-{model}", "evaluation.enabled=false")).curve()
+        costs = [(row["core_seconds"] / (row["step"] - before["step"])) for before, row in pairwise(curve)]
+        cost = statistics.median(costs)  # the first interval, which warms up, does not count
         steps = 8 if study.quick else max(1, round(study.seconds / cost))
         write_text(kept, json.dumps({"core_seconds_of_a_step": cost, "steps": steps}))
     return int(json.loads(kept.read_text())["steps"])
@@ -146,7 +145,7 @@ def measured(study: Study, model: str, seed: int, folder: Path) -> list[dict[str
             shares, shown = drawn_and_read(study, folder, scale)
             row = swept(folder)[scale]
             for said, (captions, images) in shown.items():
-                save_grid(images, captions, folder / f"{said}-w{scale:g}.png")
+                save_grid(images.numpy(), captions, folder / f"{said}-w{scale:g}.png")
             rows.append({"model": model, "seed": seed, "scale": scale, "core_seconds": core_seconds(folder), **shares,
                          **{name: float(row[name]) for name in ("fid", "clip_score") if row.get(name)}})  # fmt: skip
         write_text(kept, json.dumps(rows, indent=1))
