@@ -41,9 +41,10 @@ def scaled_start(net: AlignDraw) -> None:
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
     net.prior.weight.mul_(PRIOR)
     for rnn in (net.reader.forwards, net.reader.backwards):
-        nn.init.normal_(rnn.weight_ih_l0, std=WORD)
-        nn.init.normal_(rnn.weight_hh_l0, std=rnn.hidden_size**-0.5)
-        _remember(rnn.bias_ih_l0)  # type: ignore[arg-type]
+        part = dict(rnn.named_parameters())
+        nn.init.normal_(part["weight_ih_l0"], std=WORD)
+        nn.init.normal_(part["weight_hh_l0"], std=rnn.hidden_size**-0.5)
+        _remember(part["bias_ih_l0"])
     for cell in (net.encoder, net.decoder):
         _remember(cell.gates.bias)
     for layer, side in windows:
