@@ -40,8 +40,8 @@ def _training(c: Config) -> Iterator[tuple[bool, str]]:
         "training.optimizer=muon: not with training.lora; say training=diffusion, or training.optimizer=adamw",
     )
     yield (
-        t.optimizer == "muon" and c.task == "aligndraw",
-        "training.optimizer=muon: alignDRAW has an optimizer of its own; say experiment=aligndraw",
+        t.optimizer == "rmsprop" and c.task != "aligndraw",
+        f"training.optimizer=rmsprop: is that of alignDRAW's paper, not of task={c.task}; adamw or muon",
     )
 
 

@@ -57,7 +57,8 @@ class Training:
     """Settings of every training. `steps` is the number of its steps. `batch` is the global batch, over all ranks.
 
     `optimizer` adamw steps all weights with AdamW. muon steps the inner matrices (linear layers, and convolutions as [outputs,
-    the rest]) with Muon, whose learning rate is `muon_rate`, and all else with AdamW. AdamW's `learning_rate` rises over the
+    the rest]) with Muon, whose learning rate is `muon_rate`, and all else with AdamW. rmsprop is that of alignDRAW's paper, for
+    task=aligndraw alone; with it `clip` is that of each tensor. AdamW's `learning_rate` rises over the
     first `warmup` steps, and Muon's with it. Then `schedule` cosine lets them fall to 0 along a cosine, linear along a line;
     wsd keeps it, and lets it fall in the last `decay` share of the steps (null: 0.2); constant keeps it to the end. With
     wsd and constant, `steps` may be changed later: the run goes on, and ends with the same bits as a run that had them
@@ -81,7 +82,7 @@ class Training:
 
     steps: int = between(1000, 1, 10**9)
     batch: int = between(64, 1, 10**7)
-    optimizer: str = one_of("adamw", "adamw", "muon")
+    optimizer: str = one_of("adamw", "adamw", "muon", "rmsprop")
     muon_rate: float = above(8e-3, 0, high=10, only={"optimizer": ("muon",)})
     learning_rate: float = above(1e-3, 0, high=10)
     warmup: int = at_least(100, 0)

@@ -223,3 +223,29 @@ def test_rmsprop_has_its_small_number_inside_the_root_and_skips_what_is_not_fini
     before = optimizer.state[p]["square"].clone()
     optimizer.step()
     assert torch.equal(p.data, wanted) and torch.equal(optimizer.state[p]["square"], before)
+
+
+def test_the_first_windows_are_the_middle_half_and_miss_no_pixel_of_it() -> None:
+    net = AlignDraw(WORDS, 8, 60, 1, read=10, write=14)
+    for layer, side in ((net.look, 10), (net.place, 14)):
+        first = Windows.of(layer(torch.zeros(1, net.decoder.h_0.numel())), side, 60)
+        torch.testing.assert_close(first.boxes()[0], torch.tensor([14.75, 14.75, 44.25, 44.25]))
+        seen = first.columns[0].sum(dim=0)  # what all filters together see of each pixel
+        assert float(seen[17:43].min()) > 0.8 * float(seen[17:43].max())
+    paper = AlignDraw(WORDS, 8, 60, 1, paper_weights=True)
+    dots = Windows.of(paper.look(torch.zeros(1, 300)), 8, 60).columns[0].sum(dim=0)
+    assert float(dots.min()) < 1e-3 * float(dots.max())
+
+
+def test_a_word_changes_the_first_canvas_from_the_first_step_on() -> None:
+    """With the weights of the released code it changes a hundredth of that, so there is little to learn from."""
+    changed = []
+    for paper in (True, False):
+        torch.manual_seed(0)
+        net = AlignDraw(WORDS, 8, 30, 1, 1, paper_weights=paper)
+        states, mask = net.read_captions(["the digit one", "the digit two"])
+        one, two = net.steps(states, mask, torch.zeros(2, 1, net.latent))[0].canvas
+        changed.append(float((one - two).detach().abs().max()))
+    assert changed[0] < 2e-5 and changed[1] > 2e-3
+    for bias in (net.encoder.gates.bias, net.decoder.gates.bias, net.reader.forwards.bias_ih_l0):
+        assert bias.view(4, -1).mean(dim=1).tolist() == [0, 1, 0, 0]

@@ -19,14 +19,18 @@ from lightning_diff.cli.drawing.explore import explore_command
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.ignored import check_words
+from lightning_diff.config.schema import Training
 from lightning_diff.data.sources.digits import Digits
 from lightning_diff.data.synthetic.idx import folder_hash, read_digits
 from lightning_diff.models.align_draw import AlignDrawModel
+from lightning_diff.nets.aligndraw.model import AlignDraw
 from lightning_diff.nets.weights import read_state
 from lightning_diff.pipeline.objects import generator_of
 from lightning_diff.pipeline.stages import train
 from lightning_diff.tracking.record import Record
 from lightning_diff.training.checkpoint import read_checkpoint
+from lightning_diff.training.modules.aligndraw import AlignDrawModule
+from lightning_diff.training.optimizers.rmsprop import RMSProp
 from tests.conftest import short
 
 pytestmark = pytest.mark.usefixtures("common_cache")
@@ -113,6 +117,18 @@ def test_a_run_that_goes_on_from_a_checkpoint_ends_with_the_same_bits(sharpen: i
         assert model.generate(["the digit one is above the digit two"], [0], 1.0).shape == (1, 3, 60, 60)
 
 
+def test_the_papers_recipe_clips_each_tensor_and_the_others_the_whole_gradient() -> None:
+    for optimizer, wanted in (("rmsprop", [0.5, 1.0]), ("adamw", [0.5 / 16.25**0.5, 4 / 16.25**0.5])):
+        module = AlignDrawModule(AlignDraw(["one"], 1, 9, 1, 1), Training(optimizer=optimizer), seed=0)
+        assert isinstance(module.optimizer(), RMSProp) == (optimizer == "rmsprop")
+        tensors = module.net.look.bias, module.net.patch.bias
+        for tensor, slope in zip(tensors, (0.5, 4.0), strict=True):
+            tensor.grad = torch.zeros_like(tensor)
+            tensor.grad[0] = slope
+        assert float(module.clip_gradient(1.0)) == pytest.approx(16.25**0.5)
+        assert [float(t.grad[0]) for t in tensors if t.grad is not None] == pytest.approx(wanted, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -122,7 +138,7 @@ def test_a_run_that_goes_on_from_a_checkpoint_ends_with_the_same_bits(sharpen: i
         ),
         ("guidance.scale=2", r"guidance\.scale=2\.0: alignDRAW has no guidance"),
         ("guidance=interval", "guidance=cfg.*no guidance"),
-        ("training.weight_decay=0.1", "would be ignored"),
+        ("training.optimizer=rmsprop training.weight_decay=0.1", "would be ignored; .*rmsprop has none"),
         ("net.adversarial=1", "net.sharpen > 0"),
         ("training.compile=true", "would be ignored"),
         ("evaluation.every=2", "needs task=diffusion"),
@@ -131,7 +147,7 @@ def test_a_run_that_goes_on_from_a_checkpoint_ends_with_the_same_bits(sharpen: i
 )
 def test_what_makes_no_sense_is_refused_in_a_line(more: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as found:
-        compose_config(["experiment=aligndraw", more])
+        compose_config(["experiment=aligndraw", *more.split()])
     assert "\n" not in str(found.value)
 
 
@@ -139,6 +155,8 @@ def test_its_net_is_no_denoising_net_and_keys_of_diffusion_are_ignored() -> None
     for word in ("net=aligndraw", "task=aligndraw"):
         with pytest.raises(ConfigError, match="experiment=aligndraw"):
             compose_config(["experiment=base", word])
+    with pytest.raises(ConfigError, match=r"training\.optimizer=rmsprop: .*not of task=diffusion; adamw or muon"):
+        compose_config(["experiment=base", "training.optimizer=rmsprop"])
     config = compose_config(["experiment=aligndraw"])
     for word in ("objective=v", "sampler.steps=3", "text.width=64", "autoencoder=ldm"):
         with pytest.raises(ConfigError, match="would be ignored"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .captions import CaptionReader, Words
+from .initial import paper_start, scaled_start
 from .sharpen import Sharpener
 from .windows import Windows
 
-SPREAD = 0.01  # standard deviation of the initial weights
 DARK = -10.0  # the initial canvas of a net that draws white on black: sigmoid(-10) is almost 0
 
 
@@ -56,7 +56,8 @@ class AlignDraw(nn.Module):
     Pictures are [B, channels, size, size] in [0, 1]; with one channel they are gray. `read` and `write` are the sides of the
     windows, `encoder`, `decoder` and `caption` the widths of the LSTMs (`caption` of each direction), `align` that of the
     attention over words, `latent` the number of latents of a glimpse. `sharpen` > 0 adds a sharpening stage of that width.
-    `shifted_filters` and `reversed_batch` repeat two quirks of the released code (windows.py, captions.py).
+    `paper_weights` begins with the small weights of the released code (initial.py); `shifted_filters` and `reversed_batch`
+    repeat two of its quirks (windows.py, captions.py).
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class AlignDraw(nn.Module):
         caption: int = 128,
         align: int = 512,
         sharpen: int = 0,
+        paper_weights: bool = False,
         shifted_filters: bool = False,
         reversed_batch: bool = False,
     ) -> None:
@@ -93,11 +95,7 @@ class AlignDraw(nn.Module):
         self.prior = nn.Linear(decoder, 2 * latent)
         self.place = nn.Linear(decoder, 5)
         self.patch = nn.Linear(decoder, channels * write**2)
-        for name, p in self.named_parameters():
-            if p.ndim > 1:
-                nn.init.normal_(p, std=SPREAD)
-            elif "bias" in name:
-                nn.init.zeros_(p)
+        (paper_start if paper_weights else scaled_start)(self)
         self.canvas = nn.Parameter(torch.full((channels, size, size), DARK if channels == 1 else 0.0))
         self.sharpener = Sharpener(channels, sentence, size, sharpen) if sharpen else None
 
@@ -119,15 +117,17 @@ class AlignDraw(nn.Module):
         dec, enc = self.decoder.begin(count), self.encoder.begin(count)
         mean_p = log_sigma_p = states.new_zeros(count, self.latent)  # the first prior is N(0, I)
         keys, hidden = self.align_words(states), torch.where(mask, 0.0, -torch.inf)
-        found, nothing = [], states.new_zeros(count)
+        of_state = self._of_state()
+        look, align, *_ = of_state(dec[0])
+        found, divergences = [], []
         for t in range(eps.shape[1]):
             h = dec[0]
-            looked = Windows.of(self.look(h), self.sides[0], self.size, self.shifted)
-            energy = self.align_energy(torch.tanh(keys + self.align_state(h)[:, None]))[..., 0].float()
+            looked = Windows.of(look, self.sides[0], self.size, self.shifted)
+            energy = self.align_energy(torch.tanh(keys + align[:, None]))[..., 0].float()
             attention = (energy + hidden).softmax(dim=1)
             sentence = torch.einsum("bl,bls->bs", attention, states)
             if pictures is None:
-                z, kl = mean_p + log_sigma_p.exp() * eps[:, t], nothing
+                z = mean_p + log_sigma_p.exp() * eps[:, t]
             else:
                 with torch.autocast(states.device.type, enabled=False):
                     seen = looked.read(torch.cat([pictures, pictures - canvas.sigmoid()], dim=1))
@@ -135,15 +135,26 @@ class AlignDraw(nn.Module):
                 mean, log_sigma = self.posterior(enc[0]).float().chunk(2, dim=1)
                 log_sigma = 0.5 * log_sigma
                 z = mean + log_sigma.exp() * eps[:, t]
-                kl = divergence(mean, log_sigma, mean_p, log_sigma_p)
+                divergences.append((mean, log_sigma, mean_p, log_sigma_p))
             dec = self.decoder(dec, z, sentence)
-            mean_p, log_sigma_p = self.prior(dec[0]).float().tanh().chunk(2, dim=1)
-            written = Windows.of(self.place(dec[0]), self.sides[1], self.size, self.shifted)
-            patch = self.patch(dec[0]).float().view(count, self.channels, self.sides[1], self.sides[1])
+            look, align, prior, place, patch = of_state(dec[0])
+            mean_p, log_sigma_p = prior.float().tanh().chunk(2, dim=1)
+            written = Windows.of(place, self.sides[1], self.size, self.shifted)
+            patch = patch.float().view(count, self.channels, self.sides[1], self.sides[1])
             with torch.autocast(states.device.type, enabled=False):
                 canvas = canvas + written.write(patch)
-            found.append(Glimpse(canvas, attention, written, looked, kl))
-        return found
+            found.append((canvas, attention, written, looked))
+        kl = states.new_zeros(count, len(found))
+        if divergences:
+            kl = divergence(*(torch.stack(some, dim=1) for some in zip(*divergences, strict=True)))
+        return [Glimpse(*one, kl[:, t]) for t, one in enumerate(found)]
+
+    def _of_state(self) -> Callable[[Tensor], Sequence[Tensor]]:
+        """The layers that read the decoder's state, as one product: states [B, decoder] -> what each layer makes of them."""
+        layers = self.look, self.align_state, self.prior, self.place, self.patch
+        weight, bias = torch.cat([one.weight for one in layers]), torch.cat([one.bias for one in layers])
+        sizes = [one.out_features for one in layers]
+        return lambda h: F.linear(h, weight, bias).split(sizes, dim=1)
 
     def forward(self, captions: Sequence[str], eps: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(BCE [B] and KL [B] in nats, whose sum is the bound; the picture in [0, 1]; the sentence [B, S]) of pictures."""
@@ -167,6 +178,6 @@ def sentence_of(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def divergence(mean: Tensor, log_sigma: Tensor, mean_p: Tensor, log_sigma_p: Tensor) -> Tensor:
-    """KL of N(mean, sigma) from N(mean_p, sigma_p), summed over the latents: [B, Z] each -> [B], in nats."""
+    """KL of N(mean, sigma) from N(mean_p, sigma_p), summed over the latents: [..., Z] each -> [...], in nats."""
     square = ((mean - mean_p).square() + (2 * log_sigma).exp()) * (-2 * log_sigma_p).exp()
-    return 0.5 * (square - 1 - 2 * log_sigma + 2 * log_sigma_p).sum(dim=1)
+    return 0.5 * (square - 1 - 2 * log_sigma + 2 * log_sigma_p).sum(dim=-1)

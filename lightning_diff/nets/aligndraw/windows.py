@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+LOG2_E = 1.4426950408889634
 TINY = 1e-4  # keeps a filter that lies outside of the picture from being divided by 0
 
 
@@ -37,7 +38,8 @@ class Windows:
         steps = count - n // 2 - 0.5 if shifted else count + 1 - n / 2 - 0.5
         pixels = torch.arange(size, device=parameters.device, dtype=torch.float32) + (0 if shifted else 1)
         means = centre[:, :, None] + stride[:, None, None] * steps  # [B, 2, N]
-        filters = (-(pixels - means[..., None]).square() / (2 * sigma.square())[:, None, None, None]).exp()
+        # exp2: torch's exp is up to 15 times as slow on a CPU where its result is 0
+        filters = ((pixels - means[..., None]).square() * (LOG2_E / -2 / sigma.square())[:, None, None, None]).exp2()
         filters = filters / (filters.sum(dim=-1, keepdim=True) + TINY)
         return cls(filters[:, 1], filters[:, 0], log_gamma.exp(), centre, stride, sigma)
 

@@ -21,7 +21,8 @@ class AlignDrawNet(NetChoice):
     `channels` 1 draws gray pictures, 3 RGB. `read` and `write` are the sides of its windows. `encoder` and `decoder` are the
     widths of their LSTMs, `caption` is that of the caption's in each direction, and `align` is that of the attention to words.
     A glimpse has `latent` numbers. At most `words` words of a caption are read. `sharpen` > 0 trains a sharpening net of that
-    width too, against a discriminator with the weight `adversarial`. Two switches repeat quirks of the released code:
+    width too, against a discriminator with the weight `adversarial`. `paper_weights` begins with the small weights of the
+    released code, from which it learns much later (nets/aligndraw/initial.py). Two switches repeat quirks of that code:
     `shifted_filters` moves the windows' filters by half a stride or a whole one, `reversed_batch` lets the second half of the
     caption's net read the batch in reversed order, not the words."""
 
@@ -37,6 +38,7 @@ class AlignDrawNet(NetChoice):
     words: int = between(64, 1, 1024)
     sharpen: int = between(0, 0, 4096)
     adversarial: float = at_least(0.5, 0)
+    paper_weights: bool = False
     shifted_filters: bool = False
     reversed_batch: bool = False
 
@@ -52,7 +54,7 @@ class AlignDrawNet(NetChoice):
 
         vocabulary, length = Words.of(captions, self.words)
         keys = ("channels", "glimpses", "read", "write", "encoder", "decoder", "latent", "caption", "align", "sharpen")
-        switches = ("shifted_filters", "reversed_batch")
+        switches = ("paper_weights", "shifted_filters", "reversed_batch")
         values = {key: getattr(self, key) for key in (*keys, *switches)}
         return {"kind": self.kind, "vocabulary": vocabulary, "length": length, "size": image_size, **values}
 
@@ -69,7 +71,7 @@ class AlignDrawNet(NetChoice):
                 yield f"guidance.{name}={shown}: alignDRAW has no guidance, so 1 is its only scale; guidance.{name}={one}"
         if len(data.shapes) > 1:
             yield f"data.buckets={data.buckets}: alignDRAW takes squares alone; leave data.buckets out"
-        if training.weight_decay:
-            yield f"training.weight_decay={training.weight_decay}: would be ignored; alignDRAW is trained by RMSProp without it"
+        if training.weight_decay and training.optimizer == "rmsprop":
+            yield f"training.weight_decay={training.weight_decay}: would be ignored; training.optimizer=rmsprop has none"
         if self.adversarial != type(self).adversarial and not self.sharpen:
             yield "net.adversarial: would be ignored; it belongs to net.sharpen > 0"

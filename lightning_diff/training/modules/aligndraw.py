@@ -13,13 +13,12 @@ from ...data.dataset import PictureBatch
 from ...diffusion import noise
 from ...nets.aligndraw.model import AlignDraw
 from ..adversary import Adversary
-from ..optimizers.rmsprop import RMSProp
 from .base import BaseModule
 
 
 class AlignDrawModule(BaseModule):
-    """Trains alignDRAW with the recipe of its paper: RMSProp, and the gradient of each tensor clipped by itself. The noise of a
-    glimpse is a function of the sample's position.
+    """Trains alignDRAW. With training.optimizer=rmsprop the gradient of each tensor is clipped by itself, as in the paper. The
+    noise of a glimpse is a function of the sample's position.
 
     A sharpening stage is trained along: the canvas that it gets is detached, its loss is the L1 distance to the picture plus
     an adversarial loss (in the paper, a LAPGAN). The discriminator sees RGB; of a gray picture, three equal channels."""
@@ -31,10 +30,9 @@ class AlignDrawModule(BaseModule):
         if net.sharpener is not None and adversarial:
             self.adversary = Adversary(adversarial, training.learning_rate, 0)
 
-    def optimizer(self) -> torch.optim.Optimizer:
-        return RMSProp([p for p in self.net.parameters() if p.requires_grad], self.training_config.learning_rate)
-
     def clip_gradient(self, limit: float) -> Tensor:
+        if self.training_config.optimizer != "rmsprop":
+            return super().clip_gradient(limit)
         grads = [p.grad for p in self.net.parameters() if p.grad is not None]
         norms = torch.stack([g.norm() for g in grads])
         if limit:

@@ -1,1 +1,1 @@
-"""Optimizers: AdamW and Muon, which the config chooses, and RMSProp of alignDRAW."""
+"""Optimizers, which the config chooses: AdamW, Muon, and RMSProp of alignDRAW's paper."""

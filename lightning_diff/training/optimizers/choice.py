@@ -9,6 +9,7 @@ from torch import nn
 
 from ...config.schema import Training
 from .muon import Muon, inner_matrices
+from .rmsprop import RMSProp
 
 BETAS = (0.9, 0.99)
 
@@ -23,6 +24,8 @@ def decayed(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dic
 def make_optimizer(module: nn.Module, training: Training) -> torch.optim.Optimizer:
     """The optimizer of a module's trained parameters. With sharding it is not fused."""
     t, trained = training, [p for p in module.parameters() if p.requires_grad]
+    if t.optimizer == "rmsprop":
+        return RMSProp(trained, t.learning_rate)
     fused = t.strategy == "ddp"
     if t.optimizer == "adamw":
         return torch.optim.AdamW(decayed(trained, t.weight_decay), lr=t.learning_rate, betas=BETAS, fused=fused)
