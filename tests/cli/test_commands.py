@@ -63,7 +63,8 @@ def test_the_runs_of_a_multirun_share_a_group(
 ) -> None:
     seen: list[tuple[str, str | None]] = []
     monkeypatch.setattr(
-        "lightning_diff.pipeline.stages.train", lambda config, folder: seen.append((folder.name, config.tracking.group))
+        "lightning_diff.pipeline.stages.train",
+        lambda config, folder, **_: seen.append((folder.name, config.tracking.group)),
     )
     base = ["train.py", "experiment=base", f"outputs={tmp_path}"]
     for words in (["-m", "objective=eps,v"], ["-m", "tracking.group=mine", "seed=1,2"], []):
