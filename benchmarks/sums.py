@@ -27,12 +27,9 @@ WORDS = (
     *("evaluation.samples=64", "guidance.scales=[3]", "tracking=disabled"),
 )
 QUICK = (
-    "data.train=96",
-    "data.test=64",
-    "training.batch=8",
-    "net=tiny",
+    *("data.train=96", "data.test=64", "training.batch=8", "net=tiny", "part_steps=0.0001", "sampler.steps=2"),
+    *("evaluation.samples=8", "evaluation.grid=4"),
 )
-QUICK += ("part_steps=0.0001", "sampler.steps=2", "evaluation.samples=8", "evaluation.grid=4")
 STEPS, SAVED = 16, 2
 PHASES = ("start", "training", "sweep")
 
@@ -69,21 +66,16 @@ def watch() -> None:
     from lightning_diff.tracking import record
     from lightning_diff.training import checkpoint
 
-    watched: list[tuple[Any, str]] = [
-        (files, "sha256"),
-        (sums, "crc32"),
-        (sums, "read_sidecar"),
-        (sums, "known_sha256"),
-    ]
-    watched += [
-        (sums, "known_crc32"),
-        (segments, "row_sums"),
-        (segments, "_sum"),
-        (sealed, "check_sum"),
-        (sealed, "seal"),
-    ]
-    watched += [(stored, "with_sum"), (checkpoint, "_damaged_in"), (record, "_event")]
-    for module, name in watched:
+    watched: dict[Any, tuple[str, ...]] = {
+        files: ("sha256",),
+        sums: ("crc32", "read_sidecar", "known_sha256", "known_crc32"),
+        segments: ("row_sums", "_sum"),
+        sealed: ("check_sum", "seal"),
+        stored: ("with_sum",),
+        checkpoint: ("_damaged_in",),
+        record: ("_event",),
+    }
+    for module, name in ((module, name) for module, names in watched.items() for name in names):
         old = getattr(module, name)
         new = timed(old)
         for one in [m for m in sys.modules.values() if getattr(m, "__name__", "").startswith("lightning_diff")]:

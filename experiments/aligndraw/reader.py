@@ -6,7 +6,6 @@ digits, and so it says little of what a young alignDRAW draws. This one sees one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +14,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lightning_diff.data.synthetic.attributes import LAYOUTS
-from lightning_diff.data.synthetic.digits import CANVAS, FRAMES, _handwriting
-from lightning_diff.data.synthetic.idx import SIDE, read_digits
+from lightning_diff.data.synthetic.digits import CANVAS, FRAMES, handwriting
+from lightning_diff.data.synthetic.idx import SIDE
 
 FRAME = 32  # pixels of a side: a digit and its play
 BLUR = 2.5  # pixels: the standard deviation of the widest blur
@@ -34,14 +33,13 @@ def blurred(x: Tensor, sigma: float) -> Tensor:
     return F.conv2d(F.conv2d(x, g[None, None, None], padding=(0, 8)), g[None, None, :, None], padding=(8, 0))
 
 
-def handwriting(folder: str | None) -> list[Tensor]:
-    """The training pictures of each digit, [n, 28, 28] in [0, 1]."""
-    if folder is not None:
-        return [torch.from_numpy(np.array(some)).float() / 255 for some in read_digits(Path(folder))["train"]]
-    small = _handwriting()["train"]
-    size = (SIDE, SIDE)
-    grown = [[np.array(Image.fromarray(p).resize(size, Image.Resampling.BICUBIC)) for p in some] for some in small]
-    return [torch.from_numpy(np.stack(some)).float() / 255 for some in grown]
+def pools_of(folder: str | None) -> list[Tensor]:
+    """The training pictures of each digit, [n, 28, 28] in [0, 1]. MNIST's have that size already."""
+    found = []
+    for some in handwriting(folder)["train"]:
+        grown = [np.array(Image.fromarray(p).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for p in some]
+        found.append(torch.from_numpy(np.stack(grown)).float() / 255)
+    return found
 
 
 def trained(folder: str | None) -> nn.Module:
@@ -53,7 +51,7 @@ def trained(folder: str | None) -> nn.Module:
             *(nn.MaxPool2d(2), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
             *(nn.Flatten(), nn.Linear(32 * 16, 64), nn.ReLU(), nn.Linear(64, 10)),
         )
-        pools, rng = handwriting(folder), np.random.default_rng(3003)
+        pools, rng = pools_of(folder), np.random.default_rng(3003)
         optimizer = torch.optim.AdamW(net.parameters(), RATE)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, STEPS)
         for _ in range(STEPS):

@@ -13,6 +13,24 @@ from pathlib import Path
 from typing import Any
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Keeps connections open, and says nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+class Quiet(ThreadingHTTPServer):
+    """A client that goes away is no error."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
 class ShardServer:
     """Serves the files of a folder, also as a bucket of an object store. `faults` are used up one by one by the requests for
     bytes of a file: a status, "cut" (half of the body), "stall" (half, then nothing), "whole" (ranges are not known). `gate`:
@@ -34,25 +52,14 @@ class ShardServer:
         self.lock = threading.Lock()
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
+        class Answering(Handler):
             def do_HEAD(self) -> None:
                 server.answer(self, False)
 
             def do_GET(self) -> None:
                 server.answer(self, True)
 
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                pass
-
-        self.http = Quiet(("127.0.0.1", 0), Handler)
+        self.http = Quiet(("127.0.0.1", 0), Answering)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -19,7 +19,6 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from lightning_diff.data.order import Batches
 from lightning_diff.data.remote import ahead, cache, objects, transport
 from lightning_diff.data.sources.shards import Shards
 from tests.cases.eye import encoded, tar
+from tests.data.shard_server import Handler, Quiet
 
 SHARDS, EACH, BATCH, EPOCHS, BLOCK = 24, 10, 4, 3, 6  # BLOCK: shards
 SIZES = [(40, 40), (48, 24), (24, 48), (44, 34), (34, 44), (48, 30), (30, 48)]
@@ -72,12 +72,7 @@ class Door:
         self.tag = ""  # takes the place of the tags of all shards
         door = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
+        class Passing(Handler):
             def do_HEAD(self) -> None:
                 self.do_GET()
 
@@ -109,13 +104,7 @@ class Door:
                 self.close_connection = fault is not None
                 back.close()
 
-        class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                pass
-
-        self.http = Quiet(("127.0.0.1", 0), Handler)
+        self.http = Quiet(("127.0.0.1", 0), Passing)
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{self.http.server_address[1]}"
 
@@ -184,7 +173,7 @@ def main(moto: str, place: Path | None = None) -> int:
     root = Path(tempfile.mkdtemp(prefix="store-", dir=place))
     size = write_set(root / "set")
     right = batches(source(str(root / "set")), root / "local")
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as free:
+    with Quiet(("127.0.0.1", 0), Handler) as free:
         port = free.server_address[1]
     command = [moto, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

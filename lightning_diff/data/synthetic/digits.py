@@ -7,6 +7,7 @@ digits, in any phrasing) never occurs in training, and the splits share no handw
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -86,6 +87,11 @@ def _handwriting() -> dict[str, list[NDArray[np.uint8]]]:
     }
 
 
+def handwriting(folder: str | None) -> Mapping[str, Sequence[NDArray[np.uint8]]]:
+    """split -> the handwritten pictures of each digit, [n, H, W], 255 for ink: the small ones, or those of MNIST's files."""
+    return _handwriting() if folder is None else read_digits(Path(folder))
+
+
 def altered(drawn: Page, rng: np.random.Generator) -> tuple[int, ...]:
     """Digits of a hard negative: the two digits exchanged, or one of them replaced."""
     if len(set(drawn.digits)) == 2 and rng.random() < 0.5:
@@ -110,9 +116,9 @@ def sample(split: str, seed: int, index: int, image_size: int = 64, folder: str 
 
     picture = Image.new("RGB", (image_size, image_size))
     side = round(image_size * 28 / (64 if folder is None else CANVAS))
-    handwriting = _handwriting() if folder is None else read_digits(Path(folder))
+    pools = handwriting(folder)["test" if split == "test" else "train"]
     for digit, frame in zip(drawn.digits, FRAMES[layout], strict=True):
-        pool = handwriting["test" if split == "test" else "train"][digit]
+        pool = pools[digit]
         ink = Image.fromarray(pool[int(rng.integers(len(pool)))]).resize((side, side), Image.Resampling.BICUBIC)
         x, y = (round(rng.uniform(*span) * image_size / CANVAS) for span in frame)
         picture.paste((255, 255, 255), (x, y), ink)  # the ink is the mask: overlapping frames do not hide each other
