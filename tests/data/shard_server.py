@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -162,3 +162,18 @@ def serving(folder: Path) -> Iterator[ShardServer]:
         yield server
     finally:
         server.close()
+
+
+def taken(cache: Path) -> int:
+    """The bytes of shards in a cache that lay there at the same time: those of the files that two looks find, one after the
+    other. One look would count a shard that goes with the shard that takes its room."""
+    first, second = _sizes(cache), _sizes(cache)
+    return sum(min(size, second[path]) for path, size in first.items() if path in second)
+
+
+def _sizes(cache: Path) -> dict[Path, int]:
+    found = {}
+    for path in [*cache.glob("*.tar"), *cache.glob("*.part")]:
+        with suppress(FileNotFoundError):
+            found[path] = path.stat().st_size
+    return found

@@ -13,7 +13,11 @@ from tests.data.shard_server import serving
 from tests.faults import object_store as store
 
 
-def test_each_shard_is_fetched_once_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("locks", ["many", "one"])
+def test_each_shard_is_fetched_once_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: str) -> None:
+    """Also where all shards share a lock, which happens to two of them now and then."""
+    if locks == "one":
+        monkeypatch.setattr(cache.NodeCache, "_bucket", lambda self, place: str(self.folder / "locks" / "00.lock"))
     monkeypatch.setattr(cache, "GRACE", 0.05)
     monkeypatch.setattr(finding, "FRESH", 3600)
     size = store.write_set(tmp_path / "set")

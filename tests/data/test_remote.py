@@ -31,7 +31,7 @@ from lightning_diff.data.remote.transport import Head, heads_of
 from lightning_diff.data.remote.urls import faults_of, masked
 from lightning_diff.data.sources.base import meant_by
 from lightning_diff.data.sources.shards import Shards
-from tests.data.shard_server import ShardServer, serving
+from tests.data.shard_server import ShardServer, serving, taken
 
 COUNT, EACH = 5, 4  # shards, and samples in each
 
@@ -76,17 +76,6 @@ def pattern(server: ShardServer) -> str:
 
 def size(folder: Path, number: int = 0) -> int:
     return (folder / f"{number:03d}.tar").stat().st_size
-
-
-def taken(kept: Path) -> int:
-    """The bytes of shards in a cache."""
-    found = 0
-    for path in [*kept.glob("*.tar"), *kept.glob("*.part")]:
-        try:
-            found += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return found
 
 
 def hashes(source: Shards, scratch: Path, kept: Path | None = None) -> tuple[list[str], int]:

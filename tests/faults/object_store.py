@@ -28,7 +28,7 @@ from lightning_diff.data.order import Batches
 from lightning_diff.data.remote import ahead, cache, objects, transport
 from lightning_diff.data.sources.shards import Shards
 from tests.cases.eye import encoded, tar
-from tests.data.shard_server import Handler, Quiet
+from tests.data.shard_server import Handler, Quiet, taken
 
 SHARDS, EACH, BATCH, EPOCHS, BLOCK = 24, 10, 4, 3, 6  # BLOCK: shards
 SIZES = [(40, 40), (48, 24), (24, 48), (44, 34), (34, 44), (48, 30), (30, 48)]
@@ -131,13 +131,7 @@ def trial(root: Path, port: int, chance: float, size: int, right: list[str]) -> 
 
     def watch() -> None:
         while not stop.wait(0.005):
-            sizes = []
-            for path in [*kept.glob("*.tar"), *kept.glob("*.part")]:
-                try:
-                    sizes.append(path.stat().st_size)
-                except FileNotFoundError:
-                    continue
-            held[0] = max(held[0], sum(sizes) - 4)
+            held[0] = max(held[0], taken(kept) - 4)
 
     threading.Thread(target=watch, daemon=True).start()
     some = source("s3://bucket/*.tar", cache_gb=most / 1e9, cache_folder=str(kept))

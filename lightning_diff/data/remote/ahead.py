@@ -43,9 +43,8 @@ class Thread:
     def _work(self) -> None:
         while self.some.wait():
             self.some.clear()
-            later: list[RemoteShard] = []
-            while self.wanted or later:
-                shard = self.wanted.popleft() if self.wanted else later.pop(0)
+            while self.wanted:
+                shard = self.wanted.popleft()
                 try:
                     shard.cache.fetch(shard.url, shard.head, wait=False)
                 except Held:  # another process fetches it

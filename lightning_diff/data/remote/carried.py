@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config.errors import ConfigError
-from ...files import Held
 from .shard import RemoteShard
 from .transport import Head
 
@@ -92,9 +91,9 @@ class Carried:
             parts += [part for part in kept if part is not None] if kept is not None else self._read(i, handle)
         data = b"".join(parts)
         name, head = self._name(shard, samples)
-        with suppress(ConfigError, OSError, Held):
+        with suppress(ConfigError, OSError):
             if len(data) == head.size:
-                found.cache.fetch(name, head, wait=False, write=lambda part: part.write_bytes(data))
+                found.cache.fetch(name, head, write=lambda part: part.write_bytes(data))
 
     def _moved(self, step: int) -> bool:
         block = self.order.blocks.block_of(step)
