@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from .strings import visible
 
+HELPS = "LIGHTNING_DIFF_HELPS"  # the variable that names the process that this one helps
 LONG = 16  # letters: words of this length are not folded in a table
 
 
@@ -57,6 +59,19 @@ def started_ranks() -> int:
     names = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
     found = [int(n) for n in map(os.environ.get, names) if n and n.isdecimal()]
     return found[0] if found and found[0] > 1 else 0
+
+
+def end_with_helped() -> None:
+    """If this process helps another one, let it end with that one, however that ends."""
+    helped = os.environ.get(HELPS, "")
+
+    def watch() -> None:
+        while os.getppid() == int(helped):
+            time.sleep(1)
+        os._exit(0)  # a block that is half drawn is nowhere yet
+
+    if helped.isdecimal():
+        threading.Thread(target=watch, daemon=True, name="end-with-helped").start()
 
 
 def share_of() -> tuple[int, int]:

@@ -14,20 +14,19 @@ from pathlib import Path
 
 from .files import sha256, write_text
 
-READ = 1 << 22  # bytes
+READ = 1 << 18  # bytes, which stay in a core's own cache
 SIDECAR = ".sha256"  # the ending of a file beside another one, in the format of the command sha256sum
 ASIDE = ".damaged"
 
 
 def crc32(path: Path, hole: tuple[int, int] = (0, 0)) -> str:
     """The CRC-32 of a file, in eight hexadecimal digits. The bytes of the `hole` [start, stop) count as the digit 0."""
-    found, at = 0, 0
-    with path.open("rb") as file:
-        while part := file.read(READ):
-            first, last = (min(max(place - at, 0), len(part)) for place in hole)
-            if first < last:
-                part = part[:first] + b"0" * (last - first) + part[last:]
-            found, at = zlib.crc32(part, found), at + len(part)
+    found, at, part = 0, 0, bytearray(READ)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(part):
+            first, last = (min(max(place - at, 0), count) for place in hole)
+            part[first:last] = b"0" * (last - first)
+            found, at = zlib.crc32(memoryview(part)[:count], found), at + count
     return f"{found:08x}"
 
 

@@ -132,7 +132,7 @@ def evaluate_command() -> None:
         for number, (run, configs) in enumerate(wanted.items(), 1):
             if len(runs) > 1:
                 say_which(number, len(runs), run.name)
-            evaluate(configs, run, columns)
+            evaluate(configs, run, columns, [*found.overrides, *["-m"] * found.many])
         finish_many(runs)
 
     plain_command(

@@ -15,7 +15,7 @@ from ..config.errors import ConfigError
 from ..config.input.files import located
 from ..config.input.messages import one_line
 from ..files import NO_LOCKS, NO_ROOM
-from ..ranks import first_rank, wrong_rank
+from ..ranks import end_with_helped, first_rank, wrong_rank
 from ..strings import visible
 from ..terminal import settle_terminal
 
@@ -53,6 +53,7 @@ def exit_on_error(work: Callable[[], None]) -> None:
     try:
         STOP.install()  # raises, if a signal came since the first line
         heed_slurm("cluster.slurm=false" not in sys.argv)  # before the rank is asked for
+        end_with_helped()
         if wrong := wrong_rank():
             raise ConfigError(wrong)
         work()

@@ -17,6 +17,7 @@ from ..ranks import started_ranks
 
 LONG = 200  # steps: shorter trainings end before a second process has started
 LEAST = 8  # samples of a batch for each process
+SHARED = {"OMP_NUM_THREADS", "SLURM_JOB_ID"}  # they say that somebody else divides the cores
 GROUPS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -50,7 +51,7 @@ def processes(training: Training) -> int:
     if started := started_ranks():
         return max(1, started // training.nodes)
     shared = on_gpu(training.accelerator) or training.nodes > 1 or training.strategy != "ddp"
-    if shared or training.steps < LONG or {"OMP_NUM_THREADS", "SLURM_JOB_ID"} & set(os.environ):
+    if shared or training.steps < LONG or SHARED & set(os.environ):
         return 1
     fitting = (n for n in range(cores(), 0, -1) if training.batch % n == 0 and training.batch // n >= LEAST)
     return next(fitting, 1)

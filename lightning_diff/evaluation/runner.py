@@ -28,6 +28,7 @@ from .statistics.adaptive import ERROR, allocate, growing_looks, planned_looks
 from .statistics.ranking import LOOKS, deciding
 from .statistics.verdict import best_row, series_of, verdict
 from .sweep import (
+    Block,
     Case,
     Generate,
     Row,
@@ -41,6 +42,8 @@ from .sweep import (
     score,
     unlike,
 )
+
+WorkLeft = Callable[[int, int], object]  # network evaluations, and blocks of pictures
 
 
 class DrawnCase(NamedTuple):
@@ -72,13 +75,15 @@ def run_sweep(
     record: Record,
     config: Mapping[str, Any] | None = None,
     columns: Sequence[str] = (),
+    work_left: WorkLeft = lambda *_: None,
 ) -> Swept | None:
     """Draw and score all combinations. Pictures that this sweep or another sweep of the run has drawn already are not drawn
     again. The other ranks help to draw, but only the first rank returns the result; they return None. `config` holds the keys of
-    the run's config, for the tables; `columns` are those to print, if not the usual ones."""
+    the run's config, for the tables; `columns` are those to print, if not the usual ones. `work_left` is told what
+    is to be drawn next."""
     made_by: dict[str, Measured] = {}  # by the digests of the rows' passports
     for one in combinations:
-        drawn = _drawn(one, folder, record)
+        drawn = _drawn(one, folder, record, work_left)
         if not first_rank():
             continue
         _score_again(one, drawn[0].passport, folder, record)
@@ -93,7 +98,7 @@ def run_sweep(
     return _publish(folder, record, made_by, config or {}, columns) if first_rank() else None
 
 
-def _drawn(one: Measured, folder: Path, record: Record) -> list[DrawnCase]:
+def _drawn(one: Measured, folder: Path, record: Record, work_left: WorkLeft) -> list[DrawnCase]:
     """Draw all cases of a combination and compute their features, together with the other ranks. Returns when all are done."""
     e, setup, scales, store = one.settings, one.setup, one.scales, Store(folder / SEEN)
     count = min(e.samples, len(setup.captions))
@@ -111,7 +116,7 @@ def _drawn(one: Measured, folder: Path, record: Record) -> list[DrawnCase]:
         wanted = {case: picture_key(passports[case]) for case in cases}
         keys = {places.get(key, key): case for case, key in wanted.items()}
         size = _block(e.batch // len(scales), setup.rows)
-        work = _Drawing(one, ema, keys, store, size)
+        work = _Drawing(one, ema, keys, store, size, work_left)
         work.until(dict.fromkeys(keys, count))
         looks = _looks(e, count, len(setup.captions), len(cases), size, setup.rows or 1)
         counts, decided = dict.fromkeys(keys, count), e.until == "decided"
@@ -164,8 +169,10 @@ def _block(size: int, rows: int | None) -> int:
 class _Drawing:
     """Draws the cases {key: case} of one EMA length, block by block. It loads the model when it first needs it."""
 
-    def __init__(self, one: Measured, ema: float, cases: dict[str, Case], store: Store, size: int) -> None:
-        self.one, self.setup, self.ema = one, one.setup, ema
+    def __init__(
+        self, one: Measured, ema: float, cases: dict[str, Case], store: Store, size: int, work_left: WorkLeft
+    ) -> None:
+        self.one, self.setup, self.ema, self.work_left = one, one.setup, ema, work_left
         self.cases, self.store, self.size = cases, store, size
         self.counts = dict.fromkeys(cases, 0)
         self.drawer: Generate | None = None
@@ -191,9 +198,15 @@ class _Drawing:
             )
             title = f"pictures of {len(some)} scales" + (f", EMA {self.ema:g}" if self.ema else "")
             size = every[0][1] - every[0][0]  # of the largest block
+            self.work_left(*self._left(some, every))
             for _ in tracked(work, title, (every[-1][1] - first) * len(some), size * len(some)):
                 pass
             self.counts |= {k: counts[k] for k in some}
+
+    def _left(self, cases: dict[str, Case], every: Sequence[Block]) -> tuple[int, int]:
+        """The network evaluations, and the blocks, that are still to be done for these cases."""
+        missing = [(c, b) for b in every for k, c in cases.items() if not has_arrays(self.store.path(k, b))]
+        return sum((b[1] - b[0]) * self.one.evaluations(c.scale) for c, b in missing), len({b for _, b in missing})
 
     def look(self, counts: dict[str, int]) -> dict[str, np.ndarray]:
         """Each picture's values for {key: count}. All ranks get all values, so all make the same decisions."""

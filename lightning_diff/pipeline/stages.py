@@ -56,8 +56,11 @@ def train(config: Config, folder: Path, wait: bool = False, told: set[str] | Non
             say(f"{folder}: finished; its weights are {folder / WEIGHTS}")
 
 
-def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = ()) -> None:
-    """Run the sweep of a finished run, for each of these configs in turn. `columns` are those of the printed table."""
+def evaluate(
+    configs: Sequence[Config], folder: Path, columns: Sequence[str] = (), words: Sequence[str] | None = None
+) -> None:
+    """Run the sweep of a finished run, for each of these configs in turn. `columns` are those of the printed table. `words` of
+    the command gave the configs; None: no other process can be given them."""
     heed_slurm(configs[0].cluster.slurm)
     take_own_gpu(configs[0].training.accelerator)
     for config in configs[1:]:
@@ -66,7 +69,7 @@ def evaluate(configs: Sequence[Config], folder: Path, columns: Sequence[str] = (
         check_weights(configs[0], folder)
         check_test_split(prepare_data(configs[0]), configs[0], run.record)
         place_components(needed_parts(configs[0], measured=True), configs[0], folder)
-        sweep_stage(run, configs, columns)
+        sweep_stage(run, configs, columns, words)
 
 
 def train_missing(part: str, config: Config) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from ..cluster.helpers import Helpers
 from ..config.checks import all_choices
 from ..config.paths import PARTS, WEIGHTS
 from ..config.registry import plugins_entry
@@ -31,10 +32,15 @@ from .reports.page import make_report
 from .run import Run
 
 
-def sweep_stage(run: Run, configs: Sequence[Config], columns: Sequence[str] = ()) -> None:
-    """Measure the run, print these columns, then make its report and tell the trackers."""
-    folder = run.folder
-    swept = run_sweep(_combinations(configs, folder), folder, run.record, all_values(folder), columns)
+def sweep_stage(
+    run: Run, configs: Sequence[Config], columns: Sequence[str] = (), words: Sequence[str] | None = ()
+) -> None:
+    """Measure the run, print these columns, then make its report and tell the trackers. `words`: those with which evaluate.py
+    measures it in the same way, so that other processes can help; None if they cannot."""
+    folder, accelerator = run.folder, configs[0].training.accelerator
+    with Helpers(folder, words, accelerator) as helpers:
+        asked = _combinations(configs, folder)
+        swept = run_sweep(asked, folder, run.record, all_values(folder), columns, helpers.work_left)
     if swept is not None:
         finish_sweep(run, swept)
 
