@@ -10,6 +10,7 @@ import glob
 import hashlib
 import os
 import re
+import resource
 import shutil
 import socket
 import struct
@@ -26,6 +27,9 @@ from .markers import Marker, holder_of, take
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, the quota is used up, the file is too large
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)  # there is nothing of that name, or a folder
+OPEN_FILES = 64  # of one reader, at most; it reads sets of more files than a process may have open
+SHARE = 32  # a reader opens one of so many files that the process may open, because there are several readers
 PARTIAL = ".partial"
 DAMAGED = (  # what numpy and zipfile raise for a file of arrays that is not whole
     *(ValueError, EOFError, KeyError, TypeError, RuntimeError, OverflowError, MemoryError, SyntaxError, AttributeError),
@@ -134,6 +138,12 @@ def is_safetensors(path: Path) -> bool:
     with path.open("rb") as f:
         length = int.from_bytes(f.read(8), "little")
         return f.read(1) == b"{" and length < path.stat().st_size
+
+
+def open_files() -> int:
+    """How many files a reader of many may keep open."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return OPEN_FILES if limit < 0 else max(1, min(OPEN_FILES, limit // SHARE))
 
 
 def sha256(path: Path) -> str:

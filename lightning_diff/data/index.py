@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..config.errors import ConfigError
+from ..files import open_files
 from ..strings import counted
 from .incoming.captions import captions_of, record_of
 from .order import Order
@@ -28,8 +29,6 @@ from .remote.carried import Carried
 from .remote.shard import open_shard
 from .sample import MARK, MARKED, LeftOut, lost, told
 from .survey import Reading, Survey, Told, digest16, survey_set
-
-OPEN_FILES = 64  # of a reader; a set may have more shards than a process may have open files
 
 
 @dataclass
@@ -121,6 +120,12 @@ class ShardReader:
         self.index = index
         self.carried: Carried | None = None
         self._files: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._most = open_files()
+
+    def __del__(self) -> None:
+        for (process, _), handle in self._files.items():
+            if process == os.getpid():
+                os.close(handle)
 
     def read(self, i: int, turn: int = 0) -> tuple[bytes, str, dict[str, Any]]:
         """(picture bytes, caption, record) of sample i. If it has several captions, `turn` says which. What the record says
@@ -175,7 +180,7 @@ class ShardReader:
     def _open(self, shard: int) -> int:
         place = os.getpid(), shard
         if place not in self._files:
-            while len(self._files) >= OPEN_FILES:
+            while len(self._files) >= self._most:
                 (process, _), handle = self._files.popitem(last=False)
                 if process == os.getpid():
                     os.close(handle)

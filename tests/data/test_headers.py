@@ -152,7 +152,7 @@ def test_batches_in_blocks_are_those_of_a_set_that_is_read_through(
 
 
 def test_few_files_are_open(shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headers, "OPEN_SIDECARS", 2)
+    monkeypatch.setattr("lightning_diff.files.OPEN_FILES", 2)
     index = header_index(shards, tmp_path / "cache", READ)
     names = [index.name(i) for i in (*range(len(index)), 0)]
     assert names[0] == names[-1] == "00000" and len(index._open) == 2

@@ -171,7 +171,7 @@ def test_several_captions_take_turns(tmp_path: Path) -> None:
 
 
 def test_more_shards_than_a_process_may_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightning_diff.data.index.OPEN_FILES", 2)
+    monkeypatch.setattr("lightning_diff.files.OPEN_FILES", 2)
     shards = [tar(tmp_path / f"{i}.tar", [("a.png", picture(i)), ("a.txt", str(i).encode())]) for i in range(5)]
     reader = ShardReader(build_index(shards, tmp_path / "cache"))
     assert [reader.read(i)[1] for i in (0, 1, 2, 3, 4, 0)] == ["0", "1", "2", "3", "4", "0"] and len(reader._files) == 2

@@ -14,7 +14,7 @@ from lightning_diff.data.sources.shards import Shards
 from tests.cases.eye import encoded, tar
 
 MANY = """
-import resource, sys
+import itertools, os, resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
 from lightning_diff.data.dataset import collate, pictures
@@ -26,7 +26,13 @@ known = {"order": sys.argv[2], "check": sys.argv[4], "features": "online"}
 source = Shards(image_size=16, source=str(root / "set"), test="none", **known)
 train = pictures(source, root / "cache", "train")
 loader = DataLoader(train, batch_sampler=Batches(train.order(50, 0), 44), num_workers=int(sys.argv[3]), collate_fn=collate)
-print(len({caption for batch in loader for caption in batch.captions}))
+captions = {caption for batch in loader for caption in batch.captions}
+readers = [pictures(source, root / "cache", "train").reader for _ in range(9)]
+for i, reader in itertools.product(range(0, 1100, 10), readers):
+    captions.add(reader.read(i)[1])
+del readers, reader
+assert len(os.listdir("/proc/self/fd")) < 100
+print(len(captions))
 """
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ...config.errors import ConfigError
-from ...files import DAMAGED, whole_file, write_text
+from ...files import DAMAGED, NO_FILE, whole_file, write_text
 from ...sums import state_of
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ SHAPES = "shapes.json"  # of all arrays, and the CRC-32 of the arrays KEYS and S
 WHOLE = "crc32"  # their entry in it
 BAD = "bad_rows"  # the numbers of rows that were found damaged while they were read, a line each
 CHECKED = 2**30  # bytes of a segment whose rows are checked when it is opened
-LOST = (*DAMAGED, FileNotFoundError, NotADirectoryError, IsADirectoryError)  # what is raised for what is not whole
+LOST = (*DAMAGED, *NO_FILE)  # what is raised for what is not whole
 
 
 def opened(folder: Path) -> Segment:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...config.errors import ConfigError
-from ...files import shared
+from ...files import open_files, shared
 from ..incoming.tars import BLOCK
 from ..index import Index, ShardReader
 from ..order import FullOrder, Order
@@ -33,8 +33,6 @@ from .sidecar import Described, Sidecar, described, sidecar_place, write_sidecar
 
 if TYPE_CHECKING:
     from ..ordering.weights import Sets
-
-OPEN_SIDECARS = 64  # of an index; each is an open file
 
 
 class HeaderIndex(Index):
@@ -77,7 +75,7 @@ class HeaderIndex(Index):
     def part(self, shard: int) -> Sidecar:
         """The sidecar of a shard. Raises ConfigError if it is damaged."""
         if shard not in self._open:
-            while len(self._open) >= OPEN_SIDECARS:
+            while len(self._open) >= open_files():
                 self._open.popitem(last=False)
             self._open[shard] = Sidecar(self.places[shard], self.known[shard], shard in self._checked)
             self._checked.add(shard)

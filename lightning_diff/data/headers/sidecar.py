@@ -19,7 +19,7 @@ from zlib import crc32
 import numpy as np
 
 from ...config.errors import ConfigError
-from ...files import whole_file
+from ...files import NO_FILE, whole_file
 from ...strings import clean_text
 from ..remote.shard import RemoteShard
 from ..sample import LeftOut
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 VERSION = 1  # of the way a shard is read; a sidecar of another version is made anew
 START = struct.Struct("<8sII")
 MARK = b"LDHEADS\0"
-LOST = (OSError, ValueError, KeyError, TypeError, struct.error, RecursionError)
+LOST = (*NO_FILE, ValueError, KeyError, TypeError, struct.error, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Sidecar:
             with place.open("rb") as file:
                 self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             whole = checked or hashlib.sha256(memoryview(self.map)[said.start :]).hexdigest()[:32] == said.digest
-        except (OSError, ValueError):
+        except (*NO_FILE, ValueError):
             whole = False
         if not whole:
             place.unlink(missing_ok=True)
