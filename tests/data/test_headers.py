@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import subprocess
@@ -253,3 +254,18 @@ def test_shards_for_testing_are_read_through_and_not_trained_on(shards: list[Pat
     assert not train.read_through and test.read_through and len(train) <= 75 - 12
     with pytest.raises(ConfigError, match=r"data.check=pictures"):
         train.facts.thumbs.sum()
+
+
+def test_a_sidecar_that_cannot_be_opened_is_not_damaged(
+    shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = header_index(shards, tmp_path / "cache", READ)
+
+    def no_more(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("mmap.mmap", no_more)
+    with pytest.raises(OSError, match="Too many open files"):
+        index.name(0)
+    monkeypatch.undo()
+    assert index.name(0) == "00000"
