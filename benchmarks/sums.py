@@ -1,6 +1,7 @@
-"""What the sums of files cost a run: python benchmarks/sums.py [--quick]
+"""What the sums of files cost a run: python benchmarks/sums.py [--cold] [--quick]
 
-It trains and measures a run of experiment=base in this process, with caches that an earlier process filled. Each function that
+It trains and measures a run of experiment=base in this process, with caches that an earlier process filled (--cold: without; it
+makes the pictures and their features first, as the first command of a new user does). Each function that
 makes or checks a sum is timed: the seconds of its thread on a core. They are compared with the seconds of the whole process on
 its cores: from its start to the first step, of the steps, and of the sweep. A checkpoint is written every 8 steps here. The
 last line says what its sums are of 150 steps, which is how often a run of experiment=base writes one.
@@ -120,13 +121,15 @@ def train(words: list[str]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a run of four steps: does it work?")
+    parser.add_argument("--cold", action="store_true", help="begin with empty caches")
     parser.add_argument("--cache", type=Path, help="a cache that an earlier run has filled")
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         words = [*WORDS, *(QUICK if a.quick else ()), f"outputs={folder}", f"cache={a.cache or Path(folder) / 'cache'}"]
         steps = [w for w in words if not w.startswith("training.steps")]
         fill = [sys.executable, "train.py", *steps, "training.steps=1", "sampler.steps=2", "name=first"]
-        subprocess.run(fill, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        if not a.cold:
+            subprocess.run(fill, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         whole = train([*words, "name=second"])
         size = (Path(folder) / "second" / "checkpoints" / "last.ckpt").stat().st_size
     print(f"a checkpoint has {size / 2**20:.1f} MiB")
