@@ -19,7 +19,7 @@ from ..models.build import autoencoder_net, build, denoising_net
 from ..nets.lora import add_lora
 from ..nets.unet import Condition
 from ..nets.weights import has_passport, read_passport
-from ..pipeline.components import locate_part
+from ..pipeline.components import NAMES, locate_part, needed_parts
 from ..training.footprint import Live, checkpoint_bytes, encoding_bytes, fake_step, held_bytes, tensor_bytes
 from ..training.modules.autoencoder import AutoencoderModule
 from ..training.modules.base import BaseModule
@@ -151,6 +151,16 @@ class Costs:
         passport = {"part": "autoencoder", "net": autoencoder_net(self.config.autoencoder)}
         made = encoding_bytes(lambda: build(passport), self.config.data.image_size)
         return self.memory["frozen nets"] + made
+
+    @cached_property
+    def before(self) -> dict[str, int]:
+        """Memory of one rank for what is done before the training: {what: bytes}. Missing components are trained first."""
+        c, found = self.config, {"compute the features of the pictures": self.encoding}
+        for part in needed_parts(c, c.evaluation.enabled) if c.generates else ():
+            place = locate_part(part, c, look=True)
+            if place.recipe is not None and not place.path.is_file():
+                found[f"train the {NAMES[part]}"] = sum(Costs(place.recipe).memory.values())
+        return found
 
     def _output(self, net: Any) -> Tensor:
         """The output of a forward pass of one rank's batch."""

@@ -35,9 +35,15 @@ def memory(p: Patient) -> Finding:
     parts, t = p.costs.memory, p.config.training
     total = sum(parts.values())
     listed = ", ".join(f"{name} {size(count)}" for name, count in parts.items())
-    if p.costs.encoding > total:
-        total = p.costs.encoding
-        listed += f"; before the training the autoencoder needs {size(total)} to compute the features of the pictures"
+    remedy = "smaller training.batch or more ranks, training.checkpointing=true, or a smaller net"
+    what, most = max(p.costs.before.items(), key=lambda one: one[1])
+    if most > total:
+        total = most
+        if what.startswith("train"):
+            remedy = (
+                "a smaller data.image_size, or weights that are trained already (text.weights=, autoencoder.weights=)"
+            )
+        listed += f"; before it a rank needs {size(total)} to {what}"
     if on_gpu(t.accelerator):
         free, where = torch.cuda.mem_get_info()[0], "on the GPU"
     else:
@@ -47,7 +53,6 @@ def memory(p: Patient) -> Finding:
             total += p.costs.checkpoint
             listed += f", once more {size(p.costs.checkpoint)} of a checkpoint that is being written"
     found = f"{size(total)} of {size(free)} free {where} (a rank, {counted(p.costs.rank_batch, 'picture')} a step: {listed})"
-    remedy = "smaller training.batch or more ranks, training.checkpointing=true, or a smaller net"
     if total > free:
         return Finding("memory", WRONG, found, remedy)
     return Finding("memory", *((WARNING, found, remedy) if total > FULL * free else (OK, found)))

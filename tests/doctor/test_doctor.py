@@ -257,6 +257,15 @@ def test_file_systems_without_locks_and_clocks_apart(tmp_path: Path, monkeypatch
         found(doctor_machine.file_system, p, WRONG, "No space left", "outputs=FOLDER")
 
 
+def test_memory_of_what_is_trained_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("data=folder", f"data.source={tmp_path}", "data.image_size=256", "net=tiny", "training.batch=4")
+    p = patient(tmp_path, *words)
+    first = p.costs.before["train the text encoder"]
+    assert first > 10 * sum(p.costs.memory.values())  # 128 pictures of 256 pixels, against 4 of their latents
+    monkeypatch.setattr(doctor_run, "_free_memory", lambda: first)
+    found(doctor_run.memory, p, WRONG, "before it a rank needs", "text.weights")
+
+
 def test_room_in_memory_and_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     p = patient(tmp_path, "training.ema_every=1")
     found(doctor_run.memory, p, OK, "optimizer's moments")
