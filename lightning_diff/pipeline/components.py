@@ -20,6 +20,7 @@ from ..config.schema import Config
 from ..data.shards import digest
 from ..files import whole_file
 from ..models.build import Start, autoencoder_net, build, kind_of, start_from
+from ..models.text_encoders.small import seen
 from ..nets.weights import has_passport, is_whole, read_passport, save_weights
 from ..ranks import first_rank, say
 from ..sums import ASIDE, known_sha256, read_sidecar, set_aside, write_sidecar
@@ -113,7 +114,7 @@ def part_config(part: str, config: Config) -> Config:
         autoencoder=config.autoencoder,
         text=replace(recipe.text, **{k: getattr(config.text, k) for k in recipe.text.sizes})
         if part == "text"
-        else replace(recipe.text, patch_size=_patch(recipe.text.patch_size, config.data.image_size)),
+        else replace(recipe.text, patch_size=_patch(recipe.text.patch_size, seen(config.data.image_size))),
         training=training,
         outputs=config.outputs,
         cache=config.cache,
@@ -122,7 +123,7 @@ def part_config(part: str, config: Config) -> Config:
 
 
 def _patch(asked: int, image_size: int) -> int:
-    """The largest patch size up to `asked` that divides the picture's size."""
+    """The largest patch size up to `asked` that divides the size at which a tower sees pictures."""
     return next(size for size in range(asked, 0, -1) if image_size % size == 0)
 
 

@@ -2,7 +2,11 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from lightning_diff.config.compose import compose_config
+from lightning_diff.config.errors import ConfigError
+from lightning_diff.models.text_encoders.small import SmallTextEncoder
 from lightning_diff.nets.text import Tower, Towers
 from lightning_diff.nets.tokenizers.clip import END, START, Tokenizer
 
@@ -135,3 +139,15 @@ def test_towers_of_unlike_sizes_are_filled_up_with_zeros() -> None:
     long = Towers([small, large], "tokens", "all").condition(CAPTIONS)
     assert long.tokens.shape == (4, 36, 64) and torch.equal(long.tokens[:, 16:], b.tokens)
     assert not long.tokens[:, :16, 32:].any()
+
+
+def test_large_pictures_are_made_smaller_for_a_tower_of_ours() -> None:
+    """Of 512 pixels it would attend to 4,096 squares, which takes 10 GiB in a batch of 128."""
+    vision = [SmallTextEncoder().arguments(size)["vision"]["image_size"] for size in (64, 128, 200, 512)]
+    assert vision == [64, 128, 128, 128]
+    tower = Tower(SmallTextEncoder(vision_layers=1, layers=1).fitted(512, ["a mug"]))
+    x = torch.rand(2, 3, 512, 512, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    small = F.interpolate((x + 1) / 2, size=(128, 128), mode="bicubic", antialias=True).clamp(0, 1) * 2 - 1
+    assert torch.allclose(tower.image_features(x), tower.image_features(small), atol=1e-5)
+    with pytest.raises(ConfigError, match="must divide 128, the pixels that it sees"):
+        compose_config(["experiment=folder", "data.source=.", "data.image_size=512", "text.patch_size=7"])

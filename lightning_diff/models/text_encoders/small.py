@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 HEAD = 32  # the width of a tower's heads
 MOST_TOKENS = 77
+MOST_SEEN = 128  # pixels of a side: the attention between the squares of larger pictures would take gigabytes
+
+
+def seen(image_size: int) -> int:
+    """The side in pixels at which a tower of its own sees pictures of this size."""
+    return min(image_size, MOST_SEEN)
 
 
 @choice("text", "small")
@@ -25,8 +31,9 @@ class SmallTextEncoder(TextEncoderSpec):
     """This project's own tower, a small CLIP model of open_clip. `weights` is auto (shipped, or else trained for this data), or a
     weights file with a passport. `role` is `text` (it conditions the net) or `judge` (it scores pictures); the judge is never
     the tower that conditions. It reads `context_length` tokens of a caption, in `layers` layers of `width` channels. It sees a
-    picture as squares of `patch_size` pixels, in `vision_layers` layers of `vision_width` channels. Both halves end in
-    `embedding` channels. By default it has 1.3 M parameters, and its vocabulary is that of the captions."""
+    picture, made smaller if it is larger than 128 x 128, as squares of `patch_size` pixels, in `vision_layers` layers of
+    `vision_width` channels. Both halves end in `embedding` channels. By default it has 1.3 M parameters, and its vocabulary is
+    that of the captions."""
 
     weights: str = path("auto")
     role: str = one_of("text", "text", "judge")
@@ -56,7 +63,7 @@ class SmallTextEncoder(TextEncoderSpec):
         words = {"context_length": self.context_length, "width": self.width, "heads": self.width // HEAD}
         return {
             "embedding": self.embedding,
-            "vision": {**vision, "patch_size": self.patch_size, "image_size": image_size},
+            "vision": {**vision, "patch_size": self.patch_size, "image_size": seen(image_size)},
             "text": {**words, "layers": self.layers},
         }
 
@@ -102,8 +109,13 @@ class SmallTextEncoder(TextEncoderSpec):
         yield from super().conflicts(text, task, data, training)
 
     def _size_conflicts(self, image_size: int) -> Iterator[str]:
-        if image_size % self.patch_size:
-            yield f"text.patch_size={self.patch_size}: must divide data.image_size={image_size}"
+        if seen(image_size) % self.patch_size:
+            side = (
+                f"data.image_size={image_size}"
+                if seen(image_size) == image_size
+                else f"{MOST_SEEN}, the pixels that it sees"
+            )
+            yield f"text.patch_size={self.patch_size}: must divide {side}"
         if self.width % HEAD or self.vision_width % HEAD:
             yield (
                 f"text.width={self.width}, text.vision_width={self.vision_width}: must be multiples of {HEAD} "
