@@ -26,7 +26,7 @@ from ..training.trainer import LAST
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number, size
 
 LOOKED_AT = 8  # number of shards, or of pictures, to read of a set that has not been read through
-PROCESS = 2**30  # bytes that python and torch need by themselves, roughly
+PROCESS = 5 * 2**28  # bytes of Python, of torch and of the scratch of its convolutions, roughly
 FULL = 0.85  # share of the memory: only tensors are counted, and allocators leave gaps between them
 
 
