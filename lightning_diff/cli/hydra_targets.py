@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ..config.errors import ConfigError
@@ -74,6 +75,8 @@ def guard_hydra() -> None:
             "outputs" in config and "LOCAL_RANK" not in os.environ
         ):  # Lightning sets these keys for the ranks that it starts
             refuse_useless(config)
+            if RunMode.MULTIRUN == config.hydra.mode != options.get("run_mode", RunMode.MULTIRUN):
+                raise ConfigError("hydra.mode=MULTIRUN: would have no effect; give -m on the command line")
         return config
 
     ConfigLoaderImpl.load_configuration = looked_at  # type: ignore[method-assign]

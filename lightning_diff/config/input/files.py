@@ -22,10 +22,22 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import ConfigError
 from ..paths import CONF
-from .typed import is_group, kind_of
+from .lists import GLOBAL, check_aliases, check_defaults
+from .typed import is_group, kind_of, listed_group
+from .values import A_LIST
 
-GLOBAL = ("experiment", "debug")  # groups whose files change the whole config
 OCTAL_OR_TIME = r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)"  # YAML 1.1 reads 010 as 8 and 1:30 as 90
+
+# What YAML says of a text -> how to mend it.
+MENDED = (
+    ("\\t", "a tab cannot stand before a key, YAML takes blanks"),
+    ("cannot start any token", "quote the value"),
+    ("escape character", r"in double quotes a \ begins an escape; take single quotes"),
+    ("mapping values are not allowed", "a value with a colon and a blank must be quoted"),
+    ("undefined alias", "a value that begins with * must be quoted"),
+    ("for the tag", "a value that begins with ! must be quoted"),
+)
+BLANKS = re.compile("\\s*[\u00a0\u2000-\u200b\u202f\u3000\ufeff]\\s*")  # no blanks for YAML, but they look like blanks
 
 _lines: dict[str, str] = {}  # key -> FILE:LINE of the user's file that sets it
 _told: set[Path] = set()
@@ -58,7 +70,7 @@ def read_file(file: Path, group: str, keep_lines: bool = False) -> tuple[Any, di
             raise ConfigError(f"{file}:1: no key in it; write what it changes, for example training: {{steps: 100}}")
     else:
         place = "" if header["package"] == "_global_" or group in ("", *GLOBAL) else group.replace("/", ".") + "."
-        _check(node, OmegaConf.to_container(config), place, file, keep_lines)
+        _check(node, OmegaConf.to_container(config), place, file, keep_lines, group)
     return config, header
 
 
@@ -71,6 +83,8 @@ def _package(file: Path, text: str) -> str | None:
             words = found[1].split()
             if words[:1] != ["package"] or len(words) != 2:
                 raise ConfigError(f"{file}:{n}: a line # @ that Hydra does not know; write # @package _global_")
+            if words[1] != "_global_" and not is_group(words[1]) and not words[1].startswith(("hydra", "_global_.")):
+                raise ConfigError(f"{file}:{n}: {words[1]} is no table of the config; write # @package _global_")
             return words[1]
     return None
 
@@ -84,17 +98,20 @@ def _parsed(file: Path, text: str) -> tuple[Any, Any]:
         if not isinstance(node, yaml.MappingNode):
             line = node.start_mark.line + 1
             raise ConfigError(f"{file}:{line}: a list or a word; a config file holds lines of key: value")
+        check_aliases(node, file)
         return node, OmegaConf.load(io.StringIO(text))
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
-        tab = "; a tab cannot stand before a key, YAML takes blanks" if "\\t" in str(e.problem) else ""
+        hint = next((f"; {mended}" for words, mended in MENDED if words in str(e.problem)), "")
         said = ", ".join(filter(None, [e.context, e.problem]))
-        raise ConfigError(f"{file}:{mark.line + 1 if mark else 1}: {said}{tab}") from e
+        raise ConfigError(f"{file}:{mark.line + 1 if mark else 1}: {said}{hint}") from e
     except yaml.reader.ReaderError as e:
         line = text.count("\n", 0, e.position) + 1
         raise ConfigError(f"{file}:{line}: a character that YAML does not allow, U+{e.character:04X}") from e
-    except (OmegaConfBaseException, ValueError, RecursionError) as e:
-        raise ConfigError(f"{file}:1: {' '.join(str(e).split())}") from e
+    except RecursionError as e:
+        raise ConfigError(f"{file}:1: brackets in brackets, too many to be read; a value has two levels at most") from e
+    except (OmegaConfBaseException, ValueError) as e:
+        raise ConfigError(f"{file}:1: {str(e).splitlines()[0]}") from e
 
 
 def _text(file: Path) -> str:
@@ -105,10 +122,17 @@ def _text(file: Path) -> str:
     except UnicodeDecodeError as e:
         line = data.count(b"\n", 0, e.start) + 1
         raise ConfigError(f"{file}:{line}: not UTF-8 (byte 0x{data[e.start]:02x}); save the file as UTF-8") from e
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    for n, line in enumerate(text.split("\n"), 1):
+        if found := BLANKS.match(line):
+            mark = next(letter for letter in found[0] if letter not in " \t")
+            raise ConfigError(
+                f"{file}:{n}: U+{ord(mark):04X} before a key, which is no blank for YAML; write blanks there"
+            )
+    return text
 
 
-def _check(node: Any, values: Any, place: str, file: Path, keep_lines: bool) -> None:
+def _check(node: Any, values: Any, place: str, file: Path, keep_lines: bool, group: str) -> None:
     """Check the plain words of a file, key by key. `values` is what the words were read as."""
     for name, below in node.value:
         key, where = f"{place}{name.value}", f"{file}:{name.start_mark.line + 1}"
@@ -120,14 +144,16 @@ def _check(node: Any, values: Any, place: str, file: Path, keep_lines: bool) -> 
         if key in GLOBAL:
             raise ConfigError(f"{where}: {key}: name it in the list, defaults: [{getattr(below, 'value', 'NAME')}]")
         if name.value == "defaults":
-            _check_defaults(below, file)
+            check_defaults(below, file, group)
         if name.value not in values or name.value in ("defaults", "hydra"):
             continue
         if keep_lines:
             _lines[key] = where
         read = values[name.value]
         if isinstance(below, yaml.MappingNode):
-            _check(below, read, f"{key}.", file, keep_lines)
+            if kind_of(key)[1] or listed_group(key):
+                raise ConfigError(f"{where}: {key}: {A_LIST}")
+            _check(below, read, f"{key}.", file, keep_lines, group)
             continue
         many = isinstance(below, yaml.SequenceNode)
         for entry, one in zip(below.value, read) if many else [(below, read)]:
@@ -139,7 +165,9 @@ def _check_word(key: str, word: str, read: Any, where: str) -> None:
     """Raises ConfigError for a plain word that means something else in YAML than it seems to say."""
     kind, name = kind_of(key)[0], key.rpartition(".")[2]
     seen = f"the truth value {str(read).lower()}" if isinstance(read, bool) else f"the number {read}"
-    if (group := is_group(key)) and read is not None and "${" not in word:
+    if (group := is_group(key)) and read is None:
+        raise ConfigError(f"{where}: {key}: no key below it; write some, further to the right, or delete the line")
+    if group and "${" not in word:
         hint = f"choose it in the list defaults, - override /{group}: {word}"
         raise ConfigError(
             f"{where}: {key}: {word} is no table of keys; {hint if isinstance(read, str) else 'write one'}"
@@ -157,26 +185,9 @@ def _check_word(key: str, word: str, read: Any, where: str) -> None:
         raise ConfigError(f"{where}: {key}={word}: must be a whole number{hint}")
 
 
-def _check_defaults(node: Any, file: Path) -> None:
-    """Raises ConfigError if the list defaults holds anything else than names."""
-    where = f"{file}:{node.start_mark.line + 1}"
-    if not isinstance(node, yaml.SequenceNode):
-        raise ConfigError(
-            f"{where}: defaults is a list; write each entry on a line of its own, - override /sampler: heun"
-        )
-    for entry in node.value:
-        values = [below for _, below in entry.value] if isinstance(entry, yaml.MappingNode) else [entry]
-        for value in values:
-            if not str(value.tag).endswith((":str", ":null", ":seq")):
-                where = f"{file}:{value.start_mark.line + 1}"
-                raise ConfigError(
-                    f'{where}: defaults: {value.value} is no name of a choice for YAML; quote it, "{value.value}"'
-                )
-
-
 def located(message: str, words: list[str]) -> str:
     """An error's message, with the line of the user's file that sets the key which the message begins with."""
-    key = re.match(r"[\w.]+", message)
+    key = re.match(r"[\w.-]+", message)
     said = {word.partition("=")[0].lstrip("+~") for word in words}
     if not key or key[0] not in _lines or key[0] in said or _lines[key[0]] in message:
         return message
