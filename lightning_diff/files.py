@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from tokenize import TokenError
 from typing import IO
 
@@ -36,6 +37,18 @@ DAMAGED = (  # what numpy and zipfile raise for a file of arrays that is not who
     *(zipfile.BadZipFile, zlib.error, struct.error, TokenError),
 )
 ABANDONED = 3600  # seconds without a write until a partial file counts as abandoned
+
+
+def unwritable(place: Path) -> str:
+    """Why nothing can be written to this path: what the system says of the nearest folder above it. Empty if something can."""
+    above = place.absolute()
+    try:
+        while not above.exists():
+            above = above.parent
+        with TemporaryDirectory(dir=above):
+            return ""
+    except (OSError, ValueError) as e:
+        return f"{above}: {e.strerror if isinstance(e, OSError) else e}"
 
 
 class Held(Exception):

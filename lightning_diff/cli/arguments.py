@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -87,6 +88,8 @@ def read_arguments(
     for argument in rest:
         key, _, value = argument.partition("=")
         if key in found.words:
+            if key in paths and not value:  # an empty variable of the shell
+                raise ConfigError(f"{key}=: empty; say a path, or leave the word out")
             found.words[key] = as_path(value) if key in paths and "," not in value else value
         else:
             typed.append(argument)
@@ -104,6 +107,12 @@ def _without_flags(arguments: Sequence[str], flags: dict[str, str]) -> list[str]
     rest, left = list[str](), list(arguments)
     while left:
         argument = left.pop(0)
+        if argument.endswith("\r"):
+            raise ConfigError(
+                f"{argument}: ends in a carriage return; give the script the line ends of Unix (dos2unix FILE)"
+            )
+        if (dashes := re.match("[\u2010-\u2015\u2212]+-*", argument)) is not None:
+            raise ConfigError(f"{argument}: begins with a long dash; type --{argument[dashes.end() :]}")
         name, equals, value = argument.partition("=")
         flag = long.get(name, name)
         if flag in FLAGS:
@@ -142,6 +151,8 @@ def _example(flag: str) -> str:
 def _override(word: str, many: bool) -> str:
     """An override for Hydra. Raises ConfigError for one that Hydra's grammar cannot read, or that would have no effect."""
     key, _, value = word.partition("=")
+    if key.startswith("~") and not key.startswith("~hydra"):
+        raise ConfigError(f"{word}: a config has a value for each key; give another one, {key[1:]}=VALUE")
     key = key.lstrip("+~")
     if fields_at(key) or key == "experiment":
         word = word.lstrip("+")  # the key is there already, so it is not added but set

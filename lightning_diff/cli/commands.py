@@ -252,6 +252,8 @@ def prepare_command() -> None:
             raise ConfigError("repair=: would be ignored; it belongs to data=validate")
         data = [f"data={words['data']}"] if words["data"] else []
         data += [for_hydra(f"data.source={words['source']}")] if words["source"] else []
+        if words["source"] and (twice := next((o for o in found.overrides if o.startswith("data.source=")), "")):
+            raise ConfigError(f"{twice}: source={words['source']} says it already; give one of them")
         shown = whole_number("show.count", words["show.count"], 0, 10**8, "; 0 shows all")
         overrides = [*data, *found.overrides]
         if shows(found):

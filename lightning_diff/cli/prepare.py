@@ -13,6 +13,7 @@ from ..data.sources.own import OwnPictures, read_once
 from ..devices import device_of
 from ..pipeline.components import needed_parts
 from ..pipeline.data import data_event, prepare_data, say_data
+from ..pipeline.naming import refuse_among_pictures
 from ..pipeline.stages import place_components, train_missing
 from ..ranks import say
 from ..strings import counted
@@ -22,10 +23,12 @@ from ..training.features import frozen_nets
 def prepare(config: Config, where: str = "", count: int = 0) -> None:
     """Make the shards if they are missing, or read the given ones through, and say what they hold. `where` names a folder for
     what the trainer sees of them (at most `count` samples, 0 for all), or a step."""
+    refuse_among_pictures(config, Path(config.cache), "the cache", "cache=")
     if where:
         from .preparing.preview import free_place, preview
 
         folder = free_place(config, where, count)
+        refuse_among_pictures(config, folder, "what is shown", "show=")
     found = prepare_data(config)
     say_data(found, config, data_event(found, config))
     if where:

@@ -62,11 +62,15 @@ def _with_blanks(before: str, rest: str) -> str:
 def retyped(word: str) -> str:
     """An argument as it must be typed in a shell: a list in brackets, any other value in quotes."""
     head, _, value = word.partition("=")
+    if not re.fullmatch(r"[+~]*[\w./@:-]+", head, re.ASCII):  # a blank in it, a curly quote
+        return f"{head!r} is no key; {suggest(re.sub(r'[^ -~]', '', head).strip())}"
     kind, many = kind_of(head.lstrip("+"))
     if listed_group(head.lstrip("+")) and re.search(r"[{:]", value):
         return f"""type its values in quotes, as in '{head}=[{{kind: NAME, key: "VALUE"}}]'"""
     if many or listed_group(head.lstrip("+")):
         parts = [part for part in re.split(r"[\s,;\[\](){}\"']+", value) if part]
+        if kind in ("int", "float") and any(not re.fullmatch(r"[-+.\deE_]+", part) for part in parts):
+            return f"{head} takes a list of numbers, {head}=[1,2]"
         return "type " + shlex.quote(f"{head}=[{','.join(parts)}]")
     if kind in PLAIN:
         return f"{head} takes {PLAIN[kind]}"

@@ -17,6 +17,7 @@ from ..config.input.search import SEARCH
 from ..config.input.typed import fields_at, final
 from ..config.schema import Config
 from ..config.texts.comments import commented
+from ..strings import visible
 from .arguments import SHOWN, Arguments
 
 
@@ -37,7 +38,7 @@ def show_composed(found: Arguments, combinations: Sequence[Sequence[str]], overr
             check(config)
             check_words(config, words)
         except ConfigError as e:
-            print(f"note: to run it would be refused: {e}", file=sys.stderr)
+            print(visible(f"note: to run it would be refused: {e}".replace("\n", "\\n")), file=sys.stderr)
         texts.append((" ".join(words), _text(_finished(node, "--resolve" in found.flags), found)))
     _print(texts)
 

@@ -17,6 +17,7 @@ from .registry import Choice, conflicts
 from .schema import Config
 from .texts.values import nearest_value
 
+LARGEST = 3.4e38  # the nets compute in float32
 MOST = 2**53  # the largest integer that a key may hold
 
 
@@ -80,6 +81,8 @@ def check_values(node: Any, prefix: str = "") -> None:
             raise ConfigError(f"{name}={value}: must be a list of plain values")
         if any(isinstance(v, float) and not math.isfinite(v) for v in numbers):
             raise ConfigError(f"{name}={value}: must be a finite number")
+        if any(isinstance(v, float) and abs(v) > LARGEST for v in numbers):
+            raise ConfigError(f"{name}={value}: must be at most {LARGEST:g}, the largest number of float32")
         if (allowed := rule.get("allowed")) and value not in allowed:
             words = [str(a) for a in allowed]
             found = nearest_value(name, str(value), words)

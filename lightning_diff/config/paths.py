@@ -83,7 +83,7 @@ def path_mistakes(c: Config) -> Iterator[tuple[bool, str]]:
         )
     yield (
         c.name is not None and (not _names(c.name) or bool({"..", "."} & set(c.name.split("/"))) or c.name[:1] == "/"),
-        f"name={c.name}: a name of a folder in outputs={c.outputs}, not a path out of it",
+        f"name={c.name}: a name of a folder in outputs={c.outputs}, no path out of it, and no line break or the like",
     )
 
 

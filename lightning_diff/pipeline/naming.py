@@ -102,15 +102,16 @@ def refuse_misplaced(config: Config) -> None:
             raise ConfigError(f"name={config.name}: the run would lie in {path}, which {what}; give another name=")
 
 
-def refuse_among_pictures(config: Config, folder: Path) -> None:
-    """Raises ConfigError if the run's folder lies among the pictures of data=folder: its figures would become pictures."""
+def refuse_among_pictures(config: Config, folder: Path, what: str = "the run", word: str = "outputs= or name=") -> None:
+    """Raises ConfigError if a folder to be written lies among the pictures of data=folder: what is in it would become pictures.
+    `what` lies there, and `word` moves it."""
     source = getattr(config.data, "source", "")
     if config.data.kind == "folder" and isinstance(source, str) and os.path.isdir(source):
         pictures, own = Path(os.path.realpath(source)), Path(os.path.realpath(folder))
         if own.is_relative_to(pictures):
             raise ConfigError(
-                f"data.source={source}: the run would lie among these pictures, in {folder}, and its figures would be read as "
-                "pictures; give another outputs= or name="
+                f"data.source={source}: {what} would lie among these pictures, in {folder}, and its figures would be read as "
+                f"pictures; give another {word}"
             )
 
 

@@ -168,6 +168,12 @@ WORDS = [  # the command's words -> what the line says
     ("--config-dir nowhere experiment=base", "--config-dir=nowhere: no such folder"),
     ("--config-name nothing", "--config-name=nothing: no nothing.yaml"),
     ("--config-path conf", "give --config-dir=DIR"),
+    ("–cfg job", "–cfg: begins with a long dash; type --cfg"),
+    ("“name=x”", "'“name' is no key; did you mean 'name'?"),
+    ("training[steps]=5", "'training[steps]' is no key; did you mean 'training.steps'?"),
+    ("guidance.scales=range(1,4)", "guidance.scales takes a list of numbers, guidance.scales=[1,2]"),
+    ("~seed", "~seed: a config has a value for each key; give another one, seed=VALUE"),
+    ("experiment=base guidance.scales=[1,1e39]", "must be at most 3.4e+38, the largest number of float32"),
 ]
 
 Say = Callable[..., tuple[int, str, str]]
@@ -310,6 +316,30 @@ def test_what_is_typed_wrong_is_one_line_that_says_what_to_type(words: str, says
 @pytest.mark.parametrize(
     "command, words, says",
     [
+        (
+            "train",
+            ["experiment=base", "name=x\r"],
+            "name=x\\r: ends in a carriage return; give the script the line ends",
+        ),
+        (
+            "train",
+            ["experiment=base", "name=a\nb"],
+            "name=a\\nb: a name of a folder in outputs=outputs, no path out of it",
+        ),
+        ("train", ["training.steps\u00a0=5"], "is no key; did you mean 'training.steps'?"),
+        ("sample", ["prompt=x", "run="], "run=: empty; say a path, or leave the word out"),
+        ("sample", ["prompt=x", "out="], "out=: empty; say a path"),
+        ("sample", ["prompt=x", "out=/proc/x"], "out=/proc/x: /proc: No such file or directory; name a folder"),
+        ("prepare", ["data=folder", "source=.", "show="], "show=: empty; say a path"),
+        ("prepare", ["data=folder", "source=.", "cache=/tmp/c", "show=/proc/x"], "show=/proc/x: /proc: No such file"),
+        ("prepare", ["data=folder", "source=.", "data.source=x"], "data.source=x: source=. says it already"),
+        ("prepare", ["data=folder", "source=."], "the cache would lie among these pictures, in outputs/cache"),
+        (
+            "prepare",
+            ["data=folder", "source=.", "cache=/tmp/c", "show=s"],
+            "what is shown would lie among these pictures",
+        ),
+        ("export", ["show=."], "show=.: no model is in it; name a folder with config.json"),
         ("train", ["guidance.scales=[1 2 4]"], "commas separate the values of a list; type 'guidance.scales=[1,2,4]'"),
         ("sample", ["a red mug"], "a red mug: not of the form key=value; did you mean prompt='a red mug'?"),
         ("sample", ["a", "red", "mug", "seed=1"], "a: not of the form key=value; did you mean prompt='a red mug'?"),

@@ -29,7 +29,7 @@ def test_out_is_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert out_folder(str(tmp_path / "new" / "folder")) == tmp_path / "new" / "folder"
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(ConfigError, match="is a file; name a folder"):
+        with pytest.raises(ConfigError, match="Not a directory; name a folder"):
             out_folder(str(path))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...config.errors import ConfigError
 from ...config.paths import SHIPPED, WEIGHTS
+from ...files import unwritable
 from ...pipeline.many.named import nearest_run
 from ...pipeline.origin import training_command
 from ...ranks import say
@@ -38,9 +39,8 @@ def whole_number(name: str, text: str, least: int, most: int, more: str = "") ->
 def out_folder(text: str) -> Path:
     """The folder that out= names. Raises ConfigError if it cannot be one."""
     path = Path(text)
-    above = next((p for p in (path, *path.parents) if p.exists()), None)
-    if above is not None and not above.is_dir():
-        raise ConfigError(f"out={text}: {above} is a file; name a folder")
+    if why := unwritable(path):
+        raise ConfigError(f"out={text}: {why}; name a folder that can be written")
     return path
 
 

@@ -51,6 +51,8 @@ def show(path: Path) -> list[str]:
     if not here and path.is_file():
         what, remedy = what_it_is(header(path)[0])
         return [*first, *details, f"  it is {what}; {remedy}"]
+    if not here and isinstance(_tried(find_text, path), str):
+        raise ConfigError(f"show={path}: no model is in it; name a folder with config.json, or a safetensors file")
     return [*first, *_use(path, here, words), *details]
 
 

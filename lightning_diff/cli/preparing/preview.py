@@ -22,6 +22,7 @@ from ...config.schema import Config
 from ...data.dataset import Pictures
 from ...data.sources.base import Prepared
 from ...data.summary import cropped, remarks_of, scaled
+from ...files import unwritable
 from ...progress import tracked
 from ...ranks import say
 from ...strings import counted
@@ -66,6 +67,8 @@ def free_place(config: Config, where: str, count: int) -> Path:
         raise ConfigError(f"show={where}: {e.strerror if isinstance(e, OSError) else e}") from e
     if not free:
         raise ConfigError(f"show={where}: {folder} is there already; give another name, or delete it")
+    if why := unwritable(folder):
+        raise ConfigError(f"show={where}: {why}; name a folder that can be written")
     return folder
 
 

@@ -15,6 +15,7 @@ from ...data.index import Index
 from ...data.sources.base import meant_by
 from ...data.sources.shards import Shards
 from ...data.survey import Survey
+from ...files import unwritable
 from ...pipeline.data import prepare_data
 from ...ranks import say
 from ...strings import counted
@@ -43,6 +44,8 @@ def validate(config: Config, to: str) -> None:
         raise ConfigError(f"repair={to}: only shards are repaired; prepare.py data={config.data.kind} writes shards")
     if folder is not None and folder.is_dir() and not _mine(folder):
         raise ConfigError(f"repair={to}: it is there already; give another name, or delete it")
+    if folder is not None and (why := unwritable(folder)):
+        raise ConfigError(f"repair={to}: {why}; name a folder that can be written")
     found = prepare_data(config)
     splits = list(found.splits.values())
     for line in [*account(sum(map(len, splits)), found.left), *remarked(splits)]:

@@ -123,11 +123,11 @@ def _text(file: Path) -> str:
         line = data.count(b"\n", 0, e.start) + 1
         raise ConfigError(f"{file}:{line}: not UTF-8 (byte 0x{data[e.start]:02x}); save the file as UTF-8") from e
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for n, line in enumerate(text.split("\n"), 1):
-        if found := BLANKS.match(line):
+    for number, row in enumerate(text.split("\n"), 1):
+        if found := BLANKS.match(row):
             mark = next(letter for letter in found[0] if letter not in " \t")
             raise ConfigError(
-                f"{file}:{n}: U+{ord(mark):04X} before a key, which is no blank for YAML; write blanks there"
+                f"{file}:{number}: U+{ord(mark):04X} before a key, which is no blank for YAML; write blanks there"
             )
     return text
 

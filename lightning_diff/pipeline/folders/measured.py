@@ -25,7 +25,7 @@ from ...evaluation.folders.comparing import BIASED, SPLITS, compared, judge_reca
 from ...evaluation.folders.reading import Eyes, PictureSet, listed, read_folder
 from ...evaluation.provenance import environment, tensor_hash
 from ...evaluation.sweep import Row
-from ...files import file_hash, write_text
+from ...files import file_hash, unwritable, write_text
 from ...models.build import load_part
 from ...progress import lines_told
 from ...ranks import console, first_rank
@@ -84,9 +84,8 @@ def checked_out(place: Path) -> Path:
     """Raises ConfigError if no file can be written there."""
     if place.is_dir() or place.suffix != ".json":
         raise ConfigError(f"out={place}: give a file that ends in .json")
-    above = next(folder for folder in place.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise ConfigError(f"out={place}: {above} is not a folder")
+    if why := unwritable(place.parent):
+        raise ConfigError(f"out={place}: {why}; name a file in a folder that can be written")
     return place
 
 
