@@ -159,6 +159,19 @@ def open_files() -> int:
     return OPEN_FILES if limit < 0 else max(1, min(OPEN_FILES, limit // SHARE))
 
 
+def not_safetensors(path: Path) -> str:
+    """What a file is that is no safetensors file, and what to do."""
+    with path.open("rb") as f:
+        start = f.read(64)
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        return "a pickle, which can execute code; save it as safetensors (safe_serialization=True in diffusers)"
+    if start[:4] == b"GGUF":
+        return "GGUF, whose weights are quantised; give the safetensors that it was made from"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the weights themselves; git lfs pull fetches them"
+    return "not a safetensors file" + ("" if start else " but an empty one; copy it again")
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file: 64 hexadecimal digits."""
     with path.open("rb") as f:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from ..files import is_safetensors, sha256
+from ..files import is_safetensors, not_safetensors, sha256
 from .input.typed import WEIGHTS as WEIGHTS
 from .schema import Config
 
@@ -73,7 +73,8 @@ def path_mistakes(c: Config) -> Iterator[tuple[bool, str]]:
             continue
         yield not os.path.isfile(path), f"{name}={path}: no such file"
         if name != "evaluation.features.weights" or c.evaluation.features.safetensors:
-            yield not is_safetensors(Path(path)), f"{name}={path}: not a safetensors file"
+            wrong = not is_safetensors(Path(path))
+            yield wrong, f"{name}={path}: {not_safetensors(Path(path)) if wrong else ''}"
     yield from pinned(c)
     for name, path in (("outputs", c.outputs), ("cache", c.cache)):
         above = next((p for p in (Path(path), *Path(path).parents) if os.path.exists(p)), None)

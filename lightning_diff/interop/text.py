@@ -85,6 +85,8 @@ def find_text(path: Path, part: str = "text") -> tuple[Found, dict[str, Any]]:
         "embeddings.position_embedding.weight",
         "encoder.layers.0.mlp.fc1.weight",
     )
+    if lacking := next((n for n in names if n not in state), ""):
+        raise ConfigError(f"{path}: a text encoder without {lacking}; give the whole file")
     (words, width), (positions, _), (wide, _) = (shape_of_tensor(state[n]) for n in names)
     if width not in HF_WIDTHS:
         raise ConfigError(

@@ -13,8 +13,7 @@ from ..config.paths import SHIPPED, WEIGHTS
 from ..devices import device_of
 from ..diffusion.guiders.base import Guider
 from ..diffusion.samplers.base import Sampler
-from ..files import is_safetensors
-from ..interop.files.find import not_safetensors
+from ..files import is_safetensors, not_safetensors
 from ..models.align_draw import AlignDrawModel
 from ..models.foreign import load_foreign
 from ..models.latent_diffusion import LatentDiffusion

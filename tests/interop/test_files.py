@@ -247,3 +247,31 @@ def test_show_says_what_a_model_is(tmp_path: Path) -> None:
     save_file({"lora_unet_x.lora_down.weight": torch.zeros(1)}, file)
     assert "it is a LoRA" in show(file)[-1]
     assert load_file(file)
+
+
+def test_a_file_that_is_no_safetensors_is_told_at_both_doors(tmp_path: Path) -> None:
+    from lightning_diff.config.paths import path_mistakes
+    from lightning_diff.config.schema import Config
+
+    for name, data, says in (
+        ("model.ckpt", b"PK\3\4", "a pickle, which can execute code; save it as safetensors"),
+        ("lfs.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull fetches them"),
+        ("x.gguf", b"GGUF" + bytes(20), "GGUF, whose weights are quantised"),
+        ("empty.safetensors", b"", "not a safetensors file but an empty one"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        config = Config()
+        config.init_from = str(tmp_path / name)
+        assert any(wrong and says in message for wrong, message in path_mistakes(config)), name
+        with pytest.raises(ConfigError) as e:
+            show(tmp_path / name)
+        assert says in str(e.value), name
+
+
+def test_a_text_encoder_that_lacks_tensors_and_a_folder_without_a_model_are_told(tmp_path: Path) -> None:
+    save_file({"text_model.embeddings.token_embedding.weight": torch.zeros(2, 2)}, tmp_path / "clip.safetensors")
+    assert any("without embeddings.position_embedding.weight" in line for line in show(tmp_path / "clip.safetensors"))
+    (tmp_path / "model" / "unet").mkdir(parents=True)
+    (tmp_path / "model" / "unet" / "config.json").write_text('{"_class_name": "UNet3DConditionModel"}')
+    with pytest.raises(ConfigError, match=r"no model is in it that is read here: .*a config\.json but no weights"):
+        show(tmp_path / "model")

@@ -28,6 +28,8 @@ def show(path: Path) -> list[str]:
     """The lines about the model at that path. Raises ConfigError if nothing is there."""
     if not path.exists():
         raise ConfigError(f"show={path}: no such file or folder")
+    if path.is_file():
+        header(path)  # says what a file is that is not safetensors
     if path.is_file() and has_passport(path):
         passport = read_passport(path)
         return [f"{path}: weights of this project: {passport.get('part')}", f"  {passport.get('net')}"]
@@ -52,7 +54,9 @@ def show(path: Path) -> list[str]:
         what, remedy = what_it_is(header(path)[0])
         return [*first, *details, f"  it is {what}; {remedy}"]
     if not here and isinstance(_tried(find_text, path), str):
-        raise ConfigError(f"show={path}: no model is in it; name a folder with config.json, or a safetensors file")
+        why = [one for one in (*opened.values(), _tried(find_text, path)) if "no config.json in it" not in one]
+        hint = "; ".join(dict.fromkeys(why)) or "name a folder with config.json, or a safetensors file"
+        raise ConfigError(f"show={path}: no model is in it that is read here: {hint}")
     return [*first, *_use(path, here, words), *details]
 
 

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from ...config.errors import ConfigError
 from ...config.foreign.laws import read_json
 from ...config.foreign.own_words import OURS
-from ...files import is_safetensors
+from ...files import is_safetensors, not_safetensors
 from .what import other_formats, what_it_is
 
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")  # of diffusers, of transformers
@@ -92,16 +92,6 @@ def header(file: Path) -> tuple[list[str], dict[str, str]]:
             return list(f.keys()), f.metadata() or {}
     except Exception as e:
         raise ConfigError(f"{file}: a safetensors file that is cut or damaged ({e}); copy it again") from e
-
-
-def not_safetensors(file: Path) -> str:
-    """What a file is that is no safetensors file, and what to do."""
-    start = file.open("rb").read(4)
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        return "a pickle, which can execute code; save it as safetensors (safe_serialization=True in diffusers)"
-    if start == b"GGUF":
-        return "GGUF, whose weights are quantised; give the safetensors that it was made from"
-    return "not a safetensors file"
 
 
 def find(path: Path, part: str, subfolder: str = "") -> Found:
