@@ -75,7 +75,9 @@ def guard_hydra() -> None:
             "outputs" in config and "LOCAL_RANK" not in os.environ
         ):  # Lightning sets these keys for the ranks that it starts
             refuse_useless(config)
-            if RunMode.MULTIRUN == config.hydra.mode != options.get("run_mode", RunMode.MULTIRUN):
+            # Hydra composes each run of a multirun alone, and tells it so by an override
+            asked = options.get("run_mode") == RunMode.MULTIRUN or "hydra.mode=MULTIRUN" in options.get("overrides", ())
+            if config.hydra.mode == RunMode.MULTIRUN and not asked:
                 raise ConfigError("hydra.mode=MULTIRUN: would have no effect; give -m on the command line")
         return config
 
