@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.files import Held, lock, shared, whole_file, whole_folder
+from lightning_diff.files import whole_file, whole_folder
+from lightning_diff.locks import Held, lock, shared
 
 COUNT = 40
 
@@ -54,7 +55,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path: Path
 
 def test_a_lock_says_who_holds_it_and_goes_with_its_process(tmp_path: Path) -> None:
     hold = (
-        "import sys, time; from pathlib import Path; from lightning_diff.files import lock;"
+        "import sys, time; from pathlib import Path; from lightning_diff.locks import lock;"
         "f = lock(Path(sys.argv[1]), False); print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True)

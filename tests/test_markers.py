@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff import files, markers
-from lightning_diff.files import Held, holder, in_use, lock, shared
+from lightning_diff import locks, markers
+from lightning_diff.locks import Held, holder, in_use, lock, shared
 from lightning_diff.markers import holder_of
 
 HOLD = """
 import errno, os, sys, time
 from pathlib import Path
-from lightning_diff import files, markers
+from lightning_diff import locks, markers
 def none(*_): raise OSError(errno.ENOLCK, "No locks available")
-files.fcntl.lockf = none
+locks.fcntl.lockf = none
 markers.machine = lambda: sys.argv[2]
 markers.BEAT = 0.1
-held = files.lock(Path(sys.argv[1]), False)
+held = locks.lock(Path(sys.argv[1]), False)
 print("held", flush=True)
 time.sleep(60)
 """
@@ -35,7 +35,7 @@ def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(request.param, os.strerror(request.param))
 
     monkeypatch.setattr(
-        files.fcntl,  # type: ignore[attr-defined]
+        locks.fcntl,  # type: ignore[attr-defined]
         "lockf",
         unsupported,
     )

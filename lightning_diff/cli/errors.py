@@ -14,7 +14,8 @@ from ..cluster.signals import STOP, Interrupted
 from ..config.errors import ConfigError
 from ..config.input.files import located
 from ..config.input.messages import one_line
-from ..files import NO_LOCKS, NO_ROOM
+from ..files import NO_ROOM
+from ..locks import NO_LOCKS
 from ..ranks import end_with_helped, first_rank, wrong_rank
 from ..strings import visible
 from ..terminal import settle_terminal

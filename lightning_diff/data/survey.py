@@ -20,7 +20,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..files import DAMAGED, shared, whole_file
+from ..files import DAMAGED, whole_file
+from ..locks import shared
 from ..strings import clean_text
 from .decode import DECODING, BadPicture, decode
 from .incoming.captions import NoCaption, captions_of, record_of

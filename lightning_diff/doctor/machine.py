@@ -19,7 +19,8 @@ import torch
 from ..cluster.detection import wrong_tasks
 from ..cluster.requeue import job_details, job_id, margin, seconds_left
 from ..devices import bf16_pays, device_of, on_gpu
-from ..files import Held, lock, whole_file
+from ..files import whole_file
+from ..locks import Held, lock
 from ..markers import Marker
 from ..pipeline.node import wrong_port, wrong_shared_memory
 from ..ranks import rank_of

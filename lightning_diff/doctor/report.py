@@ -21,7 +21,8 @@ from rich.table import Table
 from ..cluster.detection import heed_slurm
 from ..config.errors import ConfigError
 from ..config.schema import Config
-from ..files import lock, write_text
+from ..files import write_text
+from ..locks import lock
 from ..ranks import Fitting, Terminal, rank_of
 from .findings import OK, WARNING, WRONG, Check, Finding, Patient, existing, number
 from .machine import OF_EACH_RANK, OF_THE_FIRST, clock, file_system, shared_lock

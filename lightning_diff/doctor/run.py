@@ -15,7 +15,8 @@ from ..data.sample import lost
 from ..data.sample import told as summary
 from ..data.summary import lines_of
 from ..devices import on_gpu
-from ..files import file_hash, holder
+from ..files import file_hash
+from ..locks import holder
 from ..nets.weights import has_passport
 from ..pipeline.components import NAMES, check_part, locate_part, needed_parts
 from ..pipeline.continuing.same import refuse_another

@@ -23,7 +23,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ..devices import full_float32
-from ..files import shared
+from ..locks import shared
 from ..nets.attributes import AttributeClassifier
 from ..nets.text import Tower
 from ..nets.weights import has_arrays, read_arrays, save_arrays

@@ -14,7 +14,7 @@ from ..cluster.signals import STOP, Interrupted
 from ..cluster.slurm import claim
 from ..config.errors import ConfigError
 from ..config.schema import Config
-from ..files import Held, lock
+from ..locks import Held, lock
 from ..ranks import console, first_rank, rank_of, say, wait_for
 from ..tracking.mirrors import Mirrors
 from ..tracking.record import Record

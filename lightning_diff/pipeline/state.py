@@ -8,7 +8,7 @@ from pathlib import Path
 from ..config.compose import stored_config
 from ..config.paths import WEIGHTS
 from ..config.schema import Config
-from ..files import holder
+from ..locks import holder
 from ..tracking.record import Record
 
 

@@ -245,7 +245,7 @@ def test_file_systems_without_locks_and_clocks_apart(tmp_path: Path, monkeypatch
         m.setattr(doctor_machine.time, "time", lambda: 1e9)
         found(doctor_machine.clock, p, WARNING, "s apart", "chronyd")
     with monkeypatch.context() as m:
-        m.setattr("lightning_diff.files.fcntl.lockf", lambda *_: None)  # a lock that binds nobody
+        m.setattr("lightning_diff.locks.fcntl.lockf", lambda *_: None)  # a lock that binds nobody
         found(doctor_machine.file_system, p, WRONG, "same lock", "flock")
         found(doctor_machine.shared_lock, p, WRONG, "takes a lock", "flock")
     with monkeypatch.context() as m:
@@ -400,7 +400,7 @@ def test_a_steps_memory_is_counted_on_fake_tensors_as_on_real_ones(checkpointing
 def test_a_folder_that_is_in_use_or_of_another_run(tmp_path: Path) -> None:
     p = patient(tmp_path)
     p.folder.mkdir()
-    held = "import sys; from pathlib import Path; from lightning_diff.files import lock\n"
+    held = "import sys; from pathlib import Path; from lightning_diff.locks import lock\n"
     held += "file = lock(Path(sys.argv[1]), wait=False); print('held', flush=True); sys.stdin.read()"
     (p.folder / "config.yaml").write_text("objective: {prediction: v}\n")
     with subprocess.Popen(

@@ -21,7 +21,7 @@ from lightning_diff.config.convert import plain, yaml_text
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
 from lightning_diff.evaluation.results import spread, write_tables
-from lightning_diff.files import Held
+from lightning_diff.locks import Held
 from lightning_diff.pipeline.component_training import metrics_words
 from lightning_diff.pipeline.continuing.same import keep_config, refuse_another
 from lightning_diff.pipeline.many import listing
@@ -258,7 +258,7 @@ def test_a_line_for_each_run_fits_the_terminal(tmp_path: Path, capsys: pytest.Ca
     Record(runs[0]).write("train", 400, loss=0.5)
     (runs[1] / WEIGHTS).write_bytes(b"")
     other = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from pathlib import Path; from lightning_diff.files import lock; "
+        [sys.executable, "-c", "import sys; from pathlib import Path; from lightning_diff.locks import lock; "
          "f = lock(Path(sys.argv[1]), False); print(1, flush=True); input()", str(runs[2] / "lock")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=PACKAGE_FOLDER,
     )  # fmt: skip

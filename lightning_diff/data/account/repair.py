@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...config.errors import ConfigError
-from ...files import shared, whole_file
+from ...files import whole_file
+from ...locks import shared
 from ..incoming.captions import COMMANDS, NOT_UTF8
 from ..incoming.names import split_ending
 from ..index import Index, ShardReader

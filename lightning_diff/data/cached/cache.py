@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 
 from ...config.errors import ConfigError
-from ...files import alone, in_use, reserve, shared, whole_file, whole_folder, write_text
+from ...files import reserve, whole_file, whole_folder, write_text
+from ...locks import alone, in_use, shared
 from ..shards import digest
 from .rows import Rows
 from .segments import (

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...config.errors import ConfigError
-from ...files import open_files, shared
+from ...files import open_files
+from ...locks import shared
 from ..incoming.tars import BLOCK
 from ..index import Index, ShardReader
 from ..order import FullOrder, Order

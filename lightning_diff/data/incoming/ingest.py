@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...files import shared, whole_file, write_text
+from ...files import whole_file, write_text
+from ...locks import shared
 from ...strings import clean_text
 from ...sums import crc32
 from ..decode import BadPicture, decode

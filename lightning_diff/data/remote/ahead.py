@@ -15,7 +15,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from ...config.errors import ConfigError
-from ...files import Held
+from ...locks import Held
 from .carried import Carried, carried_of
 from .shard import RemoteShard
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ...config.errors import ConfigError
-from ...files import Held, lock
+from ...locks import Held, lock
 from .failures import Changed, Failed, Passing
 from .transport import TRIES, Head, as_error, pause, read_from
 

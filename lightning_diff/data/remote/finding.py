@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import cast
 
 from ...config.errors import ConfigError
-from ...files import alone, write_text
+from ...files import write_text
+from ...locks import alone
 from ..shards import braces_expanded
 from . import objects
 from .cache import NodeCache

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from ...config.errors import ConfigError
 from ...config.fields import at_least, one_of
 from ...config.registry import Choice, choices
-from ...files import alone, whole_folder
+from ...files import whole_folder
+from ...locks import alone
 from ...sums import crc32
 from ..sample import LeftOut, Sample
 from ..shards import Progress, damaged_shards, digest, write_shards
