@@ -431,11 +431,14 @@ def test_a_picture_that_is_replaced_by_one_of_equal_size_is_seen(tmp_path: Path)
         ),
         ([("a.png", P), ("b.png", P)], "it; 2 pictures have no caption (a.png, b.png); put KEY.txt"),
         ([("0.tar", b"x"), ("1.tar", b"x")], "2 files have an unknown ending (*.tar); rename"),
+        ([("a.png", P), ("captions.tsv", "x")], "(data=table source='SET/*.tsv' reads a table of captions)"),
+        ([("a.png", P), ("all.json", "[]")], "(data=table source='SET/all.json' reads a table of captions)"),
         ([("a.png", b"?"), ("a.txt", "a")], "of 1 captioned picture none can be used"),
     ],
 )
 def test_nothing_to_use_says_what_is_there(files: Members, said: str, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
+    said = said.replace("SET", str(tmp_path / "set"))
     assert said in look(tmp_path, "folder", folder(tmp_path / "set", files)).error
 
 

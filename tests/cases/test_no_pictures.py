@@ -21,7 +21,11 @@ from tests.cases.picture_files import BASE, JPEG, PNG, enc
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "text file", "Git LFS"),
         (b"BMW is a car", "text file", "text"),
         (b"<?xml version='1.0'?>\n<!-- drawn --><svg/>", "unknown format", "SVG"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "unknown format", "HEIC: pictures of this format are not read; convert it to JPEG"),
+        (
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+            "unknown format",
+            "HEIC: this format is not read; convert it to JPEG",
+        ),
         (b"\0\0\0\x18ftypcrx \0\0\0\0crx isom", "unknown format", "camera raw"),
         (b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "unknown format", "camera raw"),
         (enc(BASE, "TIFF", tiffinfo={50706: b"\1\4\0\0"}), "unknown format", "camera raw"),

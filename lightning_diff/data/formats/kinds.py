@@ -180,7 +180,7 @@ def _kind_of_box(data: bytes) -> str:
 
 
 def _unread(name: str) -> BadPicture:
-    return BadPicture(f"{name}: pictures of this format are not read; convert it to JPEG", "unknown format")
+    return BadPicture(f"{name}: this format is not read; convert it to JPEG", "unknown format")
 
 
 def camera_raw() -> BadPicture:

@@ -55,12 +55,25 @@ class Folder(OwnPictures):
         listing = self.list_pictures()
         total = len(listing.found)
         if not total:
-            hint = " (data=shards reads .tar)" if any(one.member == "*.tar" for one in listing.left) else ""
-            raise ConfigError(f"{self.words}: no captioned picture in it; {nothing_usable(listing.left)}{hint}")
+            raise ConfigError(
+                f"{self.words}: no captioned picture in it; {nothing_usable(listing.left)}{self._hint(listing)}"
+            )
         hashes = self.hashes(listing, cache, _shown(progress, "files", total))
         made_by = digest([FORMAT, DECODING, self.image_size, self.truncated, *(["pad"] if self.fit == "pad" else [])])
         name = f"{self.kind}-{made_by}-{digest([self.shard_size, contents_digest(listing.found, hashes)])}"
         return listing, hashes, cache / "data" / name
+
+    def _hint(self, listing: Listing) -> str:
+        """What reads the files that a folder without captioned pictures has; empty if nothing does."""
+        from ..tabular.rows import ENDINGS
+
+        members = [one.member for one in listing.left]
+        if "*.tar" in members:
+            return " (data=shards reads .tar)"
+        tables = [m for m in members if m.endswith(ENDINGS)]
+        if not tables or (tables[0].endswith(".json") and len(tables) > 1):
+            return ""
+        return f" (data=table source='{self.source}/{tables[0]}' reads a table of captions)"
 
     def list_pictures(self) -> Listing:
         """The captioned pictures, and what is left out; no picture is read."""
