@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from tokenize import TokenError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, the quota is used up, the file is too large
@@ -38,8 +38,8 @@ def unwritable(place: Path) -> str:
     try:
         while not above.exists():
             above = above.parent
-        with TemporaryDirectory(dir=above):
-            return ""
+        os.rmdir(mkdtemp(dir=above))
+        return ""
     except (OSError, ValueError) as e:
         return f"{above}: {e.strerror if isinstance(e, OSError) else e}"
 
