@@ -54,6 +54,7 @@ class HeaderIndex(Index):
         self.first = np.concatenate([[0], np.cumsum([one.count for one in known], dtype=np.int64)])
         self._open: OrderedDict[int, Sidecar] = OrderedDict()
         self._checked: set[int] = set()
+        self._most = open_files()
 
     def __len__(self) -> int:
         return int(self.first[-1])
@@ -76,7 +77,7 @@ class HeaderIndex(Index):
     def part(self, shard: int) -> Sidecar:
         """The sidecar of a shard. Raises ConfigError if it is damaged."""
         if shard not in self._open:
-            while len(self._open) >= open_files():
+            while len(self._open) >= self._most:
                 self._open.popitem(last=False)
             self._open[shard] = Sidecar(self.places[shard], self.known[shard], shard in self._checked)
             self._checked.add(shard)
