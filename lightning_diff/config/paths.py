@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from ..files import is_safetensors, not_safetensors, sha256
+from ..files import is_safetensors, not_safetensors, sha256, unwritable
+from .errors import ConfigError
 from .input.typed import WEIGHTS as WEIGHTS
 from .schema import Config
 
@@ -20,6 +21,12 @@ SHIPPED = PACKAGE / "weights"
 PARTS = "parts"  # the folder of a run's frozen components, in its folder
 
 FOLDERS = ("autoencoder.weights", "text.weights", "text.more", "init_from")  # keys that also take a diffusers folder
+
+
+def check_writable(word: str, place: Path, what: str = "a folder") -> None:
+    """Raises ConfigError if nothing can be written to this path. `word` gave it, and should name `what`."""
+    if why := unwritable(place):
+        raise ConfigError(f"{word}: {why}; name {what} that can be written")
 
 
 def given_weights(c: Config) -> list[tuple[str, str]]:

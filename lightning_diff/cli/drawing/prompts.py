@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from ...config.errors import ConfigError
-from ...config.paths import SHIPPED, WEIGHTS
-from ...files import unwritable
+from ...config.paths import SHIPPED, WEIGHTS, check_writable
 from ...pipeline.many.named import nearest_run
 from ...pipeline.origin import training_command
 from ...ranks import say
@@ -39,8 +38,7 @@ def whole_number(name: str, text: str, least: int, most: int, more: str = "") ->
 def out_folder(text: str) -> Path:
     """The folder that out= names. Raises ConfigError if it cannot be one."""
     path = Path(text)
-    if why := unwritable(path):
-        raise ConfigError(f"out={text}: {why}; name a folder that can be written")
+    check_writable(f"out={text}", path)
     return path
 
 

@@ -7,8 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from ...config.errors import ConfigError
+from ...config.paths import check_writable
 from ...config.schema import Config
-from ...files import unwritable
 from ...interop.configs import SCHEDULERS, scheduler_config
 from ...interop.export import export_pipeline, export_single_file, exportable_tower, kohya
 from ...interop.text import text_encoder, tokenizer_words
@@ -34,8 +34,7 @@ def export(config: Config, folder: Path, form: str, out: Path, verify: bool | No
         raise ConfigError(f"out={out}: it is there already; give another name")
     if form != "diffusers" and out.suffix != ".safetensors":
         raise ConfigError(f"out={out}: readers know such a file by its ending; say out={out}.safetensors")
-    if why := unwritable(out.parent):
-        raise ConfigError(f"out={out}: {why}; name a place that can be written")
+    check_writable(f"out={out}", out.parent, "a place")
     if form == "kohya_lora":
         return _export_lora(folder, out)
     if verify and not can_verify():

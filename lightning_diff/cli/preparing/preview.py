@@ -18,11 +18,11 @@ from PIL import Image
 from torch import Tensor
 
 from ...config.errors import ConfigError
+from ...config.paths import check_writable
 from ...config.schema import Config
 from ...data.dataset import Pictures
 from ...data.sources.base import Prepared
 from ...data.summary import cropped, remarks_of, scaled
-from ...files import unwritable
 from ...progress import tracked
 from ...ranks import say
 from ...strings import counted
@@ -67,8 +67,7 @@ def free_place(config: Config, where: str, count: int) -> Path:
         raise ConfigError(f"show={where}: {e.strerror if isinstance(e, OSError) else e}") from e
     if not free:
         raise ConfigError(f"show={where}: {folder} is there already; give another name, or delete it")
-    if why := unwritable(folder):
-        raise ConfigError(f"show={where}: {why}; name a folder that can be written")
+    check_writable(f"show={where}", folder)
     return folder
 
 

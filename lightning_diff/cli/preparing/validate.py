@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...config.errors import ConfigError
+from ...config.paths import check_writable
 from ...config.schema import Config
 from ...data.account.reasons import account, remarked
 from ...data.account.repair import repair
@@ -15,7 +16,6 @@ from ...data.index import Index
 from ...data.sources.base import meant_by
 from ...data.sources.shards import Shards
 from ...data.survey import Survey
-from ...files import unwritable
 from ...pipeline.data import prepare_data
 from ...ranks import say
 from ...strings import counted
@@ -44,8 +44,8 @@ def validate(config: Config, to: str) -> None:
         raise ConfigError(f"repair={to}: only shards are repaired; prepare.py data={config.data.kind} writes shards")
     if folder is not None and folder.is_dir() and not _mine(folder):
         raise ConfigError(f"repair={to}: it is there already; give another name, or delete it")
-    if folder is not None and (why := unwritable(folder)):
-        raise ConfigError(f"repair={to}: {why}; name a folder that can be written")
+    if folder is not None:
+        check_writable(f"repair={to}", folder)
     found = prepare_data(config)
     splits = list(found.splits.values())
     for line in [*account(sum(map(len, splits)), found.left), *remarked(splits)]:

@@ -14,6 +14,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...config.errors import ConfigError
+from ...config.paths import check_writable
 from ...config.registry import plugins_entry
 from ...config.schema import Config
 from ...data.decode import DECODING
@@ -25,7 +26,7 @@ from ...evaluation.folders.comparing import BIASED, SPLITS, compared, judge_reca
 from ...evaluation.folders.reading import Eyes, PictureSet, listed, read_folder
 from ...evaluation.provenance import environment, tensor_hash
 from ...evaluation.sweep import Row
-from ...files import file_hash, unwritable, write_text
+from ...files import file_hash, write_text
 from ...models.build import load_part
 from ...progress import lines_told
 from ...ranks import console, first_rank
@@ -84,8 +85,7 @@ def checked_out(place: Path) -> Path:
     """Raises ConfigError if no file can be written there."""
     if place.is_dir() or place.suffix != ".json":
         raise ConfigError(f"out={place}: give a file that ends in .json")
-    if why := unwritable(place.parent):
-        raise ConfigError(f"out={place}: {why}; name a file in a folder that can be written")
+    check_writable(f"out={place}", place.parent, "a file in a folder")
     return place
 
 
