@@ -4,6 +4,7 @@
 # make browser: the report, the explorer's page and the site in a real browser (Debian: apt install chromium chromium-driver).
 # make schema: write conf/schema.json, which editors complete conf/*.yaml from.
 # make wheel: the wheel in a new environment.
+# make gpu: what only a GPU can show: the same bits after a kill, recorded steps, the main job.
 # make cluster: the job scripts and the launcher on a real SLURM cluster of this one machine (Debian, as root).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +13,7 @@ ARGS ?=
 export PYTHONDONTWRITEBYTECODE :=
 
 # make real: 785 real captioned pictures from a Debian package (as root or with its lists), prepared, trained and measured.
-.PHONY: base test real site browser cluster wheel schema setup pins oldest
+.PHONY: base test real site browser cluster gpu wheel schema setup pins oldest
 base: setup
 	$(BIN)/python train.py experiment=base $(ARGS)
 
@@ -47,6 +48,9 @@ wheel: setup
 		lightning-diff train experiment=base $(SHORT) name=trial training.devices=2 training.accelerator=cpu && \
 		lightning-diff evaluate run=trial guidance.scales=[2] && lightning-diff runs && lightning-diff export --help && \
 		python -c 'import lightning_diff as ld; assert ld.load("outputs/trial")("a mug").size == (64, 64)'
+
+gpu: setup
+	$(BIN)/python -m pytest tests/gpu $(ARGS)
 
 cluster: setup
 	$(BIN)/python -m pytest -n 2 tests/cluster $(ARGS)

@@ -65,8 +65,8 @@ class Machine:
     """The assumptions about the hardware, in operations, bytes and seconds."""
 
     peak: float = 989e12
-    utilisation: float = 0.35
-    launch: float = 5e-6
+    utilisation: float = 0.22
+    launch: float = 9e-6
     gpus_per_node: int = 8
     nvlink: float = 450e9
     networks: tuple[float, ...] = (100e9 / 8, 400e9 / 8, 3200e9 / 8)
@@ -79,9 +79,10 @@ class Machine:
 
 
 ASSUMED = """\
-- A GPU makes 989 TFLOP/s of dense bf16 (data sheet of the H100 SXM), and the net gets 35 % of that; but no step is faster than
-  its kernels are started, 5 microseconds each, which is what decides for a small net. (A kernel for each result of an
-  operation in the forward and the backward pass, uncompiled.)
+- A GPU makes 989 TFLOP/s of dense bf16 (data sheet of the H100 SXM), and the net gets 22 % of that: on an H200 a step of Stable
+  Diffusion 1.5's UNet took 348 ms for 32 pictures (benchmarks/results/gpu.json). But no step is faster than its kernels, which
+  decides for a small net: 9 microseconds for each result of an operation in the forward and the backward pass, with all that a
+  step does besides. (On the H200 a step of experiment=base took 10.4 ms.)
 - 8 GPUs a node. Inside, NVLink 4: 900 GB/s a GPU in both directions together (data sheet), so 450 GB/s each way. Between
   nodes 100, 400 or 3200 Gb/s (eight cards of 400) a node in all, each way. 80 % of a link's rate is reached.
 - DDP sums gradients by a ring: a GPU sends, and receives, 2 (N-1)/N times their bytes a step (float32, also under bf16-mixed).
@@ -143,7 +144,7 @@ def cells(row: Row, costs: Costs, m: Machine) -> list[str]:
     for seconds, (low, high) in zip(row.sums, row.efficiency, strict=True):
         share = f"{100 * high:.0f} %" if f"{low:.2f}" == f"{high:.2f}" else f"{100 * low:.0f} to {100 * high:.0f} %"
         each += [f"{1e3 * seconds:.3g} ms", share]
-    needed = [f"{size(row.images * x)}/s" for x in (costs.sample, raw)]
+    needed = [f"{size(row.images * x)}/s" for x in (costs.features(1, 1).all, raw)]
     batch = f"{row.gpus * costs.config.training.batch:,}"
     return [str(row.gpus), batch, size(row.ddp), *each, size(row.fsdp), f"{row.images:,.0f}", *needed]
 
@@ -169,7 +170,7 @@ def facts(costs: Costs, compute: float, m: Machine) -> list[str]:
         f"{size(costs.gradients)}){', without the tower of --text' if costs.config.text.kind == 'open_clip' else ''}.",
         f"last.ckpt: {size(costs.checkpoint)}, {copied}written and read back in {write:.2g} s{meanwhile}; every "
         f"{t.checkpoint_every} steps the training waits for {100 * held / (held + steps):.2g} % of the time. A sample in the "
-        f"cache: {size(costs.sample)}.",
+        f"cache: {size(costs.features(1, 1).all)}.",
     ]
 
 
@@ -204,7 +205,7 @@ def page() -> str:
     lines += [
         "Computed from the config by `python benchmarks/scaling.py`, which prints the same for other overrides. Nothing in"
     ]
-    lines += ["these two tables is measured.", ""]
+    lines += ["these two tables is measured; what one GPU does was ([speed.md](speed.md)).", ""]
     for title, overrides, text in PAGE:
         costs = costs_of(overrides, text)
         compute, found = rows(costs, m)

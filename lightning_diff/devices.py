@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+
+FILLING: Any = torch.utils.deterministic  # whether each new tensor is filled
 
 
 def on_gpu(accelerator: str) -> bool:
@@ -29,14 +32,44 @@ def bf16_pays(device: str) -> bool:
 
 @contextmanager
 def settings_kept() -> Iterator[None]:
-    """What happens inside leaves torch's global settings of precision and of cuDNN as they were."""
-    cudnn = torch.backends.cudnn
-    was = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
+    """What happens inside leaves torch's global settings of precision, of cuDNN and of repeatable kernels as they were."""
+    cudnn, repeatable = torch.backends.cudnn, torch.are_deterministic_algorithms_enabled()
+    was = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic
+    only_warns, fills = (
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        FILLING.fill_uninitialized_memory,
+    )
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(was[0])
-        cudnn.allow_tf32, cudnn.benchmark = was[1:]
+        cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = was[1:]
+        torch.use_deterministic_algorithms(repeatable, warn_only=only_warns)
+        FILLING.fill_uninitialized_memory = fills
+
+
+def same_bits_on_gpu(always: bool = True) -> None:
+    """From now on, torch takes kernels on a GPU whose sums have an order, and none that was the fastest of a trial: both would
+    give other bits at each start. An operation that has no such kernel is an error, or with `always` False a warning. It stays
+    so until the end of `settings_kept`."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=not always)
+    FILLING.fill_uninitialized_memory = False  # it would write into each new tensor
+
+
+def with_same_bits(work: Callable[[], None], told: Callable[[str], None]) -> None:
+    """Do the work with `same_bits_on_gpu`. If an operation has no such kernel (in a user's own net, say), `told` gets torch's
+    line about it, and the work begins anew without that promise."""
+    same_bits_on_gpu()
+    try:
+        work()
+    except RuntimeError as e:
+        if "deterministic" not in str(e):
+            raise
+        told(str(e).partition(", but")[0])
+        same_bits_on_gpu(always=False)
+        work()
 
 
 @contextmanager

@@ -63,9 +63,12 @@ def draw_pictures(folder: Path) -> Path:
     return folder
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """For this process and those that it starts: one thread each, since several share the cores, and so that all of them
-    round alike; and the bytecode of what is imported is kept, else each start compiles all of torch again."""
+    round alike; no GPU, except for tests/gpu; and the bytecode of what is imported is kept, else each start compiles all of
+    torch again."""
+    if Path("/dev/nvidiactl").exists() and not any("gpu" in word for word in config.args):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False

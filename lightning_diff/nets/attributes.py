@@ -8,6 +8,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class Cells(nn.Module):
+    """The mean of each of n x n cells. Where the cells are equal it is a plain pooling, whose gradient has the same bits each
+    time, also on a GPU."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2] // self.n, x.shape[3] // self.n
+        if x.shape[2:] == (height * self.n, width * self.n):
+            return F.avg_pool2d(x, (height, width))
+        return F.adaptive_avg_pool2d(x, self.n)
+
+
 class AttributeClassifier(nn.Module):
     """Picture [B, 3, H, W] in [-1, 1] -> logits of each head, {name: [B, values]}."""
 
@@ -20,9 +35,7 @@ class AttributeClassifier(nn.Module):
             channels = outputs
         layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
         # Left and right matter, so the features are pooled to 4 x 4 cells, not to one mean.
-        self.trunk = nn.Sequential(
-            *layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, 128), nn.ReLU()
-        )
+        self.trunk = nn.Sequential(*layers, Cells(4), nn.Flatten(), nn.Linear(16 * channels, 128), nn.ReLU())
         self.heads = nn.ModuleDict({name: nn.Linear(128, n) for name, n in heads.items()})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:

@@ -119,6 +119,8 @@ class UNet(CaptionedUNet):
     (one more on the way up). `attention` says which resolutions have attention to themselves and to the caption.
     """
 
+    recordable = True  # its two passes never wait for the host, so a CUDA graph can hold them (training/graphs.py)
+
     def __init__(
         self,
         channels: int,

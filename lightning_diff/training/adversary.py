@@ -25,7 +25,10 @@ class Adversary:
 
     def update(self, real: Tensor, made: Tensor) -> Tensor:
         """Train the discriminator for one step on real and rebuilt pictures. Returns its loss, detached."""
-        self.net.to(real.device).requires_grad_(True)
+        if next(self.net.parameters()).device != real.device:
+            self.net.to(real.device)
+            self.optimizer.load_state_dict(self.optimizer.state_dict())  # a checkpoint's moments follow their weights
+        self.net.requires_grad_(True)
         loss = hinge_loss(self.net(real), self.net(made.detach()))
         self.optimizer.zero_grad()
         loss.backward()

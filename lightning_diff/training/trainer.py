@@ -21,8 +21,9 @@ from ..cluster.meeting import Meeting
 from ..cluster.signals import STOP
 from ..config.schema import Training
 from ..data.ordering.ordering import ShardOrder
-from ..devices import bf16_pays, device_of, on_gpu, settings_kept
+from ..devices import bf16_pays, device_of, on_gpu, settings_kept, with_same_bits
 from ..tracking.record import Record
+from .averages.posthoc import Snapshots
 from .callbacks import Checkpoint, Log, Meters, ProgressBar
 from .checkpoint import LAST as LAST
 from .checkpoint import UNDECAYED as UNDECAYED
@@ -31,7 +32,6 @@ from .loading.counts import SetCounts
 from .loading.datamodule import Stream, order_of
 from .modules.base import BaseModule
 from .origin import Origin, choose_checkpoint
-from .posthoc import Snapshots
 from .schedule import decay_start
 from .watchdog import Watchdog
 
@@ -71,7 +71,7 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
         enable_model_summary=False,
         num_sanity_val_steps=0,
         limit_val_batches=0,
-        benchmark=on_gpu(training.accelerator),
+        benchmark=False,
         profiler="simple" if training.profile else None,
     )
     # Lightning's handlers talk to other ranks inside a signal handler, and end a terminated run with exit code 0.
@@ -137,6 +137,17 @@ def fit(
     ]
 
     stream = Stream(dataset, t, seed)
+
+    def work() -> None:
+        if on_gpu(t.accelerator) and t.devices * t.nodes == 1 and t.strategy == "ddp":
+            module.record()
+        trainer.fit(module, datamodule=stream, ckpt_path=str(start) if start else None, weights_only=True)
+
+    @rank_zero_only
+    def not_the_same(reason: str) -> None:
+        console.print(f"{title}: continued after a kill, this training ends with other bits: {reason}", markup=False)
+        record.write("same_bits", always=False, reason=reason)
+
     with settings_kept():
         trainer = make_trainer(t, folder, callbacks)
         launcher = trainer.strategy.launcher
@@ -148,7 +159,9 @@ def fit(
                 meeting.begin()
             if on_gpu(t.accelerator):
                 torch.set_float32_matmul_precision("high")
-            trainer.fit(module, datamodule=stream, ckpt_path=str(start) if start else None, weights_only=True)
+                with_same_bits(work, not_the_same)
+            else:
+                work()
         finally:
             meeting.end()
             STOP.deferred = False

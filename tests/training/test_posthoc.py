@@ -10,7 +10,7 @@ from torch import nn
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.models.averages import FOLDER, LENGTHS, combination, gamma_of, reconstruct
 from lightning_diff.nets.weights import save_weights
-from lightning_diff.training.posthoc import PowerEma
+from lightning_diff.training.averages.posthoc import PowerEma
 
 STEPS, EVERY = 1200, 100
 

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from ...config.schema import Training
 from ..adversary import Adversary
-from ..ema import Ema
+from ..averages.ema import Ema
+from ..averages.posthoc import PowerEma
 from ..optimizers.choice import make_optimizer
-from ..posthoc import PowerEma
+from ..optimizers.muon import Muon
 from ..schedule import learning_rate_factor
 from ..sharding import full_tensor, shard
 
@@ -32,6 +33,11 @@ class BaseModule(pl.LightningModule):
         self.posthoc = PowerEma(self.net) if training.ema_every else None
         self.adversary: Adversary | None = None
         self.run_net = torch.compile(self.net) if training.compile else self.net
+        self.recorded = False
+
+    def record(self) -> None:
+        """Start the kernels of a step all at once (graphs.py). For one GPU, and gradients of one batch each."""
+        self.recorded = True
 
     def configure_model(self) -> None:
         if self.training_config.strategy == "fsdp" and self.device_mesh is not None:
@@ -51,6 +57,8 @@ class BaseModule(pl.LightningModule):
         expects the same layout."""
         unsharded = self.training_config.strategy == "ddp"
         for optimizer in self.trainer.optimizers:
+            if self.recorded and isinstance(optimizer, Muon):
+                optimizer.record()
             for group in optimizer.param_groups:
                 group["fused"] = unsharded
             for parameter, state in optimizer.state.items() if unsharded else ():

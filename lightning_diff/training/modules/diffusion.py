@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from ...diffusion.objective import loss_weight, times, training_noise, uniforms
 from ...diffusion.path import Path
 from ...nets.layers import sinusoid, zero_
 from ...nets.unet import Condition
+from ..graphs import LARGEST, Recorded, RecordedNet
 from ..sharding import average_gradients, gathered
 from ..synced import ranks
 from .base import BaseModule
@@ -50,6 +52,15 @@ class DiffusionModule(BaseModule):
         self.objective, self.null = objective, null
         self.path = Path(objective.schedule, objective.prediction, objective.data_std)
         self.uncertainty = Uncertainty() if objective.uncertainty else None
+        self.noised: Callable[..., Any] = self.noised_latents
+        self.recorded_net: RecordedNet | None = None
+
+    def record(self) -> None:
+        super().record()
+        self.noised = Recorded(self.noised_latents)
+        t, size = self.training_config, sum(p.numel() for p in self.net.parameters())
+        if getattr(self.net, "recordable", False) and size <= LARGEST and not t.compile and not t.checkpointing:
+            self.recorded_net = RecordedNet(self.net)
 
     def no_caption(self) -> Condition:
         """The null condition, with one row: the learned one if the net has it, else `null`."""
@@ -71,19 +82,12 @@ class DiffusionModule(BaseModule):
 
     def loss_of(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss of a batch of features. The meters get its parts."""
-        rows, o = batch["positions"], self.objective
-        shape = tuple(batch["mean"].shape[1:])
-        x_0 = batch["mean"].float() + batch["std"].float() * noise.normal(rows, shape, self.seed, noise.POSTERIOR)
-        eps = training_noise(rows, shape, self.seed, o.offset_noise)
-        u = uniforms(rows, self.seed, self.training_config.batch, o.stratified)
-        m = self.path.at(times(self.path, o.times, u, o.times_mean, o.times_std, o.shift))
-        keep = noise.uniform(rows, self.seed, noise.DROPOUT) >= o.caption_dropout
+        rows = batch["positions"]
+        x, t, target, weight, keep = self.noised(batch["mean"], batch["std"], rows)
         given = Condition(batch["tokens"].float(), batch["mask"], batch["pooled"].float())
         condition = given.where(keep, self.no_caption().expand(len(rows)))
-        x_t = self.path.noised(x_0, eps, m)
-        output = self.run_net(self.path.scaled(x_t, m), m.t, condition)
-        square = (output - self.path.target(x_0, eps, m)).square()
-        each = (square * loss_weight(self.path, m, o.weight, o.weight_value)).mean(dim=(1, 2, 3))
+        output = (self.recorded_net or self.run_net)(x, t, condition)
+        each = ((output - target).square() * weight).mean(dim=(1, 2, 3))
         dropped = ~keep
         self.meter(
             loss=each.mean(),
@@ -93,9 +97,24 @@ class DiffusionModule(BaseModule):
             ),
         )
         if self.uncertainty is not None:
-            log_variance = self.uncertainty(m.t)
+            log_variance = self.uncertainty(t)
             each = each * (-log_variance).exp() + log_variance
         return each.mean()
+
+    @torch.no_grad()
+    def noised_latents(
+        self, mean: Tensor, std: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | float, Tensor]:
+        """What the positions `rows` make of their latents: (the net's input [B, C, H, W], the times [B], the net's target, the
+        weight of its squared error, whether the caption is kept [B])."""
+        o, shape = self.objective, tuple(mean.shape[1:])
+        x_0 = mean.float() + std.float() * noise.normal(rows, shape, self.seed, noise.POSTERIOR)
+        eps = training_noise(rows, shape, self.seed, o.offset_noise)
+        u = uniforms(rows, self.seed, self.training_config.batch, o.stratified)
+        m = self.path.at(times(self.path, o.times, u, o.times_mean, o.times_std, o.shift))
+        keep = noise.uniform(rows, self.seed, noise.DROPOUT) >= o.caption_dropout
+        x = self.path.scaled(self.path.noised(x_0, eps, m), m)
+        return x, m.t, self.path.target(x_0, eps, m), loss_weight(self.path, m, o.weight, o.weight_value), keep
 
     @torch.no_grad()
     def held_out_losses(self, batch: dict[str, Tensor], net: Any) -> Tensor:

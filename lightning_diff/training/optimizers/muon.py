@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributed import all_reduce, get_rank
 
 from ...devices import full_float32
+from ..graphs import LARGEST, Recorded
 from ..sharding import full_tensor, local_shard, shard_like
 from ..synced import ranks
 from .orthogonal import orthogonalised
@@ -70,6 +72,7 @@ class Muon(torch.optim.AdamW):
     def __init__(self, rest: Sequence[dict[str, Any]], inner: dict[str, Any], **options: Any) -> None:
         groups = [{**group, "muon": False} for group in rest if group["params"]]
         super().__init__([*groups, *([{**inner, "muon": True}] if inner["params"] else [])], **options)
+        self.recorded: dict[int, Recorded] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
@@ -88,26 +91,44 @@ class Muon(torch.optim.AdamW):
                 self._step_matrices(group)
         return loss
 
+    def record(self) -> None:
+        """Start the kernels of the matrices' step all at once (graphs.py). For one GPU; the parameters stay in their place."""
+        self.recorded = {id(g): Recorded(partial(self._move, g)) for g in self.param_groups if g["muon"] and _small(g)}
+
     def _step_matrices(self, group: dict[str, Any]) -> None:
-        parameters = [p for p in group["params"] if p.grad is not None]
-        if not parameters:
-            return
-        kept = 1.0 if self.found_inf is None else 1 - self.found_inf  # 0: this step changes nothing
-        updates = []
-        for p in parameters:
-            state, g = self.state[p], p.grad
-            if not state:
+        moved = [p for p in group["params"] if p.grad is not None]
+        for p in moved:
+            if not (state := self.state[p]):
                 # AdamW asks for a step when it loads the state.
                 state["step"] = torch.zeros((), device=local_shard(p).device)
                 state["momentum"] = torch.zeros_like(p)
-            if self.found_inf is not None:
-                g = torch.where(self.found_inf > 0, 0.0, g)
-            state["momentum"].add_(g.sub(state["momentum"]).mul_((1 - MOMENTUM) * kept))
-            updates.append(full_tensor(g.lerp(state["momentum"], MOMENTUM)))
+        grads = [cast(Tensor, p.grad) for p in moved]
+        if (
+            len(moved) == len(group["params"])
+            and self.found_inf is not None
+            and (recorded := self.recorded.get(id(group)))
+        ):
+            recorded(torch.full_like(self.found_inf, group["lr"]), self.found_inf, *grads)
+        elif moved:
+            self._move({**group, "params": moved}, group["lr"], self.found_inf, *grads)
+
+    def _move(self, group: dict[str, Any], rate: float | Tensor, found_inf: Tensor | None, *grads: Tensor) -> None:
+        kept = 1.0 if found_inf is None else 1 - found_inf  # 0: this step changes nothing
+        updates = []
+        for p, g in zip(group["params"], grads, strict=True):
+            momentum = self.state[p]["momentum"]
+            if found_inf is not None:
+                g = torch.where(found_inf > 0, 0.0, g)
+            momentum.add_(g.sub(momentum).mul_((1 - MOMENTUM) * kept))
+            updates.append(full_tensor(g.lerp(momentum, MOMENTUM)))
         with full_float32(updates[0].device.type):
             steps = orthogonalised_together(updates)
-        for p, update in zip(parameters, steps, strict=True):
-            rate = group["lr"] * kept
+        rate = rate * kept
+        for p, update in zip(group["params"], steps, strict=True):
             size = 0.2 * max(p.shape[0], p.numel() // p.shape[0]) ** 0.5
             held = local_shard(p)
             held.mul_(1 - rate * group["weight_decay"]).sub_(shard_like(update, p) * (rate * size))
+
+
+def _small(group: dict[str, Any]) -> bool:
+    return sum(p.numel() for p in group["params"]) <= LARGEST

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from .sharding import gather_full, local_shard, shard_like
+from ..sharding import gather_full, local_shard, shard_like
 
 
 class Ema:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from ..models.averages import FOLDER, LENGTHS, gamma_of
-from ..nets.weights import save_weights
+from ...models.averages import FOLDER, LENGTHS, gamma_of
+from ...nets.weights import save_weights
 
 
 class PowerEma:
