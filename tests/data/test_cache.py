@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def test_only_what_is_new_is_computed(tmp_path: Path) -> None:
         assert missing_rows(tmp_path, MANIFEST, keys_of(some)) == new
         assert right(cached(tmp_path, some, asked), some) and len(asked) == new
     size = sum(p.stat().st_size for p in store(tmp_path).glob("*/*.npy"))
-    assert size <= (COUNT + 41) * (16 + 4 + 1 + 2 * 4) + 4 * 4 * 128  # nothing is stored twice
+    assert size <= (COUNT + 41) * (16 + 4 + 1 + 2 * 8) + 4 * 4 * 128  # nothing is stored twice
     assert not list(store(tmp_path).glob("*.blocks"))
 
 
@@ -247,6 +248,26 @@ def test_an_older_segment_without_sums_is_read(tmp_path: Path) -> None:
         json.dumps({n: v for n, v in json.loads(shapes.read_text()).items() if n not in ("sums", "crc32")})
     )
     assert right(cached(tmp_path, numbers, asked), numbers) and not asked
+
+
+def test_an_older_segment_with_sums_of_another_kind_is_read_and_checked(tmp_path: Path) -> None:
+    """Its rows have CRC-32, uint32."""
+    numbers, asked = np.arange(COUNT), list[int]()
+    cached(tmp_path, numbers)
+    (file,) = store(tmp_path).glob("*/sums.npy")
+    arrays = {p.stem: np.load(p) for p in file.parent.glob("*.npy")}
+    assert arrays["sums"].dtype == np.uint64
+    arrays["sums"] = np.stack([segments.row_sums(arrays[n], np.uint32) for n in segments.summed(arrays)], axis=1)
+    for row in (0, COUNT - 1):
+        assert arrays["sums"][row, 0] == zlib.crc32(arrays[segments.summed(arrays)[0]][row].tobytes())
+    np.save(file, arrays["sums"])
+    (file.parent / "shapes.json").write_text(segments.description(arrays))
+    assert right(cached(tmp_path, numbers, asked), numbers) and not asked
+    rows = file.with_name(f"{segments.summed(arrays)[0]}.npy")
+    data = bytearray(rows.read_bytes())
+    data[-1] ^= 1  # the last row
+    rows.write_bytes(data)
+    assert right(cached(tmp_path, numbers, asked), numbers) and asked == [COUNT - 1]
 
 
 def test_rows_are_picked_as_from_one_array() -> None:

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xxhash
 
 from ...config.errors import ConfigError
 from ...files import DAMAGED, NO_FILE, whole_file, write_text
@@ -26,7 +28,7 @@ Segment = dict[str, np.ndarray]  # KEYS, SUMS, and the arrays
 
 SMALL = 2**22  # bytes
 KEYS = "keys"  # bytes [N]; empty for a row that was damaged
-SUMS = "sums"  # uint32 [N, arrays]: the CRC-32 of each row of each array, the arrays in the order of their names
+SUMS = "sums"  # uint64 [N, arrays]: the XXH3 of each row of each array, in the order of their names; older ones uint32, CRC-32
 SHAPES = "shapes.json"  # of all arrays, and the CRC-32 of the arrays KEYS and SUMS
 WHOLE = "crc32"  # their entry in it
 BAD = "bad_rows"  # the numbers of rows that were found damaged while they were read, a line each
@@ -64,7 +66,7 @@ def _bad_rows(folder: Path, state: tuple[object, ...]) -> tuple[int, ...]:
         bad[[i for i in numbers if i < count]] = True
     if SUMS in arrays and _size(arrays) <= CHECKED:
         for column, name in enumerate(summed(arrays)):
-            bad |= row_sums(arrays[name]) != arrays[SUMS][:, column]
+            bad |= row_sums(arrays[name], arrays[SUMS].dtype) != arrays[SUMS][:, column]
     found = tuple(np.flatnonzero(bad & (arrays[KEYS] != b"")).tolist())
     if found:
         log.warning("%s: %s of its rows are damaged; they are computed again where they are needed", folder, len(found))
@@ -93,13 +95,13 @@ def summed(arrays: Segment) -> list[str]:
     return sorted(name for name in arrays if name not in (KEYS, SUMS))
 
 
-def row_sums(rows: np.ndarray) -> np.ndarray:
-    """The CRC-32 of each row, uint32 [N]."""
+def row_sums(rows: np.ndarray, kind: Any = np.uint64) -> np.ndarray:
+    """The sum of each row [N]: of the kind uint64 its XXH3, which takes an eighth of the time of uint32's CRC-32."""
     if not rows.size:
-        return np.zeros(len(rows), np.uint32)
-    some = _bytes(rows)
+        return np.zeros(len(rows), kind)
+    some, sum_of = _bytes(rows), xxhash.xxh3_64_intdigest if kind == np.uint64 else zlib.crc32
     width = len(some) // len(rows)
-    return np.array([zlib.crc32(some[i : i + width]) for i in range(0, len(some), width)], np.uint32)
+    return np.array([sum_of(some[i : i + width]) for i in range(0, len(some), width)], kind)
 
 
 def _sum(array: np.ndarray) -> int:
@@ -136,7 +138,7 @@ class Check:
     def __call__(self, places: np.ndarray, rows: np.ndarray) -> None:
         """Check rows [B, ...], read from these places [B]. Raises ConfigError."""
         new = ~self.done[places]
-        bad = places[new][row_sums(rows[new]) != self.sums[places[new]]]
+        bad = places[new][row_sums(rows[new], self.sums.dtype) != self.sums[places[new]]]
         if len(bad):
             with suppress(OSError), (self.file.parent / BAD).open("a") as file:
                 file.write("".join(f"{i}\n" for i in bad))
