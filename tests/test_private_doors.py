@@ -29,6 +29,7 @@ from lightning_diff.config.paths import CONF
 from lightning_diff.config.schema import Training
 from lightning_diff.nets.perceptual import WIDTHS
 from lightning_diff.training.footprint import fake_step
+from lightning_diff.training.graphs import hooked
 from lightning_diff.training.trainer import make_trainer
 from tests.test_dependencies import PROJECT, ROOT, pinned
 
@@ -37,6 +38,10 @@ DOORS = {  # the name -> its library, and what no public name does
     "hydra._internal.sources_registry.SourcesRegistry": ("hydra-core", "read a config file with checks of ours"),
     "hydra._internal.core_plugins": ("hydra-core", "the place of Hydra's own launcher and sweeper, as configs name it"),
     "pytorch_lightning.Trainer._signal_connector": ("pytorch-lightning", "leave the process's signal handlers alone"),
+    **dict.fromkeys(
+        (f"torch.nn.Module._{w}_hooks" for w in ("forward", "forward_pre", "backward", "backward_pre")),
+        ("torch", "know whether a net has hooks"),
+    ),
     "torch._subclasses.fake_tensor.FakeTensorMode": ("torch", "run operations of the CPU, in bf16 too, without memory"),
     "torch.utils._python_dispatch.TorchDispatchMode": ("torch", "see each operation of a backward pass"),
 }
@@ -85,6 +90,14 @@ def test_no_release_is_allowed_that_was_not_tried(library: str) -> None:
     (version,) = {v for name, v in pinned("requirements.txt") if name == canonicalize_name(library)}
     (allowed,) = (r.specifier for r in map(Requirement, PROJECT["project"]["dependencies"]) if r.name == library)
     assert version in allowed and f"{Version(version).major}.{Version(version).minor + 1}" not in allowed
+
+
+def test_each_kind_of_hook_is_seen() -> None:
+    for kind in ("forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"):
+        net = torch.nn.Sequential(torch.nn.Linear(2, 1))
+        assert not hooked(net)
+        getattr(net[0], f"register_{kind}")(lambda *_: None)
+        assert hooked(net), kind
 
 
 class Small(pl.LightningModule):

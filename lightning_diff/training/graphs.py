@@ -63,11 +63,17 @@ class _Flat(nn.Module):
         return found
 
 
+def hooked(net: nn.Module) -> bool:
+    """Whether somebody's function is called in each pass of the net. A replay would not call it."""
+    every = net.modules()
+    return any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks for m in every)
+
+
 class RecordedNet:
     """A denoising net on a GPU with its backward pass. Its first call is recorded, and later ones of the same shapes are
-    replayed; other shapes, and conditions with a gradient, run as they are. The gradients are the recording's own tensors,
-    so they must not be summed over several calls. The net must not have run with gradients before, because what is left of
-    an earlier backward pass belongs to another stream."""
+    replayed. Other shapes, conditions with a gradient (a learned null condition), and a net with hooks run as they are. The
+    gradients are the recording's own tensors, so they must not be summed over several calls. The net must not have run with
+    gradients before, because what is left of an earlier backward pass belongs to another stream."""
 
     def __init__(self, net: nn.Module) -> None:
         self.net = net
@@ -76,10 +82,11 @@ class RecordedNet:
 
     def __call__(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         inputs = (x, t, condition.tokens, condition.mask, condition.pooled)
-        if self.key is None and not any(i.requires_grad for i in inputs):
+        plain = not any(i.requires_grad for i in inputs)
+        if self.key is None and plain and not hooked(self.net):
             self.key = key_of(inputs)
             self.replayed = self._record(inputs)
-        if key_of(inputs) != self.key or any(i.requires_grad for i in inputs):  # say, a learned null condition
+        if not plain or key_of(inputs) != self.key:
             return self.net(x, t, condition)
         found: Tensor = self.replayed(*inputs)
         return found

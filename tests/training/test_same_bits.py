@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from lightning_diff.config.schema import Training
 from lightning_diff.devices import FILLING, settings_kept, with_same_bits
 from lightning_diff.nets.attributes import Cells
+from lightning_diff.nets.unet import Condition
+from lightning_diff.training.graphs import RecordedNet
 from lightning_diff.training.loading.datamodule import Stream
 from lightning_diff.training.trainer import make_trainer
 from tests.training.test_global_batch import B, denoising, latents
@@ -77,6 +79,37 @@ def test_a_training_that_begins_anew_ends_with_the_bits_of_one_that_did_not(tmp_
         assert trainer.global_step == 3
         weights.append({name: p.detach().clone() for name, p in module.net.named_parameters()})
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_only_what_a_replay_can_repeat_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other shapes, conditions with a gradient and nets with hooks run as they are. (A CPU records nothing.)"""
+    seen: list[str] = []
+
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
+            seen.append("run")
+            return x
+
+    def replay(*inputs: torch.Tensor) -> torch.Tensor:
+        seen.append("replayed")
+        return inputs[0]
+
+    monkeypatch.setattr(RecordedNet, "_record", lambda self, inputs: seen.append("recorded") or replay)
+
+    def call(recorded: RecordedNet, rows: int = 2, grad: bool = False) -> list[str]:
+        seen.clear()
+        tokens = torch.zeros(rows, 3, 4, requires_grad=grad)
+        condition = Condition(tokens, torch.ones(rows, 3, dtype=torch.bool), torch.zeros(rows, 4))
+        recorded(torch.zeros(rows, 4, 8, 8), torch.zeros(rows), condition)
+        return list(seen)
+
+    one = RecordedNet(Net())
+    assert call(one, grad=True) == ["run"]
+    assert call(one) == ["recorded", "replayed"] and call(one) == ["replayed"]
+    assert call(one, rows=3) == ["run"] and call(one, grad=True) == ["run"] and call(one) == ["replayed"]
+    net = Net()
+    net.register_forward_hook(lambda *_: None)
+    assert call(RecordedNet(net)) == ["run"]
 
 
 @pytest.mark.parametrize("side", [4, 8, 12, 7])
