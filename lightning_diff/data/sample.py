@@ -32,6 +32,8 @@ class Sample:
 # What is left out, and what to do. The reasons of decode.REASONS, for pictures that cannot be decoded, come on top.
 REMEDIES = {
     "no caption": "put KEY.txt beside KEY.jpg, or a line into metadata.csv",
+    "json without caption": "give it a key caption, captions, text or prompt",
+    "unreadable json": "mend KEY.json, or put KEY.txt beside it",
     "no picture": "put KEY.jpg beside KEY.txt, or remove the caption",
     "empty caption": "write a caption into it",
     "caption is not text": "write the caption as a text, or as a list of texts",
@@ -55,6 +57,8 @@ REMEDIES = {
 # A reason as it is said of one thing, and of several. A reason that is not here is a noun.
 SAID = {
     "no caption": ("picture has no caption", "pictures have no caption"),
+    "json without caption": ("json file has no caption", "json files have no caption"),
+    "unreadable json": ("json file cannot be read as JSON", "json files cannot be read as JSON"),
     "no picture": ("caption has no picture", "captions have no picture"),
     "empty caption": ("caption is empty", "captions are empty"),
     "caption is not text": ("caption is not text", "captions are not text"),

@@ -98,7 +98,7 @@ def test_the_caption_of_a_damaged_picture_is_not_counted_again(tmp_path: Path) -
 @pytest.mark.parametrize("case", DEEP)
 def test_a_record_that_python_cannot_read_costs_its_sample(case: str, tmp_path: Path) -> None:
     seen = look(tmp_path, "shards", shard(tmp_path / "0.tar", PICTURE + member("b.json", DEEP[case])))
-    assert (seen.error, seen.train, seen.left) == ("", {"a": "a", "c": "c"}, {"b": "no caption"})
+    assert (seen.error, seen.train, seen.left) == ("", {"a": "a", "c": "c"}, {"b": "unreadable json"})
 
 
 def test_names_and_captions_give_a_terminal_no_commands(

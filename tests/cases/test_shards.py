@@ -87,7 +87,7 @@ CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
             *OK,
         ],
         {"ok": "ok"},
-        {**{str(i): "caption is not text" for i in range(4)}, "4": "no caption"},
+        {**{str(i): "caption is not text" for i in range(4)}, "4": "json without caption"},
     ),
     "a list in a text": ([("a.jpg", J), ("a.txt", '["a mug", "a red mug"]'), *OK], {"a": "a mug", "ok": "ok"}, {}),
     "a bracket in a text": ([("a.jpg", J), ("a.txt", "[red] mug"), *OK], {"a": "[red] mug", "ok": "ok"}, {}),
@@ -239,7 +239,7 @@ CASES: dict[str, tuple[Members, dict[str, str], dict[str, str]]] = {
             ("2.json", record("failed")),
         ],
         {"1": "c"},
-        {"0": "no caption", "2.json": "no picture"},
+        {"0": "json without caption", "2.json": "no picture"},
     ),
     "an error page": ([("a.jpg", b"<!DOCTYPE html>404"), ("a.txt", "a"), *OK], {"ok": "ok"}, {"a.jpg": "web page"}),
 }

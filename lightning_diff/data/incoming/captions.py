@@ -48,7 +48,15 @@ def captions_of(
             return captions, remarks | (0 if valid else NOT_UTF8)
         except NoCaption as e:
             reason = reason or str(e)
-    raise NoCaption(reason or "no caption")
+    raise NoCaption(reason or _why(record))
+
+
+def _why(record: bytes | None) -> str:
+    """The reason where nothing holds a caption, of which a record may say more than that."""
+    if not record:
+        return "no caption"
+    fields, _ = _json(record)
+    return "unreadable json" if fields is None else "json without caption"
 
 
 def _values(text: bytes | None, record: bytes | None, rows: Any) -> Iterator[tuple[Any, bool]]:
