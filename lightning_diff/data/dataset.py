@@ -111,12 +111,17 @@ class Pictures(Dataset[PictureBatch]):
         return self._batch(places)
 
     def _batch(self, places: Sequence[Place]) -> PictureBatch:
-        rows = [self.read(i, turn, position) for position, i, turn in places]
-        known = [{h: v for h, v in r[2].items() if isinstance(v, int)} for r in rows]
-        labels = {h: torch.tensor([k.get(h, -1) for k in known]) for h in self.heads}
-        positions = torch.tensor([p for p, _, _ in places])
-        images, captions = torch.stack([r[0] for r in rows]), [r[1] for r in rows]
-        return PictureBatch(images, captions, positions, labels, [r[3] for r in rows])
+        images, captions, known, negatives = torch.empty(0, dtype=torch.uint8), [], [], []
+        for n, (position, i, turn) in enumerate(places):
+            picture, caption, stated, negative = self.read(i, turn, position)
+            if not n:
+                images = torch.empty(len(places), *picture.shape, dtype=torch.uint8)
+            images[n] = picture  # at once, while it is in the core's cache
+            captions.append(caption)
+            known.append({head: value for head, value in stated.items() if isinstance(value, int)})
+            negatives.append(negative)
+        labels = {head: torch.tensor([k.get(head, -1) for k in known]) for head in self.heads}
+        return PictureBatch(images, captions, torch.tensor([p for p, _, _ in places]), labels, negatives)
 
     def range(self, start: int, stop: int) -> PictureBatch:
         """The samples from `start` to `stop` of the index, in order; `stop` is not included."""
