@@ -17,7 +17,6 @@ import hashlib
 import json
 import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,22 +38,11 @@ from lightning_diff.training.modules.diffusion import DiffusionModule  # noqa: E
 
 DEVICE = core_jobs.DEVICE
 LENGTH, WIDTH, SIDE = 24, 128, 16
+SEEDED = core_jobs.seeded
 
 
-def wait() -> None:
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def milliseconds(work: Callable[[], object], count: int, warm: int) -> float:
-    found = []
-    for i in range(warm + count):
-        begin = time.perf_counter()
-        work()
-        wait()
-        if i >= warm:
-            found.append(1000 * (time.perf_counter() - begin))
-    return statistics.median(found)
+def milliseconds(work: core_jobs.Work, count: int, warm: int) -> float:
+    return 1000 * statistics.median(core_jobs.seconds(work, count, warm))
 
 
 def small(recorded: bool, optimizer: str, batch: int, count: int) -> tuple[float, str]:
@@ -114,13 +102,8 @@ def large(side: str, size: str, batch: int, count: int) -> tuple[float, float]:
 
 def on_the_device(make: Callable[[], torch.nn.Module]) -> Any:
     """core_jobs' `seeded`, with the weights made on the device: a CPU needs a while for 860 million."""
-    torch.manual_seed(0)
     with DEVICE:
-        net = make()
-    for p in net.parameters():
-        if p.ndim > 1 and not p.any():
-            torch.nn.init.normal_(p, std=0.02)
-    return net
+        return SEEDED(make)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,11 @@ from torch import Tensor, nn
 from ..nets.unet import Condition
 
 LARGEST = 100_000_000  # parameters: a larger net's kernels take longer than their starts, and a recording takes memory
+
+
+def small(parameters: Iterable[Tensor]) -> bool:
+    """Whether their net is so small that a recording pays."""
+    return sum(p.numel() for p in parameters) <= LARGEST
 
 
 def key_of(inputs: Sequence[Tensor]) -> tuple[Any, ...]:

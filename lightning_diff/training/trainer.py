@@ -136,10 +136,10 @@ def fit(
         *([Watchdog(t.patience)] if t.patience else []),
     ]
 
-    stream = Stream(dataset, t, seed)
+    stream, gpu = Stream(dataset, t, seed), on_gpu(t.accelerator)
 
     def work() -> None:
-        if on_gpu(t.accelerator) and t.devices * t.nodes == 1 and t.strategy == "ddp":
+        if gpu and t.devices * t.nodes == 1 and t.strategy == "ddp":
             module.record()
         trainer.fit(module, datamodule=stream, ckpt_path=str(start) if start else None, weights_only=True)
 
@@ -157,7 +157,7 @@ def fit(
         try:
             if t.devices * t.nodes > 1:
                 meeting.begin()
-            if on_gpu(t.accelerator):
+            if gpu:
                 torch.set_float32_matmul_precision("high")
                 with_same_bits(work, not_the_same)
             else:

@@ -44,7 +44,7 @@ def words(kind: str, root: Path, *more: str) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_goes_on_from_a_checkpoint_ends_with_the_same_bits(kind: str, tmp_path: Path) -> None:
-    """12 steps in one go, and the same run twice more from the checkpoint of step 6, which another process wrote."""
+    """12 steps in one go, and the same run once more from the checkpoint of step 6, which another process wrote."""
     more = ("training.steps=12", "training.checkpoint_every=6", "training.keep_every=6", "training.warmup=2")
     made = subprocess.run(
         [sys.executable, "train.py", *words(kind, tmp_path, *more, "name=whole")],

@@ -14,7 +14,7 @@ from ...diffusion.objective import loss_weight, times, training_noise, uniforms
 from ...diffusion.path import Path
 from ...nets.layers import sinusoid, zero_
 from ...nets.unet import Condition
-from ..graphs import LARGEST, Recorded, RecordedNet
+from ..graphs import Recorded, RecordedNet, small
 from ..sharding import average_gradients, gathered
 from ..synced import ranks
 from .base import BaseModule
@@ -58,8 +58,8 @@ class DiffusionModule(BaseModule):
     def record(self) -> None:
         super().record()
         self.noised = Recorded(self.noised_latents)
-        t, size = self.training_config, sum(p.numel() for p in self.net.parameters())
-        if getattr(self.net, "recordable", False) and size <= LARGEST and not t.compile and not t.checkpointing:
+        plain = not self.training_config.compile and not self.training_config.checkpointing
+        if plain and getattr(self.net, "recordable", False) and small(self.net.parameters()):
             self.recorded_net = RecordedNet(self.net)
 
     def no_caption(self) -> Condition:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributed import all_reduce, get_rank
 
 from ...devices import full_float32
-from ..graphs import LARGEST, Recorded
+from ..graphs import Recorded, small
 from ..sharding import full_tensor, local_shard, shard_like
 from ..synced import ranks
 from .orthogonal import orthogonalised
@@ -68,11 +68,11 @@ class Muon(torch.optim.AdamW):
     `rest` are AdamW's groups, `inner` is the group of the inner matrices, with its own lr."""
 
     found_inf: Tensor | None = None
+    recorded: Recorded | None = None  # the step of the inner matrices
 
     def __init__(self, rest: Sequence[dict[str, Any]], inner: dict[str, Any], **options: Any) -> None:
         groups = [{**group, "muon": False} for group in rest if group["params"]]
         super().__init__([*groups, *([{**inner, "muon": True}] if inner["params"] else [])], **options)
-        self.recorded: dict[int, Recorded] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
@@ -93,7 +93,9 @@ class Muon(torch.optim.AdamW):
 
     def record(self) -> None:
         """Start the kernels of the matrices' step all at once (graphs.py). For one GPU; the parameters stay in their place."""
-        self.recorded = {id(g): Recorded(partial(self._move, g)) for g in self.param_groups if g["muon"] and _small(g)}
+        for group in self.param_groups:
+            if group["muon"] and small(group["params"]):
+                self.recorded = Recorded(partial(self._move, group))
 
     def _step_matrices(self, group: dict[str, Any]) -> None:
         moved = [p for p in group["params"] if p.grad is not None]
@@ -103,12 +105,8 @@ class Muon(torch.optim.AdamW):
                 state["step"] = torch.zeros((), device=local_shard(p).device)
                 state["momentum"] = torch.zeros_like(p)
         grads = [cast(Tensor, p.grad) for p in moved]
-        if (
-            len(moved) == len(group["params"])
-            and self.found_inf is not None
-            and (recorded := self.recorded.get(id(group)))
-        ):
-            recorded(torch.full_like(self.found_inf, group["lr"]), self.found_inf, *grads)
+        if self.recorded and self.found_inf is not None and len(moved) == len(group["params"]):
+            self.recorded(torch.full_like(self.found_inf, group["lr"]), self.found_inf, *grads)
         elif moved:
             self._move({**group, "params": moved}, group["lr"], self.found_inf, *grads)
 
@@ -128,7 +126,3 @@ class Muon(torch.optim.AdamW):
             size = 0.2 * max(p.shape[0], p.numel() // p.shape[0]) ** 0.5
             held = local_shard(p)
             held.mul_(1 - rate * group["weight_decay"]).sub_(shard_like(update, p) * (rate * size))
-
-
-def _small(group: dict[str, Any]) -> bool:
-    return sum(p.numel() for p in group["params"]) <= LARGEST
