@@ -69,7 +69,7 @@ def watch() -> None:
 
     watched: dict[Any, tuple[str, ...]] = {
         files: ("sha256",),
-        sums: ("crc32", "read_sidecar", "known_sha256", "known_crc32"),
+        sums: ("crc32", "xxh3", "read_sidecar", "known_sha256", "has_sum"),
         segments: ("row_sums", "_sum"),
         sealed: ("check_sum", "seal"),
         stored: ("with_sum",),

@@ -12,6 +12,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+import xxhash
+
 from .files import sha256, write_text
 
 READ = 1 << 18  # bytes, which stay in a core's own cache
@@ -46,14 +48,24 @@ def known_sha256(path: Path) -> str:
     return _sha256(os.fspath(path.absolute()), state_of(path))
 
 
+def xxh3(path: Path) -> str:
+    """The XXH3 of a file, in sixteen hexadecimal digits. It takes less than half the time of CRC-32."""
+    found, part = xxhash.xxh3_64(), bytearray(READ)
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(part):
+            found.update(memoryview(part)[:count])
+    return found.hexdigest()
+
+
 @lru_cache(4096)
-def _crc32(path: str, state: tuple[int, ...]) -> str:
-    return crc32(Path(path))
+def _has_sum(path: str, state: tuple[int, ...], found: str) -> bool:
+    return (crc32 if len(found) == 8 else xxh3)(Path(path)) == found
 
 
-def known_crc32(path: Path) -> str:
-    """The CRC-32 of a file; it is not computed again while the file stays the same."""
-    return _crc32(os.fspath(path.absolute()), state_of(path))
+def has_sum(path: Path, found: str) -> bool:
+    """Whether a file has this sum: eight digits are a CRC-32, as older sets have it, and sixteen an XXH3. It is not computed
+    again while the file stays the same."""
+    return _has_sum(os.fspath(path.absolute()), state_of(path), found)
 
 
 def sidecar(path: Path) -> Path:

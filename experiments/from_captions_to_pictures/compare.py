@@ -103,7 +103,9 @@ def steps_of(study: Study, model: str) -> int:
         probe = 8 if study.quick else PROBE
         curve = Record(run(study, model, 0, probe, f"probe-{model}", "evaluation.enabled=false")).curve()
         costs = [(row["core_seconds"] / (row["step"] - before["step"])) for before, row in pairwise(curve)]
-        cost = statistics.median(costs)  # the first interval, which warms up, does not count
+        cost = min(
+            costs
+        )  # a busy neighbour makes core-seconds longer; the first interval, which warms up, does not count
         steps = 8 if study.quick else max(1, round(study.seconds / cost))
         write_text(kept, json.dumps({"core_seconds_of_a_step": cost, "steps": steps}))
     return int(json.loads(kept.read_text())["steps"])
@@ -200,11 +202,13 @@ def main() -> None:
     seeds = (0,) if a.quick else tuple(int(seed) for seed in a.seeds.split(","))
     study = Study(outputs, a.digits, a.seconds, seeds, tuple(a.models.split(",")), 64 if a.quick else 256, a.quick)
     outputs.mkdir(parents=True, exist_ok=True)
+    steps = {
+        model: steps_of(study, model) for model in study.models
+    }  # of all models first: on the same machine at one time
     rows = []
     for model in study.models:
-        steps = steps_of(study, model)
         for seed in seeds:
-            rows += measured(study, model, seed, run(study, model, seed, steps, f"{model}-{seed}"))
+            rows += measured(study, model, seed, run(study, model, seed, steps[model], f"{model}-{seed}"))
     said = f"{table(rows)}\n\nfrozen parts, core-seconds: {frozen(outputs)}\n"
     write_text(outputs / "table.md", said)
     write_text(outputs / "rows.json", json.dumps(rows, indent=1))

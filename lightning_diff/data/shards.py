@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.errors import ConfigError
-from ..sums import known_crc32
+from ..sums import has_sum
 from .sample import MARK, MARKED, Sample
 
 CHECKED = 2**28  # bytes
@@ -67,13 +67,13 @@ def _members(sample: Sample) -> dict[str, Any]:
 
 
 def damaged_shards(folder: Path, sums: Any) -> list[str]:
-    """The shards of a folder that are gone, or not as they were written. `sums` holds the CRC-32 of each, by its name. A set that
+    """The shards of a folder that are gone, or not as they were written. `sums` holds the sum of each, by its name. A set that
     is larger than CHECKED is not read through here: its samples are checked when they are read."""
     if not isinstance(sums, dict):
         return []
     there = [name for name in sums if (folder / name).is_file()]
     small = sum((folder / name).stat().st_size for name in there) <= CHECKED
-    changed = [name for name in there if small and known_crc32(folder / name) != sums[name]]
+    changed = [name for name in there if small and not has_sum(folder / name, str(sums[name]))]
     return [*(name for name in sums if name not in there), *changed]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +137,24 @@ def test_an_older_world_without_sums_lacks_no_split(tmp_path: Path) -> None:
     for path in folder.glob("test-*.tar"):
         path.unlink()
     assert WORLD.prepared(tmp_path) is None and "test" in WORLD.prepare(tmp_path).splits
+
+
+def test_an_older_world_with_sums_of_another_kind_is_used_and_checked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its shards have CRC-32."""
+    folder = WORLD.prepare(tmp_path).splits["train"].shards[0].parent
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert all(len(found) == 16 for found in recipe["sums"].values())
+    older = {name: f"{zlib.crc32((folder / name).read_bytes()):08x}" for name in recipe["sums"]}
+    (folder / "recipe.json").write_text(json.dumps({**recipe, "sums": older}))
+    WORLD.prepare(tmp_path)
+    assert not caplog.messages and json.loads((folder / "recipe.json").read_text())["sums"] == older
+    shard = folder / "train-000001.tar"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    WORLD.prepare(tmp_path)
+    assert "damaged (train-000001.tar)" in caplog.text and shard.read_bytes() == whole
 
 
 def test_shards_of_a_folder_that_are_damaged_are_made_again(tmp_path: Path, pictures_folder: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from ...files import whole_file, write_text
 from ...locks import shared
 from ...strings import clean_text
-from ...sums import crc32
+from ...sums import xxh3
 from ..decode import BadPicture, decode
 from ..index import Index, ShardReader
 from ..sample import MARK, MARKED, LeftOut, left_out
@@ -159,7 +159,7 @@ def write_pictures(
             shard = folder / f"pictures-{n:06d}.tar"
             with whole_file(shard) as unfinished:
                 write_shard(unfinished, _samples(made, left, lambda done, n=n: told(starts[n] + done)))  # type: ignore[misc]
-            write_text(notes[n], json.dumps({"left": [asdict(one) for one in left], "sum": crc32(shard)}))
+            write_text(notes[n], json.dumps({"left": [asdict(one) for one in left], "sum": xxh3(shard)}))
     return [LeftOut(**one) for note in notes for one in _note(note)[0]]
 
 

@@ -19,7 +19,7 @@ from ...config.fields import at_least, one_of
 from ...config.registry import Choice, choices
 from ...files import whole_folder
 from ...locks import alone
-from ...sums import crc32
+from ...sums import xxh3
 from ..sample import LeftOut, Sample
 from ..shards import Progress, damaged_shards, digest, write_shards
 
@@ -237,7 +237,7 @@ class SampleSource(Source):
                 made = write_shards(map(self._square, told), partial, split, self.shard_size)
                 if not made and split == "train":
                     raise ConfigError(f"{self.words}: it has no sample for training")
-            sums = {path.name: crc32(path) for path in sorted(partial.glob("*.tar"))}
+            sums = {path.name: xxh3(path) for path in sorted(partial.glob("*.tar"))}
             (partial / RECIPE).write_text(json.dumps({**recipe, "sums": sums}, indent=1))
 
     def _square(self, sample: Sample) -> Sample:
