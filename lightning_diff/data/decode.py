@@ -13,6 +13,8 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +24,10 @@ from torch import Tensor
 from .formats.chunks import complete_png, strip_png, strip_webp
 from .formats.colour import to_rgb, white_where
 from .formats.jpeg import ends_in_grey, filled_up, frame_of, missing_share, scans_are_there, strip_jpeg
-from .formats.kinds import KINDS, OTHER_PICTURES, REASONS, SUFFIXES, BadPicture, Stripped, kind_of, plugin
+from .formats.kinds import KINDS, OTHER_PICTURES, REASONS, SUFFIXES, BadPicture, Stripped, bad_picture, kind_of, plugin
+from .formats.plain import pixels_of, size_of
 from .formats.tiff import number_of, orientation_of, strip_tiff, tags_of
+from .formats.turned import turned, turned_frame
 from .square import cropped_square, fit_square, padded_square
 
 __all__ = [
@@ -52,26 +56,29 @@ MOST_MISSING = 0.05  # share of the pixels that a file may lack at its end; a vi
 # 256 px (48 dB on average), less than what the JPEG itself lost; with 1, it is 40 and 34 dB.
 ENOUGH = 2
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+Loaded = tuple[
+    Image.Image | np.ndarray, int, int, int, bool
+]  # width and height as stored, the scale, whether it is whole
 
 
 @dataclass(frozen=True)
 class Decoded:
     """An RGB picture, what it was, and where it lies in its pixels."""
 
-    picture: Image.Image
+    pixels: Image.Image | np.ndarray  # as an array uint8 [H, W, 3]
     width: int  # of the upright picture as stored, before any reduction
     height: int
     truncated: bool  # the file lacks its last bytes
     frame: tuple[float, float, float, float]  # left, top, right, bottom; a reduced picture may end within a pixel
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pixels."""
+        return self.pixels.shape[1::-1] if isinstance(self.pixels, np.ndarray) else self.pixels.size
+
+    @cached_property
+    def picture(self) -> Image.Image:
+        return Image.fromarray(self.pixels) if isinstance(self.pixels, np.ndarray) else self.pixels
 
     def square(self, size: int, fit: str = "crop") -> Image.Image:
         """The picture as a square, size x size: cropped to its centre, or padded."""
@@ -98,7 +105,7 @@ def decode(data: bytes, size: int = 0, truncated: bool = True, fit: str = "crop"
     except MemoryError as e:
         raise BadPicture(f"{kind}: there is not enough memory for it", "too large") from e
     except Exception as e:  # Pillow raises many kinds of errors for damaged files
-        raise _bad(kind, e) from e
+        raise bad_picture(kind, e) from e
 
 
 def open_picture(data: bytes) -> Image.Image:
@@ -108,46 +115,48 @@ def open_picture(data: bytes) -> Image.Image:
 
 def _decode(kind: str, data: bytes, size: int, truncated: bool, fit: str) -> Decoded:
     file = _STRIPPERS[kind](data) if kind in _STRIPPERS else Stripped(data)
-    picture = _opened(kind, file.data)
-    width, height = picture.size
-    scale = _scale_of(kind, file.data, width, height, size, fit)
-    if kind == "JPEG":
-        whole = _load_jpeg(picture, file, scale)
-    elif kind == "PNG":
-        picture, whole = _load_png(picture, file)
-    else:
-        picture.load()
-        whole = file.ended
+    plain = _plain_jpeg(file, size, fit) if kind == "JPEG" and file.ended else None
+    picture, width, height, scale, whole = plain or _by_pillow(kind, file, size, fit)
     if not whole and not truncated:
         raise BadPicture(f"{kind}: the file ends early", "truncated")
-    turn = orientation_of(file.exif or _said(picture, "exif"), file.xmp or _said(picture, "xmp"))
-    icc = file.icc or _said(picture, "icc_profile")
+    info = picture.info if isinstance(picture, Image.Image) else {}
+    turn = orientation_of(file.exif or _said(info, "exif"), file.xmp or _said(info, "xmp"))
+    icc = file.icc or _said(info, "icc_profile")
+    if isinstance(picture, np.ndarray):
+        if turn == 1 and not icc and picture.ndim == 3:  # the usual case
+            return Decoded(picture, width, height, False, (0, 0, width / scale, height / scale))
+        picture = Image.fromarray(picture)
     full = 65535 if kind in ("PNG", "PPM") and picture.mode == "I" else 0
     rgb = to_rgb(_as_meant(kind, picture, data), icc, file.key, full)
     if len(file.key) == 3:
         rgb = white_where(rgb, _low_bytes(file.data), file.key)
     rgb.info = {}  # a profile that was applied must not be saved with the picture again
-    frame = _turned_frame(rgb.size, width / scale, height / scale, turn)
-    if turn in _TURNS:
-        rgb = rgb.transpose(_TURNS[turn])
+    frame = turned_frame(rgb.size, width / scale, height / scale, turn)
     if turn >= 5:
         width, height = height, width
-    return Decoded(rgb, width, height, not whole, frame)
+    return Decoded(turned(rgb, turn), width, height, not whole, frame)
 
 
-def _turned_frame(size: tuple[int, int], right: float, bottom: float, turn: int) -> tuple[float, float, float, float]:
-    """Where a picture lies after it was turned. Before, it begins at the upper left, and may end within the last pixels."""
-    width, height = size
-    left, top = width - right, height - bottom  # what is free beside it, if it is turned by 180 degrees
-    return {
-        2: (left, 0, width, bottom),
-        3: (left, top, width, height),
-        4: (0, top, right, height),
-        5: (0, 0, bottom, right),
-        6: (top, 0, height, right),
-        7: (top, left, height, width),
-        8: (0, left, bottom, width),
-    }.get(turn, (0, 0, right, bottom))
+def _plain_jpeg(file: Stripped, size: int, fit: str) -> Loaded | None:
+    stored = size_of(file.data)
+    if stored is None or stored[0] * stored[1] > MOST_PIXELS // 4:  # then an array beside the picture is much memory
+        return None
+    scale = _scale_of("JPEG", file.data, *stored, size, fit)
+    pixels = pixels_of(file.data, scale)
+    return None if pixels is None else (pixels, *stored, scale, True)
+
+
+def _by_pillow(kind: str, file: Stripped, size: int, fit: str) -> Loaded:
+    picture = _opened(kind, file.data)
+    width, height = picture.size
+    scale = _scale_of(kind, file.data, width, height, size, fit)
+    if kind == "JPEG":
+        return picture, width, height, scale, _load_jpeg(picture, file, scale)
+    if kind == "PNG":
+        picture, whole = _load_png(picture, file)
+        return picture, width, height, scale, whole
+    picture.load()
+    return picture, width, height, scale, file.ended
 
 
 _STRIPPERS: dict[str, Callable[[bytes], Stripped]] = {
@@ -254,24 +263,9 @@ def _as_meant(kind: str, picture: Image.Image, data: bytes) -> Image.Image:
     return picture
 
 
-def _said(picture: Image.Image, name: str) -> bytes:
-    value = picture.info.get(name)
+def _said(info: dict[Any, Any], name: str) -> bytes:
+    value = info.get(name)
     return value if isinstance(value, bytes) else b""
-
-
-def _bad(kind: str, error: Exception) -> BadPicture:
-    """A plain line for what Pillow raised. Its own words are kept where they are words."""
-    lines = str(error).splitlines()
-    said = lines[0].strip()[:100] if lines else ""
-    reason, line = "damaged", "the file is damaged"
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        reason, line = "too large", "the picture is too large"
-    elif isinstance(error, EOFError) or re.search("truncated|end of file|not enough", said, re.IGNORECASE):
-        reason, line = "truncated", "the file ends early"
-    elif re.match("cannot handle|unsupported|unknown|not implemented", said, re.IGNORECASE):
-        reason, line = "unknown format", "Pillow cannot read this variant"
-    words = f" ({said})" if said and said.isascii() and said.isprintable() and not re.search("<| at 0x", said) else ""
-    return BadPicture(f"{kind or 'the file'}: {line}{words}", reason)
 
 
 def to_tensor(picture: Image.Image) -> Tensor:

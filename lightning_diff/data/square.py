@@ -26,17 +26,17 @@ def cropped_square(picture: Image.Image, size: int, frame: Box, width: int, heig
     a pixel off."""
     if picture.size == (size, size) == (width, height):
         return picture
-    return picture.resize((size, size), Image.Resampling.LANCZOS, box=centre_of(picture, frame, width, height))
+    return picture.resize((size, size), Image.Resampling.LANCZOS, box=centre_of(picture.size, frame, width, height))
 
 
-def centre_of(picture: Image.Image, frame: Box, width: int, height: int) -> Box:
-    """Where the centre square lies of a picture of width x height pixels that was decoded at a reduced size, and fills
-    `frame`."""
+def centre_of(size: tuple[int, int], frame: Box, width: int, height: int) -> Box:
+    """Where the centre square lies of a picture of width x height pixels that was decoded at a reduced size, has `size` now, and
+    fills `frame`."""
     left, top, right, _ = frame
     scale, side = (right - left) / width, min(width, height)
     left += (width - side) // 2 * scale
     top += (height - side) // 2 * scale
-    return left, top, min(left + side * scale, picture.width), min(top + side * scale, picture.height)
+    return left, top, min(left + side * scale, size[0]), min(top + side * scale, size[1])
 
 
 def padded_square(picture: Image.Image, size: int, frame: Box, width: int, height: int) -> Image.Image:

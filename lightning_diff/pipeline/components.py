@@ -65,9 +65,9 @@ def locate_part(part: str, config: Config, look: bool = False) -> Place:
         if fits and _same_recipe(part, config, passport):
             return Place(shipped, "shipped")
     recipe = part_config(part, config)
-    made_by = {"data": data, "autoencoder": asdict(recipe.autoencoder), "steps": recipe.training.steps}
-    if part == "text":
-        made_by |= {"text": asdict(recipe.text)}
+    made_by = {"data": data, "steps": recipe.training.steps}
+    if part in ("autoencoder", "text"):
+        made_by[part] = asdict(getattr(recipe, part))
     key = digest(made_by)
     folder = Path(config.outputs) / "parts" / f"{part}-{config.data.kind}-{key}"
     return Place(folder / WEIGHTS, "trained for these pictures", recipe)

@@ -52,3 +52,19 @@ def test_the_memory_of_512_pixels_is_estimated_without_taking_it() -> None:
     found = Costs(config(*words, "net.attention=[false,false,false,true]")).memory
     small = Costs(config("training.batch=4")).memory
     assert found["gradients and activations"] > 5 * small["gradients and activations"]
+
+
+def test_a_pixel_model_and_a_latent_model_share_what_reads_captions_and_pictures(tmp_path: Path) -> None:
+    words = ["experiment=digits", f"outputs={tmp_path}", f"cache={tmp_path}"]
+    latent, pixels, wider = (
+        compose_config([*words, *more])
+        for more in ([], ["autoencoder=identity"], ["autoencoder.widths=[16,32]", "text.width=64"])
+    )
+    places = {
+        part: [locate_part(part, c, look=True).path for c in (latent, pixels, wider)]
+        for part in ("autoencoder", "text", "judge", "attributes")
+    }
+    assert places["judge"][0] == places["judge"][1] == places["judge"][2] != places["attributes"][0]
+    assert places["attributes"][0] == places["attributes"][1] == places["attributes"][2]
+    assert places["text"][0] == places["text"][1] != places["text"][2]
+    assert len(set(places["autoencoder"])) == 3

@@ -10,6 +10,7 @@ from PIL import Image
 from .kinds import BadPicture, Stripped
 
 END = b"\xff\xd9"
+GREY = (127, 128)  # what a decoder gives for data that is not there
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF})  # Huffman and quantisation tables, restart interval, …
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})  # markers without a segment
@@ -119,11 +120,11 @@ def scans_are_there(data: bytes, components: list[int], progressive: bool, share
 
 
 def ends_in_grey(picture: Image.Image) -> bool:
-    """Whether the last row is what a decoder gives for data that is not there. Such a file may be cut, and closed again."""
+    """Whether the last row is GREY. Such a file may be cut, and closed again."""
     width, height = picture.size
     corner = picture.getpixel((width - 1, height - 1))
-    if not all(v in (127, 128) for v in (corner if isinstance(corner, tuple) else (corner,))):
+    if not all(v in GREY for v in (corner if isinstance(corner, tuple) else (corner,))):
         return False
     row = picture.crop((0, height - 1, width, height)).getextrema()
     flat = row if isinstance(row[0], tuple) else (row,)
-    return all(low >= 127 and high <= 128 for low, high in flat)  # type: ignore[misc]
+    return all(low >= GREY[0] and high <= GREY[1] for low, high in flat)  # type: ignore[misc]

@@ -7,7 +7,7 @@ import importlib
 import re
 from dataclasses import dataclass
 
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 # Endings that are read (in lower case). What a file is, its bytes say; an ending says where to look.
 # fmt: off
@@ -117,6 +117,21 @@ class Stripped:
     icc: bytes = b""
     ended: bool = True  # the file has its end
     key: tuple[int, ...] = ()  # the one 16-bit colour that is transparent
+
+
+def bad_picture(kind: str, error: Exception) -> BadPicture:
+    """A plain line for what Pillow raised. Its own words are kept where they are words."""
+    lines = str(error).splitlines()
+    said = lines[0].strip()[:100] if lines else ""
+    reason, line = "damaged", "the file is damaged"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        reason, line = "too large", "the picture is too large"
+    elif isinstance(error, EOFError) or re.search("truncated|end of file|not enough", said, re.IGNORECASE):
+        reason, line = "truncated", "the file ends early"
+    elif re.match("cannot handle|unsupported|unknown|not implemented", said, re.IGNORECASE):
+        reason, line = "unknown format", "Pillow cannot read this variant"
+    words = f" ({said})" if said and said.isascii() and said.isprintable() and not re.search("<| at 0x", said) else ""
+    return BadPicture(f"{kind or 'the file'}: {line}{words}", reason)
 
 
 @functools.cache
