@@ -206,8 +206,8 @@ def main() -> None:
         model: steps_of(study, model) for model in study.models
     }  # of all models first: on the same machine at one time
     rows = []
-    for model in study.models:
-        for seed in seeds:
+    for seed in seeds:
+        for model in study.models:
             rows += measured(study, model, seed, run(study, model, seed, steps[model], f"{model}-{seed}"))
     said = f"{table(rows)}\n\nfrozen parts, core-seconds: {frozen(outputs)}\n"
     write_text(outputs / "table.md", said)
