@@ -22,6 +22,11 @@ from tokenize import TokenError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk is full, the quota is used up, the file is too large
 NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)  # there is nothing of that name, or a folder
+# What is so of a file itself, and will be so at the next try.
+LASTING = (
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EINVAL, errno.ENXIO),
+    *(errno.ELOOP, errno.ENAMETOOLONG, errno.EOVERFLOW),
+)
 OPEN_FILES = 64  # of one reader, at most; it reads sets of more files than a process may have open
 SHARE = 32  # a reader opens one of so many files that the process may open, because there are several readers
 PARTIAL = ".partial"
@@ -95,6 +100,13 @@ def reserve(path: Path) -> None:
             except OSError as e:
                 if e.errno in NO_ROOM:  # some systems cannot do it
                     raise OSError(e.errno, e.strerror, str(path)) from None
+
+
+def raise_passing(error: OSError) -> None:
+    """Raise an error that says nothing of the file, such as a full disk or a server that does not answer. What follows from
+    another error may be stored."""
+    if error.errno not in LASTING:
+        raise error
 
 
 def _no_room(error: BaseException | None) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 from ..config.errors import ConfigError
 from ..files import open_files
 from ..strings import counted
-from .incoming.captions import captions_of, record_of
+from .incoming.captions import NoCaption, captions_of, record_of
 from .order import Order
 from .ordering.buckets import Shape, nearest_shapes
 from .ordering.ordering import Ordering
@@ -131,7 +131,7 @@ class ShardReader:
         """(picture bytes, caption, record) of sample i. If it has several captions, `turn` says which. What the record says
         counts only if this project wrote the shard."""
         picture, text, record = self.members(i, 0)
-        captions, _ = captions_of(text, record, self.index.how.lines)
+        captions = self._captions(i, text, record)
         self._check(i, picture or b"", captions)
         fields = record_of(record) if self.index.how.ours or MARK.encode() in (record or b"") else {}
         ours = self.index.how.ours or fields.get(MARK) == MARKED
@@ -139,25 +139,34 @@ class ShardReader:
 
     def captions(self, i: int) -> list[str]:
         """All captions of sample i."""
-        text, record = self.members(i, 1)
-        captions = captions_of(text, record, self.index.how.lines)[0]
+        captions = self._captions(i, *self.members(i, 1))
         self._check(i, None, captions)
         return captions
 
+    def _captions(self, i: int, text: bytes | None, record: bytes | None) -> list[str]:
+        try:
+            return captions_of(text, record, self.index.how.lines)[0]
+        except NoCaption:  # it had one
+            raise self.changed(i) from None
+
     def picture(self, i: int) -> bytes:
         """The picture's bytes."""
-        return self.members(i, 0)[0] or b""
+        picture = self.members(i, 0)[0] or b""
+        self._check(i, picture, None)
+        return picture
 
     def record(self, i: int) -> dict[str, Any]:
         """The record, as it is."""
         return record_of(self.members(i, 2)[0])
 
-    def _check(self, i: int, picture: bytes | None, captions: Sequence[str]) -> None:
-        """Raises ConfigError if a sample is another one than when its shard was read through."""
+    def _check(self, i: int, picture: bytes | None, captions: Sequence[str] | None) -> None:
+        """Raises ConfigError if a sample is another one than when its shard was read through. None is not checked."""
         facts, first = self.index.facts, self.index.first_caption
-        stored = facts.captions[first[i] : first[i + 1]].tobytes()
-        whole = b"".join(digest16(caption.encode()) for caption in captions) == stored
-        if not whole or (picture is not None and digest16(picture) != facts.pictures[i].tobytes()):
+        if captions is not None:
+            stored = facts.captions[first[i] : first[i + 1]].tobytes()
+            if b"".join(digest16(caption.encode()) for caption in captions) != stored:
+                raise self.changed(i)
+        if picture is not None and digest16(picture) != facts.pictures[i].tobytes():
             raise self.changed(i)
 
     def changed(self, i: int) -> ConfigError:

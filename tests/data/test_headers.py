@@ -245,6 +245,27 @@ def test_a_caption_that_rots_is_named_and_a_picture_is_replaced(tmp_path: Path) 
         index.reader().captions(3)
 
 
+def test_an_edit_that_keeps_size_and_time_is_named_and_the_next_try_reads_it(tmp_path: Path) -> None:
+    path = tar(tmp_path / "0.tar", members(0, 20))
+    index, then = header_index([path], tmp_path / "cache", READ), path.stat()
+    at = index.span(3)[3]
+    data = path.read_bytes()
+    path.write_bytes(data[:at] + b"P" + data[at + 1 :])
+    os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns))
+    with pytest.raises(ConfigError, match=r"0.tar: damaged: sample 00003 has changed"):
+        header_index([path], tmp_path / "cache", READ).reader().read(3)
+    assert header_index([path], tmp_path / "cache", READ).reader().read(3)[1] == "Picture 3"
+
+
+def test_shards_of_one_name_size_and_time_stay_apart(tmp_path: Path) -> None:
+    paths = [tar(tmp_path / name / "0.tar", members(first, 5)) for name, first in (("a", 0), ("b", 50))]
+    assert paths[0].stat().st_size == paths[1].stat().st_size
+    for path in paths:
+        os.utime(path, (0, 0))
+    index = header_index(paths, tmp_path / "cache", READ)
+    assert [index.reader().read(i)[1] for i in (0, 5)] == ["picture 0", "picture 50"]
+
+
 def test_shards_for_testing_are_read_through_and_not_trained_on(shards: list[Path], tmp_path: Path) -> None:
     source = Shards(image_size=16, source=str(tmp_path / "set"), check="headers", features="online", test="12")
     found = source.prepare(tmp_path / "cache")

@@ -1,9 +1,12 @@
 """What is left out of a damaged shard is counted and named: nothing is lost in silence (law 7)."""
 
+import errno
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,6 +17,7 @@ from lightning_diff.data.decode import BadPicture
 from lightning_diff.data.index import Index, ShardReader, build_index
 from lightning_diff.data.sample import Sample
 from lightning_diff.data.shards import write_shards
+from lightning_diff.data.sources.shards import Shards
 from lightning_diff.data.survey import Reading
 
 Members = list[tuple[str, bytes]]
@@ -46,7 +50,9 @@ def captions(index: Index) -> list[str]:
 @pytest.fixture
 def shard(tmp_path: Path) -> Path:
     """Samples k0, k1, k2, whole, each of a json, a png and a txt member, in this order."""
-    write_shards((Sample(f"k{i}", Image.new("RGB", (8, 8)), f"c{i}", {"n": i}) for i in range(3)), tmp_path, "train", 3)
+    colours = ("black", "white", "red")
+    some = (Sample(f"k{i}", Image.new("RGB", (8, 8), colours[i]), f"c{i}", {"n": i}) for i in range(3))
+    write_shards(some, tmp_path, "train", 3)
     return tmp_path / "train-000000.tar"
 
 
@@ -187,6 +193,55 @@ def test_a_sample_that_rots_after_it_was_read_is_named(shard: Path, member: str)
     assert reader.read(0)[1] == "c0"
     with pytest.raises(ConfigError, match=r"train-000000.tar: damaged: sample k1 has changed since it was read"):
         reader.read(1)
+
+
+@pytest.mark.parametrize("rot", [b" ", b"\0"])
+def test_a_caption_that_rots_to_nothing_is_named_in_one_line(shard: Path, rot: bytes) -> None:
+    reader = ShardReader(index_of(shard))
+    data, found = bytearray(shard.read_bytes()), header(shard, "k1.txt")
+    data[found.offset_data : found.offset_data + found.size] = rot * found.size
+    shard.write_bytes(data)
+    for read in (reader.read, reader.captions):
+        with pytest.raises(ConfigError, match=r"damaged: sample k1 has changed since it was read"):
+            read(1)
+
+
+def test_what_is_computed_from_a_picture_alone_is_not_of_another_picture(shard: Path) -> None:
+    reader = ShardReader(index_of(shard))
+    data, found = bytearray(shard.read_bytes()), [header(shard, f"k{i}.png") for i in (0, 1)]
+    whole = reader.picture(0)
+    data[found[1].offset_data : found[1].offset_data + len(whole)] = whole
+    shard.write_bytes(data)
+    assert reader.picture(0) == whole
+    with pytest.raises(ConfigError, match=r"damaged: sample k1 has changed since it was read"):
+        reader.picture(1)
+
+
+@pytest.mark.parametrize("check", ["pictures", "headers"])
+def test_an_error_that_may_pass_ends_the_reading_and_is_not_kept(
+    tmp_path: Path, check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}").mkdir()
+        write_shards(
+            [Sample(f"{number}{i}", Image.new("RGB", (8, 8)), "a") for i in range(2)],
+            tmp_path / f"{number}",
+            "train",
+            3,
+        )
+    source = Shards(source=f"{tmp_path}/*/*.tar", test="none", check=check, features="online")
+    opened = Path.open
+
+    def stale(path: Path, *given: Any, **named: Any) -> Any:
+        if path.parent.name == "1":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return opened(path, *given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", stale)
+        with pytest.raises(OSError, match="Stale"):
+            source.prepare(tmp_path / "cache")
+    assert len(source.prepare(tmp_path / "cache").splits["train"]) == 6
 
 
 @pytest.mark.parametrize("how", ["garbage", "another"])

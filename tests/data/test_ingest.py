@@ -1,11 +1,13 @@
 """A user's folder: pictures beside captions become shards, and what cannot is named and counted."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from lightning_diff.config.errors import ConfigError
+from lightning_diff.data.decode import open_picture
 from lightning_diff.data.index import ShardReader
 from lightning_diff.data.sources.folder import Folder
 
@@ -36,6 +38,29 @@ def prepared(folder: Path, cache: Path, test: int = 0) -> dict[str, list[tuple[s
 def left(folder: Path, cache: Path) -> dict[str, str]:
     """{file: reason} of what is left out."""
     return {one.member: one.reason for one in data(folder).prepare(cache).left}
+
+
+def test_a_picture_that_changes_while_it_is_read_is_one_line_and_never_kept_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "set"
+    for name, colour in (("a", "red"), ("b", "blue")):
+        put(folder, f"{name}.png", f"picture {name}", colour, (16, 16))
+    hashes = Folder.hashes
+
+    def then_swapped(self: Folder, *given: Any) -> list[str]:
+        found = hashes(self, *given)
+        for old, new in (("a", "t"), ("b", "a"), ("t", "b")):
+            (folder / f"{old}.png").rename(folder / f"{new}.png")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Folder, "hashes", then_swapped)
+        with pytest.raises(ConfigError, match=r"\.png: it changed while the set was read; give the command again"):
+            data(folder).prepare(tmp_path / "cache")
+    index = data(folder).prepare(tmp_path / "cache").splits["train"]
+    seen = {index.keys[i]: open_picture(index.reader().read(i)[0]).getpixel((0, 0)) for i in range(2)}
+    assert seen == {"a": (0, 0, 255), "b": (255, 0, 0)}
 
 
 def test_every_format_and_any_name(tmp_path: Path) -> None:

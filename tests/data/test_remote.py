@@ -132,6 +132,34 @@ def test_a_download_goes_on_where_it_was_cut(server: ShardServer, folder: Path, 
     assert server.ranges[0] == ("000.tar", f"bytes={size(folder) // 2}-")
 
 
+def test_servers_whose_tags_say_little(server: ShardServer, folder: Path, tmp_path: Path) -> None:
+    """A tag that GET lacks, or calls weak, is no change. Without any, shards of one name and size stay apart by their URLs."""
+    given = server.tag
+    for number, tag in enumerate(("", "W/")):
+        kept = NodeCache(tmp_path / str(number), 10**9)
+        server.tag = given  # type: ignore[method-assign]
+        (shard, *_) = remote_shards(pattern(server), kept)
+        server.tag = lambda name, tag=tag: tag and tag + given(name)  # type: ignore[method-assign, misc]
+        assert Path(os.fspath(shard)).read_bytes() == (folder / "000.tar").read_bytes()
+    one, other = (RemoteShard(f"{server.url}/{place}/000.tar", Head(10240, ""), kept) for place in "ab")
+    assert one.stat() != other.stat() and one.stat() == RemoteShard(one.url, Head(10240, ""), kept).stat()
+
+
+def test_a_set_that_changed_is_listed_anew_by_the_same_command(
+    server: ShardServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "FRESH", 600.0)
+    kept = NodeCache(tmp_path, 10**9)
+    (shard, *_) = remote_shards(pattern(server), kept)
+    server.tags["000.tar"] = '"new"'
+    (same, *_) = remote_shards(pattern(server), kept)
+    assert same.head == shard.head
+    with pytest.raises(ConfigError, match="has changed since the set was listed"):
+        os.fspath(same)
+    (new, *_) = remote_shards(pattern(server), kept)
+    assert new.head.tag == '"new"' and Path(os.fspath(new)).is_file()
+
+
 def test_each_shard_is_fetched_once_if_the_cache_holds_all(server: ShardServer, folder: Path, tmp_path: Path) -> None:
     source = Shards(source=pattern(server), image_size=16, test="none", cache_folder=str(tmp_path / "kept"))
     hashes(source, tmp_path / "one")

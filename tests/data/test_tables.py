@@ -148,11 +148,18 @@ TABLE = {"a": [1, 2, 3, None], "b": ["x", "y", "z", "x"], "c": [0.5, 1.5, 2.5, 3
         ("1 < a <= 3", [1, 2]),
         ("a * 2 + 1 > c - -1", [0, 1, 2]),
         ("c / a < 0.8", [0, 1]),
+        ("whole / 2 > 0.6", [2, 3]),  # 3 / 2 is 1.5
+        ("whole / 2 == 1.5", [3]),
+        ("small - 100 >= 0", [1, 2, 3]),  # of unsigned numbers
+        ("small * 300 * whole > 70000", [3]),  # of 16 bits
+        ("-small < -100", [2, 3]),
     ],
 )
 def test_what_a_filter_keeps(wanted: str, rows: list[int]) -> None:
     assert fault_of(wanted) == ""
-    table = pyarrow.table({**TABLE, "row": range(4)})
+    small = pyarrow.array([1, 100, 101, 200], pyarrow.uint16())
+    whole = pyarrow.array([0, 1, 2, 3], pyarrow.int64())
+    table = pyarrow.table({**TABLE, "row": range(4), "small": small, "whole": whole})
     assert passing(wanted, table, "here").column("row").to_pylist() == rows
 
 

@@ -30,7 +30,7 @@ from ..sample import LeftOut, told
 from ..survey import Reading, Told
 from .order import HeaderOrder
 from .read import read_shard, sum_of
-from .sidecar import Described, Sidecar, described, sidecar_place, write_sidecar
+from .sidecar import Described, Sidecar, described, sidecar_places, write_sidecar
 
 if TYPE_CHECKING:
     from ..ordering.weights import Sets
@@ -164,10 +164,15 @@ class HeaderReader(ShardReader):
 
     index: HeaderIndex
 
-    def _check(self, i: int, picture: bytes | None, captions: Sequence[str]) -> None:
+    def _check(self, i: int, picture: bytes | None, captions: Sequence[str] | None) -> None:
         shard, row = self.index.at(i)
-        if sum_of(captions) != int(self.index.part(shard)["sums"][row]):
+        if captions is not None and sum_of(captions) != int(self.index.part(shard)["sums"][row]):
             raise self.changed(i)
+
+    def changed(self, i: int) -> ConfigError:
+        """Also forgets the shard: its size and time did not change, so nothing else would have it read anew."""
+        self.index.places[self.index.at(i)[0]].unlink(missing_ok=True)
+        return super().changed(i)
 
 
 def header_index(
@@ -179,7 +184,7 @@ def header_index(
 ) -> HeaderIndex:
     """The index of these shards, whose sidecars lie in `cache`. Processes that want the same set share what is missing. Raises
     ConfigError if there is no usable sample."""
-    places = [sidecar_place(shard, cache, how.lines) for shard in shards]
+    places = sidecar_places(shards, cache, how.lines)
     names = [place.name for place in places]
     known = [described(place, shard) for place, shard in zip(places, shards, strict=True)]
     while missing := [i for i, one in enumerate(known) if one is None]:

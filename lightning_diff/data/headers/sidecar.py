@@ -12,6 +12,8 @@ import logging
 import mmap
 import os
 import struct
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from zlib import crc32
@@ -42,14 +44,26 @@ class Described:
     start: int
 
 
-def sidecar_place(shard: Path | RemoteShard, cache: Path, lines: bool) -> Path:
-    """Where the sidecar of a shard is stored: by name, size and time (of a remote one, its tag), not by its folder."""
+def sidecar_places(shards: Sequence[Path | RemoteShard], cache: Path, lines: bool) -> list[Path]:
+    """Where the sidecars of shards are stored: by name, size and time (of a remote one, its tag), not by the folder. Where two
+    are equal in these, by the path too."""
+    found = [_place(shard, cache, lines) for shard in shards]
+    count = Counter(found)
+    return [
+        place if count[place] == 1 else _place(shard, cache, lines, os.fsencode(str(shard)).hex())
+        for place, shard in zip(found, shards, strict=True)
+    ]
+
+
+def _place(shard: Path | RemoteShard, cache: Path, lines: bool, *more: str) -> Path:
     try:
         now = shard.stat()
         state = [now.st_size, now.st_mtime_ns]
     except OSError:
         state = [0, 0]
-    made_by = [VERSION, os.fsencode(shard.name).hex(), *state, lines]
+    if isinstance(shard, Path) and not os.access(shard, os.R_OK):
+        state += [-1]  # the right to read it changes neither its size nor its time
+    made_by = [VERSION, os.fsencode(shard.name).hex(), *state, lines, *more]
     name = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()[:24]
     return cache / "headers" / name[:2] / f"{name}.heads"
 

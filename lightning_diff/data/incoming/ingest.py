@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...files import whole_file, write_text
+from ...config.errors import ConfigError
+from ...files import raise_passing, whole_file, write_text
 from ...locks import shared
 from ...strings import clean_text
 from ...sums import xxh3
@@ -205,10 +206,11 @@ def _samples(
 def _made(one: Found, content: str, number: int, how: Making) -> dict[str, Any] | LeftOut:
     """The members of a sample, or why there is none."""
     try:
-        square = (how.known.get(content) if content else None) or _square(one.read_bytes(), how)
+        square = (how.known.get(content) if content else None) or _square(_bytes_of(one, content), how)
     except BadPicture as e:
         return left_out(str(how.root), one.place, e.reason, remedy=e.remedy)
-    except OSError:
+    except OSError as e:
+        raise_passing(e)
         return left_out(str(how.root), one.place, "not readable")
     record = {
         **{MARK: MARKED, "key": one.key, "source": one.place, "width": square.width, "height": square.height},
@@ -217,6 +219,14 @@ def _made(one: Found, content: str, number: int, how: Making) -> dict[str, Any] 
     key = f"{number:06d}-{one.key.replace('/', '_').replace('.', '_')}"
     text = {"txt": one.captions[0]} if len(one.captions) == 1 else {}
     return {"__key__": key, "png": square.png(), "json": json.dumps(record).encode(), **text}
+
+
+def _bytes_of(one: Found, content: str) -> bytes:
+    """A picture's bytes. Raises ConfigError if they have another hash: the wrong square would be kept under this one."""
+    data = one.read_bytes()
+    if content and not one.data and hashlib.sha256(data).hexdigest() != content:
+        raise ConfigError(f"{one.path}: it changed while the set was read; give the command again")
+    return data
 
 
 def _square(data: bytes, how: Making) -> Square:

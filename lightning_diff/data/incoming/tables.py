@@ -7,7 +7,7 @@ import io
 import json
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ PICTURE_KEYS = (
     "img",
 )
 DELIMITERS = ",;\t|"
+MOST_LINES = 200  # of a row: a quote that is not closed would reach to the end
 MOST_ABOVE = 5  # lines in which the names of the columns are looked for
 csv.field_size_limit(2**31 - 1)  # a field may be of any length
 
@@ -107,15 +108,8 @@ def table_of(text: str) -> Iterator[dict[str, str] | None]:
     """The rows of a table whose columns are separated by the first of DELIMITERS that gives it a file and a caption; None for
     a row that cannot be read. Where a caption is in the last column, it may hold the delimiter."""
     header, delimiter, above = _header(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     caption_is_last = bool(header) and header[-1] in KEYS
-    for number in count():
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:  # a quote that is not closed, or text behind one
-            row = None
+    for number, row in enumerate(_Lines(text).rows(delimiter)):
         if number <= above or row == []:
             continue
         if row is None:
@@ -124,6 +118,34 @@ def table_of(text: str) -> Iterator[dict[str, str] | None]:
         if caption_is_last and len(row) > len(header):
             row[len(header) - 1 :] = [delimiter.join(row[len(header) - 1 :])]
         yield None if len(row) > len(header) else dict(zip(header, row + [""] * len(header), strict=False))
+
+
+class _Lines:
+    """The lines of a table, for the csv module: it gets no more than MOST_LINES of them for one row."""
+
+    def __init__(self, text: str) -> None:
+        self.all, self.at, self.begin = list(io.StringIO(text, newline="")), 0, 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if self.at == min(len(self.all), self.begin + MOST_LINES):
+            raise StopIteration
+        self.at += 1
+        return self.all[self.at - 1]
+
+    def rows(self, delimiter: str) -> Iterator[list[str] | None]:
+        """The rows; None for a line that cannot be read: a quote that is not closed, or text behind one. The next line begins the
+        next row."""
+        reader = csv.reader(self, delimiter=delimiter, strict=True)
+        while self.at < len(self.all):
+            self.begin = self.at
+            try:
+                yield next(reader)
+            except csv.Error:
+                self.at, reader = self.begin + 1, csv.reader(self, delimiter=delimiter, strict=True)
+                yield None
 
 
 def _header(text: str) -> tuple[list[str], str, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ...files import raise_passing
 from ..sample import LeftOut, left_out
 from .names import clean, is_hidden, split_ending
 
@@ -58,7 +59,8 @@ def contents_of(path: Path) -> Contents:
                 found.left.append(left_out(source, "", "compressed shard", 0, remedy))
             elif size:
                 _read(raw, size, source, found)
-    except OSError:
+    except OSError as e:
+        raise_passing(e)
         found.left.append(left_out(source, "", "not readable"))
     if not found.names and not found.left:
         found.left.append(left_out(source, "", "empty shard"))
@@ -126,7 +128,9 @@ def _members(raw: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int | 
                     place = tar.offset
                     yield member, place
                 return
-        except (tarfile.TarError, ValueError, OverflowError, LookupError, RecursionError, OSError):
+        except (tarfile.TarError, ValueError, OverflowError, LookupError, RecursionError, OSError) as e:
+            if isinstance(e, OSError):
+                raise_passing(e)
             damaged = _header(raw.fileno(), place, size)
             if damaged is None:
                 return

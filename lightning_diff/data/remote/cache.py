@@ -74,11 +74,22 @@ class NodeCache:
                 if not self._whole(place):
                     self._make_room(place, url, head)
                     part = place.with_suffix(".part")
-                    write(part) if write else _download(url, head, part)
+                    try:
+                        write(part) if write else _download(url, head, part)
+                    except ConfigError as e:
+                        if isinstance(e.__cause__, Changed):
+                            self._ask_again()
+                        raise
                     self._finish(place, url, head)
         with suppress(OSError):
             os.utime(place.with_suffix(".json"))
         return place
+
+    def _ask_again(self) -> None:
+        """What servers said of the sets counts as old, so that they are asked at the next try."""
+        for kept in self.folder.glob("sets/*.json"):
+            with suppress(OSError):
+                os.utime(kept, (0, 0))
 
     def entries(self) -> list[Entry]:
         """The shards that the cache has made or makes, those first that were used longest ago."""
@@ -173,6 +184,8 @@ class NodeCache:
 def _download(url: str, head: Head, part: Path) -> None:
     """Fetch a shard into `part`, from where an earlier try ended. Raises ConfigError."""
     attempt = 0
+    if not head.tag:  # what lies there may be of another content
+        part.unlink(missing_ok=True)
     while True:
         start = part.stat().st_size if part.is_file() else 0
         if start > head.size:

@@ -10,12 +10,13 @@ from typing import IO, Any, NamedTuple
 
 from .cache import NodeCache
 from .transport import Head
+from .urls import OBJECTS, split
 
 AGAIN = 100  # times that a shard is fetched which is deleted before it is opened
 
 
 class State(NamedTuple):
-    """What stands for the state of a file: its size in bytes, and numbers that its tag decides."""
+    """What stands for the state of a file: its size in bytes, and numbers that its tag decides, of a web server also its URL."""
 
     st_size: int
     st_mtime_ns: int
@@ -47,7 +48,9 @@ class RemoteShard:
 
     def stat(self) -> State:
         """Its state, without fetching it."""
-        number = int(hashlib.sha256(self.head.tag.encode()).hexdigest()[:15], 16)
+        store = split(self.url).scheme in OBJECTS and self.head.tag
+        said = self.head.tag if store else f"{self.url} {self.head.tag}"  # a web server's tag is a time, or made of one
+        number = int(hashlib.sha256(said.encode()).hexdigest()[:15], 16)
         return State(self.head.size, number, number)
 
     def resolve(self) -> PurePosixPath:

@@ -161,9 +161,9 @@ class Shards(OwnPictures):
 
         shards, _, _ = self.shards(cache)
         if self.check == "headers":
-            from ..headers.sidecar import sidecar_place
+            from ..headers.sidecar import sidecar_places
 
-            known = all(sidecar_place(path, cache, self.reading.lines).is_file() for path in shards)
+            known = all(place.is_file() for place in sidecar_places(shards, cache, self.reading.lines))
             return self.prepare(cache) if known else None
         kept = [survey_place(path, cache, self.reading) for path in shards]
         return self.prepare(cache) if set_place(kept, shards).is_file() else None

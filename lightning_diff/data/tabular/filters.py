@@ -1,7 +1,9 @@
 """Filters of samples by what is known of them: width >= 256 and similarity > 0.28. A filter is parsed, never executed.
 
 It knows names of columns, numbers, texts in quotes, true and false, lists in brackets, and these signs and words:
-and or not in  < <= > >= == !=  + - * /"""
+and or not in  < <= > >= == !=  + - * /
+
+What is counted with is a float64, so 30 / 20 is 1.5, and no kind of whole number overflows."""
 
 from __future__ import annotations
 
@@ -120,9 +122,9 @@ def _expression(node: ast.expr) -> Any:
         case ast.UnaryOp(op=ast.Not(), operand=part):
             return ~_expression(part)
         case ast.UnaryOp(operand=part):
-            return pc.scalar(0) - _expression(part)
+            return pc.scalar(0.0) - _expression(part).cast("float64")
         case ast.BinOp(left=left, op=operator, right=right):
-            return COUNTED[type(operator)](_expression(left), _expression(right))
+            return COUNTED[type(operator)](*(_expression(side).cast("float64") for side in (left, right)))
         case ast.Compare(left=left, ops=signs, comparators=others):
             sides, whole = [left, *others], None
             for a, sign, b in zip(sides, signs, others, strict=False):
