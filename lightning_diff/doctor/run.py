@@ -10,10 +10,10 @@ import torch
 
 from ..config.errors import ConfigError
 from ..config.paths import WEIGHTS
+from ..data.account.summary import lines_of
 from ..data.dataset import Pictures
 from ..data.sample import lost
 from ..data.sample import told as summary
-from ..data.summary import lines_of
 from ..devices import on_gpu
 from ..files import file_hash
 from ..locks import holder

@@ -62,27 +62,32 @@ class Shown(NamedTuple):
 
 def study_rows(folder: Path) -> tuple[list[Row], dict[str, Shown]]:
     """The rows of a run's record that can be compared with its last row, in order, each with its distance to the best of them;
-    and what can be shown of each row, by the digest of its passport. If passports are equal, the last row counts."""
+    and what can be shown of each row, by the digest of its passport. If passports are equal, the last row counts. Rows of other
+    weights count if a change of the steps says whose they are."""
     found: dict[str, tuple[Row, Path]] = {}
     for row, stored in recorded(Record(folder)):
         place = values_path(folder, stored)
         if has_arrays(place):
-            found[digest(row["passport"])] = row, place
+            found.pop(key := digest(row["passport"]), None)  # so that the last one is behind all others
+            found[key] = row, place
     if not found:
         return [], {}
     last = list(found.values())[-1][0]
+    changes = Record(folder).read(STEPS)
+    trained = {last["passport"].get("weights"), *(change["weights"] for change in changes)}
     codes: dict[str, str] = {}  # the newest row of each sampler and guider says which code is today's
     like = [
         (row, read_arrays(place))
         for row, place in reversed(found.values())
         if set(row) == set(last)
+        and row["passport"].get("weights") in trained
         and not unlike([row["passport"], last["passport"]], STUDIED)
         and all(codes.setdefault(part, code) == code for part, code in drawn_by(row["passport"]).items())
     ]
     like.sort(key=lambda pair: (*(pair[0][k] for k in ("guider", "sampler", "ema", "scale")), str(pair[0]["passport"])))
     rows = [row for row, _ in like]
     values = [{k: v.numpy() for k, v in kept.items() if k != "pictures"} for _, kept in like]
-    _tell_ends_apart(rows, Record(folder).read(STEPS))
+    _tell_ends_apart(rows, changes)
     against_the_best(rows, values)
     best_of = set(front(rows, ["fid", "nfe"], [quality(rows)]))
     for i, row in enumerate(rows):
@@ -150,23 +155,3 @@ def reading_order(columns: Iterable[str]) -> list[str]:
     """Columns in the order in which a table shows them: the scale, FID and the CLIP score come first."""
     found = list(columns)
     return [*(c for c in FIRST if c in found), *(c for c in found if c not in FIRST)]
-
-
-def spread(seeds: Mapping[int, Sequence[Row]]) -> list[Row]:
-    """For each case of trainings that differ in their seed alone, {seed: rows}: each number's mean and deviation over the seeds.
-    A case that one seed has alone has no deviation."""
-    cases: dict[str, dict[int, Row]] = {}
-    for seed, rows in seeds.items():
-        for row in rows:
-            unseeded = {k: v for k, v in row["passport"].items() if k not in ("weights", "drawn", "until")}
-            cases.setdefault(digest(unseeded), {}).setdefault(seed, row)
-    found = []
-    for many in (list(case.values()) for case in cases.values()):
-        first = many[0]
-        means: Row = {k: first[k] for k in ("guider", "sampler", "ema", "scale", "nfe", "n")} | {"trainings": len(many)}
-        for key in first:
-            if isinstance(first[key], float) and not key.endswith(("_low", "_high", "_std")) and key not in means:
-                means[key] = float(np.mean([r[key] for r in many]))
-                means[f"{key}_std"] = float(np.std([r[key] for r in many], ddof=1)) if len(many) > 1 else 0.0
-        found.append(means)
-    return found

@@ -258,6 +258,10 @@ def _publish(
     """Write the tables and figures of all rows of the run that can be compared with this sweep's rows."""
     figures, captions = folder / "figures", next(reversed(made_by.values())).setup.captions
     rows, shown = study_rows(folder)
+    if not any(digest(r["passport"]) in made_by for r in rows):  # all was known, and something else was asked for since
+        row, stored = next(one for one in reversed(recorded(record)) if digest(one[0]["passport"]) in made_by)
+        record.write("sweep", **{k: v for k, v in row.items() if k != "passport"}, passport=stored)
+        rows, shown = study_rows(folder)
     best, mine = best_row(rows), [r for r in rows if digest(r["passport"]) in made_by]
     ours = best_row(mine)
     write_tables(folder / "sweep", {folder.name: rows}, {folder.name: config})
@@ -277,7 +281,7 @@ def _publish(
     say(f"real pictures in place of {best['n']} drawn ones: FID {known['floor']:.3g}")
     warned = cautions(best["fid"], known)
     say(" ".join(filter(None, [warned, verdict(rows, best, doubted=bool(warned))])))
-    if left := len(recorded(record)) - len(rows):
+    if left := len({digest(row["passport"]) for row, _ in recorded(record)}) - len(rows):
         say(
             f"{left} older rows of the record are not in the table: they were drawn, scored or asked for in another way"
         )

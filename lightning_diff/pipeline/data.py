@@ -10,9 +10,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from ..config.errors import ConfigError
 from ..config.schema import Config
+from ..data.account.summary import lines_of, summary
 from ..data.sources.base import Prepared
 from ..data.sources.own import FEWEST
-from ..data.summary import lines_of, summary
 from ..progress import lines_told
 from ..ranks import console, first_rank, say
 from ..strings import counted

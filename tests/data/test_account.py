@@ -13,9 +13,9 @@ from PIL import Image
 from lightning_diff.data.account.reasons import account, remarked
 from lightning_diff.data.account.repair import repair
 from lightning_diff.data.account.statistics import lines_of, statistics
+from lightning_diff.data.account.summary import remarks_of
 from lightning_diff.data.index import Index, ShardReader, build_index
 from lightning_diff.data.sample import LeftOut, left_out, lost
-from lightning_diff.data.summary import remarks_of
 from lightning_diff.data.survey import Reading
 
 HOW = Reading(decode=True)

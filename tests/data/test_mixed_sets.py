@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
+from lightning_diff.data.account.summary import cropped
 from lightning_diff.data.dataset import PictureBatch, Pictures, collate, pictures
 from lightning_diff.data.decode import decode
 from lightning_diff.data.order import Batches
@@ -23,7 +24,6 @@ from lightning_diff.data.ordering.buckets import Framing, nearest_shapes, shapes
 from lightning_diff.data.ordering.ordering import ShardOrder
 from lightning_diff.data.ordering.weights import weighted
 from lightning_diff.data.sources.shards import Shards
-from lightning_diff.data.summary import cropped
 from tests.cases.eye import encoded, tar
 
 SIZES = [(40, 40), (48, 24), (24, 48), (44, 34)]

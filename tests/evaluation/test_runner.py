@@ -32,7 +32,7 @@ from lightning_diff.evaluation.setup import Combination, EvaluationSetup, Passpo
 from lightning_diff.evaluation.sweep import ROWS, Judges, unlike
 from lightning_diff.nets.autoencoder import Autoencoder
 from lightning_diff.nets.unet import UNet
-from lightning_diff.tracking.record import Record
+from lightning_diff.tracking.record import STEPS, Record
 from tests.evaluation.conftest import CAPTIONS, N
 
 
@@ -105,6 +105,30 @@ def as_older(record: Record, older: Callable[[Passport], Passport]) -> None:
 def metrics_without_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metrics as version 1 knew them: it did not name their code."""
     monkeypatch.setattr(MetricChoice, "passport", {})
+
+
+def test_the_table_is_of_what_was_asked_for_last_also_if_all_of_it_was_known(
+    combination: Combination, tmp_path: Path
+) -> None:
+    record, few = Record(tmp_path), replace(combination, settings=replace(combination.settings, samples=4))
+    first = run_sweep([combination], tmp_path, record)
+    fewer = run_sweep([few], tmp_path, record)
+    assert first is not None and fewer is not None and {row["n"] for row in fewer.rows} == {4}
+    again = run_sweep([combination], tmp_path, record)
+    assert again is not None and again.rows == first.rows and study_rows(tmp_path)[0] == first.rows
+    lines = len(record.read("sweep"))
+    assert run_sweep([combination], tmp_path, record) is not None and len(record.read("sweep")) == lines
+
+
+def test_rows_of_weights_that_are_no_more_are_not_in_the_table(combination: Combination, tmp_path: Path) -> None:
+    """Those of an earlier end of the training are: the record says so."""
+    record = Record(tmp_path)
+    for weights in ("a", "b"):
+        assert run_sweep([replace(combination, weights=weights)], tmp_path, record) is not None
+    assert {row["passport"]["weights"] for row in study_rows(tmp_path)[0]} == {"b"}
+    record.write(STEPS, 3, weights="a", old=3, new=4)
+    rows = study_rows(tmp_path)[0]
+    assert {row["passport"]["weights"]: row["steps"] for row in rows} == {"a": 3, "b": 4}
 
 
 @pytest.mark.usefixtures("metrics_without_code")

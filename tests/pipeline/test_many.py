@@ -20,7 +20,8 @@ from lightning_diff.config.compose import compose_config
 from lightning_diff.config.convert import plain, yaml_text
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER, WEIGHTS
-from lightning_diff.evaluation.results import spread, write_tables
+from lightning_diff.evaluation.results import write_tables
+from lightning_diff.evaluation.statistics.seeds import spread
 from lightning_diff.locks import Held
 from lightning_diff.pipeline.component_training import metrics_words
 from lightning_diff.pipeline.continuing.same import keep_config, refuse_another

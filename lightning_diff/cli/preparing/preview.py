@@ -20,9 +20,9 @@ from torch import Tensor
 from ...config.errors import ConfigError
 from ...config.paths import check_writable
 from ...config.schema import Config
+from ...data.account.summary import cropped, remarks_of, scaled
 from ...data.dataset import Pictures
 from ...data.sources.base import Prepared
-from ...data.summary import cropped, remarks_of, scaled
 from ...progress import tracked
 from ...ranks import say
 from ...strings import counted

@@ -11,17 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ...data.account.summary import data_facts
 from ...data.shards import digest
-from ...data.summary import data_facts
 from ...evaluation.readiness import cautions
-from ...evaluation.results import (
-    Shown,
-    reading_order,
-    silent,
-    spread,
-    study_rows,
-    write_tables,
-)
+from ...evaluation.results import Shown, reading_order, silent, study_rows, write_tables
+from ...evaluation.statistics.seeds import spread
 from ...evaluation.statistics.verdict import Row, best_row, held_out, series_of, verdict
 from ...strings import counted
 from ...tracking.record import Record

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..strings import counted
-from .incoming.captions import COMMANDS, NOT_UTF8
-from .ordering.buckets import nearest_shapes
-from .sample import lost, reason_words, told
-from .sources.base import Prepared, Source
-from .survey import CUT, Survey
+from ...strings import counted
+from ..incoming.captions import COMMANDS, NOT_UTF8
+from ..ordering.buckets import nearest_shapes
+from ..sample import lost, reason_words, told
+from ..sources.base import Prepared, Source
+from ..survey import CUT, Survey
 
 REMARKS = {CUT: "last bytes missing", NOT_UTF8: "caption not UTF-8", COMMANDS: "control characters in caption"}
 CROPPED = 0.25  # a picture that loses more than this share to the crop is counted
