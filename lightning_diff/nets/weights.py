@@ -56,6 +56,11 @@ def read_passport(path: Path) -> dict[str, Any]:
         ) from e
     if not isinstance(passport, dict):
         raise ConfigError(f"{path}: its passport is not a table")
+    for key, kind in (("part", str), ("net", dict)):
+        if not isinstance(passport.get(key, kind()), kind):
+            raise ConfigError(
+                f"{path}: its passport says {key}: {str(passport[key])[:60]}; make the file with this project"
+            )
     passport.pop("sum", None)
     return passport
 
@@ -105,6 +110,11 @@ def load_state(net: nn.Module, state: Mapping[str, Tensor], path: Path, hint: st
         f"{n} is {list(state[n].shape)}, here {list(t.shape)}"
         for n, t in wanted.items()
         if n in state and state[n].shape != t.shape
+    ]
+    wrong += [
+        f"{n} holds {str(state[n].dtype).removeprefix('torch.')}, here {str(t.dtype).removeprefix('torch.')}"
+        for n, t in wanted.items()
+        if n in state and state[n].is_floating_point() != t.is_floating_point()
     ]
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""

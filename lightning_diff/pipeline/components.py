@@ -19,7 +19,7 @@ from ..config.registry import named
 from ..config.schema import Config
 from ..data.shards import digest
 from ..files import whole_file
-from ..models.build import Start, autoencoder_net, build, kind_of, start_from
+from ..models.build import Start, autoencoder_net, build, kind_of, load_part, start_from
 from ..models.text_encoders.small import seen
 from ..nets.weights import has_passport, is_whole, read_passport, save_weights
 from ..ranks import first_rank, say
@@ -129,11 +129,14 @@ def _patch(asked: int, image_size: int) -> int:
 
 def check_part(part: str, path: Path) -> None:
     """Raises ConfigError if `path` holds another component. A CLIP model may serve as text encoder and as judge."""
-    found = read_passport(path).get("part")
+    passport = read_passport(path)
+    found = passport.get("part")
     if found != part and {found, part} != {"text", "judge"}:
         raise ConfigError(
             f"{part}.weights={path}: its passport says {found!r}, not {part!r}; give weights of that part"
         )
+    if "net" not in passport:
+        raise ConfigError(f"{part}.weights={path}: its passport names no net; make the file with this project")
 
 
 def place_part(part: str, config: Config, folder: Path) -> Path:
@@ -202,6 +205,7 @@ def _copy_part(part: str, config: Config, placed: Path) -> None:
             ]
             sizes = " ".join(words).replace(", ", ",")
             raise ConfigError(f"autoencoder.weights={source}: they are of another shape than asked for; say {sizes}")
+        load_part(source)  # a copy of weights that cannot be used would stay
         with whole_file(placed) as partial:
             shutil.copyfile(source, partial)
 

@@ -93,8 +93,13 @@ def run_folder(config: Config, overrides: Sequence[str], swept: Sequence[str] = 
 
 
 def refuse_misplaced(config: Config) -> None:
-    """Raises ConfigError if name= puts a run into another run, or into what several runs share."""
+    """Raises ConfigError if name= puts a run into another run, or into what several runs share, or if outputs= or cache= lie in a
+    run."""
     outputs, folder = Path(config.outputs), Path(config.outputs, config.name or "")
+    for word, place in (("outputs", outputs), ("cache", Path(config.cache))):
+        for path in (place.absolute(), *place.absolute().parents):
+            if all((path / name).is_file() for name in ("config.yaml", "record.jsonl")):
+                raise ConfigError(f"{word}={place}: it lies in {path}, which is a run; give another folder")
     for path in [folder, *(p for p in folder.parents if outputs in p.parents)] if config.name else ():
         shared = path == Path(config.cache) or path == outputs / PARTS
         if shared or (path != folder and (path / "config.yaml").is_file()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..cluster.requeue import hand_back, job_id, set_alarm
 from ..cluster.signals import STOP, Interrupted
 from ..cluster.slurm import claim
 from ..config.errors import ConfigError
+from ..config.paths import PARTS
 from ..config.schema import Config
 from ..locks import Held, lock
 from ..ranks import console, first_rank, rank_of, say, wait_for
@@ -85,10 +87,11 @@ class Run:
             self._lock.close()
 
     def _leave_nothing(self) -> None:
-        """A run that was refused before its data was read leaves no folder behind."""
-        files = {self.folder / name for name in ("config.yaml", "record.jsonl", "lock")}
+        """A run that was refused before its first step leaves no folder behind. The parts in it are copies."""
+        places = {self.folder / name for name in ("config.yaml", "record.jsonl", "lock", PARTS)}
         with suppress(OSError):  # another process came in
-            if {*self.folder.iterdir()} <= files and not self.record.read("data"):
-                for file in files:
+            if {*self.folder.iterdir()} <= places and not self.record.curve():
+                shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+                for file in places - {self.folder / PARTS}:
                     file.unlink(missing_ok=True)
                 self.folder.rmdir()

@@ -17,6 +17,7 @@ from lightning_diff.data.incoming.walk import find_shards
 from lightning_diff.pipeline.continuing.same import keep_config
 from lightning_diff.pipeline.naming import refuse_misplaced, run_folder
 from lightning_diff.strings import visible
+from lightning_diff.tracking.record import Record
 
 
 @pytest.mark.parametrize("text", ["²", "٣", "0", "257", "", "1e3", "-1", "9" * 5000])
@@ -62,6 +63,19 @@ def test_no_run_lies_in_a_run_or_in_what_runs_share(tmp_path: Path, name: str) -
     refuse_misplaced(compose_config([*words, "name=runs/b"]))
     with pytest.raises(ConfigError, match=f"^name={name}: the run would lie in "):
         refuse_misplaced(compose_config([*words, f"name={name}"]))
+
+
+@pytest.mark.parametrize("word", ["outputs", "cache"])
+@pytest.mark.parametrize("below", ["", "/checkpoints", "/a/b"])
+def test_no_run_holds_other_runs_or_caches(tmp_path: Path, word: str, below: str) -> None:
+    words = ["experiment=base", f"outputs={tmp_path}", f"cache={tmp_path}/cache"]
+    config = compose_config([*words, f"{word}={tmp_path}/run{below}", "name=b"])
+    refuse_misplaced(config)
+    keep_config(config, tmp_path / "run")
+    refuse_misplaced(config)  # a config.yaml alone may be anybody's
+    Record(tmp_path / "run").write("data")
+    with pytest.raises(ConfigError, match=f"^{word}=.*: it lies in .*/run, which is a run; give another folder"):
+        refuse_misplaced(config)
 
 
 def test_no_run_lies_among_the_pictures_that_it_reads(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from lightning_diff.config.compose import compose_config
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import SHIPPED
 from lightning_diff.data.sources.base import Prepared
-from lightning_diff.nets.weights import save_weights
+from lightning_diff.nets.weights import read_passport, read_state, save_weights
 from lightning_diff.pipeline import components
 from lightning_diff.pipeline.components import Place, has_part, place_part
 from lightning_diff.pipeline.continuing.mend import check_test_split, has_weights
@@ -73,6 +73,22 @@ def test_a_damaged_part_is_not_replaced_by_another_one(tmp_path: Path, source: P
     assert not placed.exists()
 
 
+@pytest.mark.parametrize("fault", ["NaN", "a whole number", "no net", "a list for a net", "a list for a part"])
+def test_a_file_that_is_no_part_is_named_and_never_copied(tmp_path: Path, source: Path, fault: str) -> None:
+    passport, state = read_passport(SOURCE), read_state(SOURCE)
+    name = next(name for name, t in state.items() if t.is_floating_point())
+    state[name] = {"NaN": state[name] * float("nan"), "a whole number": state[name].long()}.get(fault, state[name])
+    if fault == "no net":
+        del passport["net"]
+    passport |= {"net": [1]} if "a net" in fault else {"part": [1]} if "a part" in fault else {}
+    save_weights(source, state, passport)
+    with pytest.raises(ConfigError) as e:
+        place_part("text", CONFIG, tmp_path / "run")
+    assert str(source) in str(e.value) and "\n" not in str(e.value)
+    shutil.copyfile(SOURCE, source)
+    assert has_part(place_part("text", CONFIG, tmp_path / "run"))
+
+
 def test_a_damaged_sum_beside_a_part_is_written_again(tmp_path: Path, source: Path) -> None:
     placed = place_part("text", CONFIG, tmp_path / "run")
     beside = placed.with_name(f"{placed.name}.sha256")
@@ -119,6 +135,15 @@ def test_other_first_weights_are_another_run(tmp_path: Path) -> None:
         refuse_another(tmp_path, compose_config([*words, f"init_from={two}"]))
     with pytest.raises(ConfigError, match=r"init_from=None"):
         refuse_another(tmp_path, compose_config(words))
+
+
+def test_a_run_that_is_refused_for_its_weights_leaves_no_folder(tmp_path: Path) -> None:
+    bad, run = tmp_path / "bad.safetensors", tmp_path / "out" / "run"
+    save_weights(bad, {"x": torch.zeros(2)}, {"part": "net"})
+    words = short("base", f"outputs={tmp_path}/out", f"cache={tmp_path}/cache")
+    with pytest.raises(ConfigError, match=r"bad\.safetensors"):
+        train(compose_config([*words, f"init_from={bad}"]), run)
+    assert not run.exists()
 
 
 def test_a_run_that_is_refused_before_its_data_leaves_no_folder(tmp_path: Path) -> None:
