@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lightning_diff.config.errors import ConfigError
 from lightning_diff.data.account.reasons import account, remarked
 from lightning_diff.data.account.repair import repair
 from lightning_diff.data.account.statistics import lines_of, statistics
@@ -112,6 +113,41 @@ def test_repaired_shards_hold_all_that_can_be_used_and_nothing_else(tmp_path: Pa
     assert mended.keys.tolist() == index.keys.tolist() == ["k0", "k2", "k3", "m", "n"]
     assert mended.fingerprint() == index.fingerprint()
     assert ShardReader(mended).record(3)["similarity"] == 0.5 and ShardReader(mended).captions(4) == ["p", "q"]
+
+
+def test_a_folder_holds_the_repair_of_shards_in_one_state(tmp_path: Path) -> None:
+    bad = tar(tmp_path / "0.tar", [*samples(2), ("x.png", b"broken"), ("x.txt", b"x")])
+    for _ in range(2):  # the second one finds all done
+        index = index_of([bad], tmp_path / "cache")
+        assert repair(index, index.left, tmp_path / "mended") == (1, 0)
+    tar(bad, [*samples(4), ("x.png", b"broken"), ("x.txt", b"x")])
+    changed = index_of([bad], tmp_path / "cache")
+    with pytest.raises(ConfigError, match="before they changed"):
+        repair(changed, changed.left, tmp_path / "mended")
+
+
+def test_names_that_are_no_text_are_mended_without_a_loss(tmp_path: Path) -> None:
+    path = tar(tmp_path / "a.tar", [("kX-2.png", png(9)), ("kX-2.txt", b"known"), *samples(3), ("y.txt", b"alone")])
+    names = {b"k0": b"k\xe8", b"k1": b"k\xe9", b"k2": b"k\xea", b"kX-2": b"k\xe8-2"}
+    for old, new in names.items():
+        for ending in (b".png", b".txt"):
+            _renamed(path, old + ending, new + ending)
+    odd = path.rename(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.tar"))
+    index = index_of([odd], tmp_path / "cache")
+    assert repair(index, index.left, tmp_path / "mended") == (1, 0)
+    mended = index_of([tmp_path / "mended" / odd.name], tmp_path / "cache")
+    assert mended.keys.tolist() == ["k\ufffd-2", "k\ufffd", "k\ufffd-3", "k\ufffd-4"]
+    assert mended.fingerprint() == index.fingerprint() and mended.left == []
+
+
+def _renamed(path: Path, old: bytes, new: bytes) -> None:
+    """Give a member a name in bytes."""
+    data = bytearray(path.read_bytes())
+    place = next(at for at in range(0, len(data), 512) if data[at : at + 100].rstrip(b"\0") == old)
+    data[place : place + 100] = new.ljust(100, b"\0")
+    data[place + 148 : place + 156] = b" " * 8
+    data[place + 148 : place + 156] = b"%06o\0 " % sum(data[place : place + 512])
+    path.write_bytes(data)
 
 
 def test_the_numbers_of_a_set(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from ...config.errors import ConfigError
 from ...config.paths import check_writable
 from ...config.schema import Config
 from ...data.account.reasons import account, remarked
-from ...data.account.repair import repair
+from ...data.account.repair import is_repair, repair
 from ...data.index import Index
 from ...data.sources.base import meant_by
 from ...data.sources.shards import Shards
@@ -42,7 +42,7 @@ def validate(config: Config, to: str) -> None:
     folder = Path(to).expanduser() if to else None
     if folder is not None and not isinstance(config.data, Shards):
         raise ConfigError(f"repair={to}: only shards are repaired; prepare.py data={config.data.kind} writes shards")
-    if folder is not None and folder.is_dir() and not _mine(folder):
+    if folder is not None and folder.is_dir() and not is_repair(folder):
         raise ConfigError(f"repair={to}: it is there already; give another name, or delete it")
     if folder is not None:
         check_writable(f"repair={to}", folder)
@@ -52,16 +52,11 @@ def validate(config: Config, to: str) -> None:
         say(line)
     if folder is not None:
         index = _joined(splits)
+        anew, whole = repair(index, found.left, folder)  # it says first whose folder this is
         write_left_out(found, folder / "left-out.csv")
-        anew, whole = repair(index, found.left, folder)
         say(
             f"{folder}: {counted(anew, 'shard')} written anew, {whole:,} whole and linked; left-out.csv names what is not in them"
         )
-
-
-def _mine(folder: Path) -> bool:
-    """Whether a folder is empty, or that of a repair which was stopped."""
-    return not any(folder.iterdir()) or (folder / ".lock").is_file()
 
 
 def _joined(splits: list[Index]) -> Index:
