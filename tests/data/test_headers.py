@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import random
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, PngImagePlugin
 
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.config.paths import PACKAGE_FOLDER
@@ -19,6 +21,7 @@ from lightning_diff.data.dataset import Pictures
 from lightning_diff.data.headers import index as headers
 from lightning_diff.data.headers.index import HeaderIndex, header_index
 from lightning_diff.data.headers.read import COLUMNS, WIDTHS, read_shard
+from lightning_diff.data.headers.sizes import size_of
 from lightning_diff.data.headers.walk import plain_members
 from lightning_diff.data.index import Index, build_index
 from lightning_diff.data.ordering.buckets import Framing, shapes_of
@@ -79,6 +82,27 @@ def test_it_knows_the_samples_places_sizes_and_captions_of_a_set_that_is_read_th
     for path in shards:
         with path.open("rb") as raw:
             assert plain_members(raw.fileno(), path.stat().st_size) is not None, "the fast walk takes them"
+
+
+def test_a_turned_picture_has_the_size_that_a_viewer_shows(tmp_path: Path) -> None:
+    def turned(kind: str, by: int, **more: object) -> bytes:
+        exif, out = Image.Exif(), io.BytesIO()
+        exif[0x112] = by
+        Image.new("RGB", (40, 20), "green").save(out, kind, exif=exif, **more)  # type: ignore[arg-type]
+        return out.getvalue()
+
+    said = PngImagePlugin.PngInfo()
+    said.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="8"/>')
+    xmp = io.BytesIO()
+    Image.new("RGB", (40, 20)).save(xmp, "PNG", pnginfo=said)
+    named = [(f"{by}{kind}.jpg", turned(kind, by)) for kind in ("JPEG", "PNG", "WEBP", "AVIF") for by in (1, 6)]
+    named += [("profile.png", turned("PNG", 6, icc_profile=os.urandom(20_000))), ("xmp.png", xmp.getvalue())]
+    shard = tar(tmp_path / "0.tar", [m for name, data in named for m in ((name, data), (f"{name}.txt", name))])
+    one, other = both([shard], tmp_path / "cache")
+    same(one, other)
+    assert other.facts.sizes.tolist() == [[40, 20], [20, 40]] * 4 + [[20, 40]] * 2
+    size = size_of(turned("PNG", 6).replace(b"eXIf", b"teXt")[:200])
+    assert size == (40, 20)  # the first bytes are enough
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -28,7 +28,7 @@ from ..sample import LeftOut
 from .read import COLUMNS, WIDTHS, Found, key_bytes
 
 log = logging.getLogger(__name__)
-VERSION = 1  # of the way a shard is read; a sidecar of another version is made anew
+VERSION = 2  # of the way a shard is read; a sidecar of another version is made anew
 START = struct.Struct("<8sII")
 MARK = b"LDHEADS\0"
 LOST = (*NO_FILE, ValueError, KeyError, TypeError, struct.error, RecursionError)

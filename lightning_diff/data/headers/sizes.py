@@ -14,19 +14,34 @@ from ..formats.tiff import orientation_of, strip_tiff
 
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG segments that say the size
 TURNED = (5, 6, 7, 8)  # orientations in which width and height change places
+TURNING, TEXTS = b"eXIf", (b"iTXt", b"zTXt", b"tEXt")  # chunks of a PNG that may say an orientation
 STRIPPERS = {"JPEG": strip_jpeg, "PNG": strip_png, "WebP": strip_webp, "TIFF": strip_tiff}
 Size = tuple[int, int]
 
 
 def size_of(head: bytes) -> Size | None:
-    """Width and height in pixels of the upright picture, from the first bytes of a JPEG or PNG; None if these do not say it."""
+    """Width and height in pixels of the upright picture, from the first bytes of a JPEG or PNG; None if these do not say it. What
+    a PNG says behind its pixels is not looked at."""
     if head.startswith(b"\xff\xd8\xff"):
         found = _of_jpeg(head)
         return found if found and found[0] * found[1] <= MOST_PIXELS else None
     if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR" and len(head) >= 33:
         width, height = struct.unpack_from(">II", head, 16)
-        return (width, height) if 0 < width * height <= MOST_PIXELS else None
+        return (width, height) if 0 < width * height <= MOST_PIXELS and _begins_plain(head) else None
     return None
+
+
+def _begins_plain(head: bytes) -> bool:
+    """Whether a PNG's pixels begin in its first bytes, and no chunk before them may say that the picture is turned."""
+    at = 8
+    while at + 8 <= len(head):
+        kind, body = head[at + 4 : at + 8], head[at + 8 : at + 8 + 21]
+        if kind == b"IDAT":
+            return True
+        if kind == TURNING or (kind in TEXTS and body.startswith((b"XML:com.adobe.xmp", b"Raw profile type"))):
+            return False
+        at += 12 + int.from_bytes(head[at : at + 4], "big")
+    return False
 
 
 def whole_size(data: bytes) -> Size:
@@ -45,7 +60,9 @@ def whole_size(data: bytes) -> Size:
     most = int(MOST_PIXELS * (2 if kind == "JPEG" else KINDS[kind][2]))
     if width * height > most:
         raise BadPicture(f"{width} x {height} pixels are more than {most:,}", "too large")
-    return (height, width) if orientation_of(file.exif, file.xmp) in TURNED else (width, height)
+    exif, xmp = (said if isinstance(said := picture.info.get(name), bytes) else b"" for name in ("exif", "xmp"))
+    turn = orientation_of(file.exif or exif, file.xmp or xmp)
+    return (height, width) if turn in TURNED else (width, height)
 
 
 def _of_jpeg(head: bytes) -> Size | None:
