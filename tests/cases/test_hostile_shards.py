@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lightning_diff.data.headers.read import read_shard
 from lightning_diff.data.incoming.tars import contents_of
 from lightning_diff.data.sample import lost
 from lightning_diff.ranks import Terminal
@@ -93,6 +94,12 @@ def test_a_hostile_member_is_named_and_costs_its_sample_alone(case: str, tmp_pat
 def test_the_caption_of_a_damaged_picture_is_not_counted_again(tmp_path: Path) -> None:
     seen = look(tmp_path, "shards", shard(tmp_path / "0.tar", CASES["2^88"] + TEXT))
     assert (seen.error, seen.train, seen.left) == ("", {"a": "a", "c": "c"}, {"b.jpg": "damaged shard"})
+
+
+def test_a_size_may_have_twelve_digits(tmp_path: Path) -> None:
+    text = header("b.txt", b"%012o" % 40) + padded(b"x" * 40)
+    found = read_shard(shard(tmp_path / "0.tar", PICTURE + text))
+    assert found.keys == ["a", "b", "c"] and found.columns["lengths"][1].tolist() == [len(J), 40, 0]
 
 
 @pytest.mark.parametrize("case", DEEP)

@@ -62,7 +62,7 @@ def plain_members(handle: int, size: int) -> Members | None:
         data = at + BLOCK
         at = data + (long + BLOCK - 1) // BLOCK * BLOCK
         kind = header[156]
-        if long < 0 or data + long > size:
+        if long < 0 or data + long > size or header[135] not in b"\0 ":  # a size may have twelve digits
             return None
         headers.append(header)
         if kind == 0x78:  # PAX
