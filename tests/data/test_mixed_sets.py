@@ -209,6 +209,17 @@ def test_a_shard_of_two_sets_is_refused(root: Path) -> None:
         train_set(root, mix=[f"2:{root / 'one' / '000.tar'}"])
 
 
+def test_where_headers_are_read_each_set_keeps_shards_for_training(root: Path) -> None:
+    lone = str(root / "other" / "000.tar")
+    for test in ("4", "20", "55"):
+        found = source(root, mix=[f"3:{lone}"], check="headers", test=test).prepare(root / "cache")
+        train = found.splits["train"]
+        assert train.sets is not None and set(train.sets.of.tolist()) == {0, 1}  # type: ignore[attr-defined]
+        assert f"of 6, {lone} 0 of 1" in found.said and len(found.splits["test"]) == int(test)
+    with pytest.raises(ConfigError, match=r"would take all of a set; .*data\.check=pictures"):
+        source(root, mix=[f"3:{lone}"], check="headers", test="61").prepare(root / "cache")
+
+
 def test_what_a_crop_costs_is_counted_for_the_shape_that_a_picture_gets() -> None:
     sizes = np.array([[40, 40], [80, 40], [40, 80], [40, 160], [60, 40], [0, 0]])
     square, buckets = (Shards(image_size=32, source="x", buckets=count) for count in (1, 9))
