@@ -96,6 +96,30 @@ def test_the_caption_of_a_damaged_picture_is_not_counted_again(tmp_path: Path) -
     assert (seen.error, seen.train, seen.left) == ("", {"a": "a", "c": "c"}, {"b.jpg": "damaged shard"})
 
 
+def test_behind_any_number_of_damaged_members_the_others_are_read(tmp_path: Path) -> None:
+    bad = (header(f"{i}.jpg", TOO_LARGE) + padded(J) + member(f"{i}.txt", b"b") for i in range(300))
+    seen = look(tmp_path, "shards", shard(tmp_path / "0.tar", b"".join(bad)))
+    assert (seen.error, seen.train) == ("", {"a": "a", "c": "c"})
+    assert seen.left == {f"{i}.jpg": "damaged shard" for i in range(300)}
+
+
+def test_each_link_is_followed_once(tmp_path: Path) -> None:
+    many = 10_000
+    to = {f"{i}.jpg": f"{i + 1}.jpg" for i in range(many)} | {f"{many}.jpg": "a.jpg", "self.jpg": "self.jpg"}
+    to |= {f"c{i}.jpg": f"c{(i + 1) % many}.jpg" for i in range(many)}  # a circle
+
+    def link(name: str) -> bytes:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = tarfile.SYMTYPE, to[name]
+        return info.tobuf(tarfile.USTAR_FORMAT)
+
+    found = contents_of(shard(tmp_path / "0.tar", b"".join(map(link, to))))
+    assert {*found.names[4:]} == {f"{i}.jpg" for i in range(many + 1)} and {*found.spans[4:]} == {found.spans[0]}
+    assert {(one.member, one.reason) for one in found.left} == {
+        (name, "broken link") for name in to if name.startswith(("c", "self"))
+    }
+
+
 def test_a_size_may_have_twelve_digits(tmp_path: Path) -> None:
     text = header("b.txt", b"%012o" % 40) + padded(b"x" * 40)
     found = read_shard(shard(tmp_path / "0.tar", PICTURE + text))

@@ -131,6 +131,15 @@ def test_fractions_rotate_so_that_each_epoch_has_its_share() -> None:
     assert (sum(each[:4]) == 1).all() and (sum(each[4:]) == 1).all()
 
 
+def test_weights_of_many_sets_are_kept_exactly() -> None:
+    weights = [Fraction(1), *(Fraction(n, d) for n, d in zip(range(1200, 2200, 100), range(990, 1000), strict=True))]
+    copies = Copies(Sets([str(w) for w in weights], weights, np.repeat(np.arange(len(weights)), 20)), 0)
+    for epoch in (1, 990, 10**6):
+        times = copies.before(epoch).reshape(len(weights), 20)
+        for mine, weight in zip(times, weights, strict=True):
+            assert weight * epoch - 1 < mine.min() <= mine.max() < weight * epoch + 1
+
+
 def test_ranks_share_a_batch_of_one_bucket_and_the_numbers_are_those_of_the_samples() -> None:
     draw = np.random.default_rng(5)
     shards, buckets = np.sort(draw.integers(0, 7, 400)), draw.integers(0, 3, 400)

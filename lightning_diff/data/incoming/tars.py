@@ -27,7 +27,6 @@ EXTENSIONS = (
     tarfile.GNUTYPE_LONGLINK,
     tarfile.SOLARIS_XHDTYPE,
 )
-MOST_DAMAGED = 100  # places in a shard; behind so many, nothing is looked for
 
 
 @dataclass
@@ -91,13 +90,17 @@ def _read(raw: BinaryIO, size: int, source: str, found: Contents) -> None:
             _add(found, source, name, span)
     if end is not None and not _empty(raw.fileno(), end, size):
         _gap(found, source, end)
+    goals: dict[str, str] = {}  # where a link leads in the end, so that each is followed once
     for name, (target, offset) in links.items():
-        for _ in links:  # a link to a link; a circle of them ends too
-            if target in places or target not in links:
-                break
+        passed = list[str]()
+        while target in links and target not in places and target not in goals:
+            goals[target] = ""  # a circle of links ends here
+            passed.append(target)
             target = links[target][0]
-        if target in places:
-            _add(found, source, name, places[target])
+        goal = target if target in places else goals.get(target, "")
+        goals |= dict.fromkeys(passed, goal)
+        if goal and goal in places:
+            _add(found, source, name, places[goal])
         else:
             found.left.append(left_out(source, name, "broken link", offset))
 
@@ -116,7 +119,7 @@ def _members(raw: BinaryIO, size: int) -> Iterator[tuple[tarfile.TarInfo, int | 
     """Each member, and where the next one begins; None for a member that cannot be as its header says. Behind it, members are
     looked for from its own header on."""
     place = 0
-    for _ in range(MOST_DAMAGED):
+    while True:
         place += (_first_byte(raw.fileno(), place, size) - place) // BLOCK * BLOCK
         raw.seek(place)
         try:
@@ -187,13 +190,14 @@ def _empty(handle: int, start: int, stop: int) -> bool:
 
 def _first_byte(handle: int, start: int, stop: int) -> int:
     """The place of the first byte that is not zero; `stop` if there is none before it."""
+    some = BLOCK  # bytes that are read at a time; zeros are rare, and then there are many
     while start < stop:
-        part = os.pread(handle, min(1 << 20, stop - start), start)
+        part = os.pread(handle, min(some, stop - start), start)
         if rest := part.lstrip(b"\0"):
             return start + len(part) - len(rest)
         if not part:
             break
-        start += len(part)
+        start, some = start + len(part), min(8 * some, 1 << 20)
     return stop
 
 

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
 
 import numpy as np
 
@@ -37,19 +36,22 @@ class Copies:
     each epoch lists a share that is as near to w as whole shards allow. A pure function of (sets, seed, epoch)."""
 
     def __init__(self, sets: Sets, seed: int) -> None:
-        self.whole = lcm(*(weight.denominator for weight in sets.weights))
-        numerators = np.array([int(weight * self.whole) for weight in sets.weights], np.int64)
-        self.times = numerators[sets.of]  # weights, in parts of `whole`
+        # Each set counts in parts of its own: a part that suits all sets would need numbers of more than 64 bits.
+        parts = np.array([weight.denominator for weight in sets.weights], np.int64)
+        self.parts = parts[sets.of]
+        self.times = np.array([weight.numerator for weight in sets.weights], np.int64)[
+            sets.of
+        ]  # weights, in these parts
         self.phases = np.zeros(len(sets.of), np.int64)
         for number, weight in enumerate(sets.weights):
             some = np.flatnonzero(sets.of == number)
             if weight.denominator > 1:
                 ranks = np.random.Generator(np.random.Philox(key=[seed, number])).permutation(len(some))
-                self.phases[some] = ranks * self.whole // len(some)
+                self.phases[some] = ranks * weight.denominator // len(some)
 
     def before(self, epoch: int) -> np.ndarray:
         """int64 [S]: how often each shard was listed in the epochs before this one."""
-        return (epoch * self.times + self.phases) // self.whole
+        return (epoch * self.times + self.phases) // self.parts
 
 
 def weighted(said: str) -> tuple[Fraction, str]:
