@@ -1,5 +1,6 @@
 """Shards: what is written is what is read, and nothing but local shards is ever opened (law 8)."""
 
+import os
 import tarfile
 from pathlib import Path
 
@@ -106,3 +107,16 @@ def test_prepare_makes_a_set_once_and_keeps_test_apart(tmp_path: Path) -> None:
     assert {s: i.keys.tolist() for s, i in given.splits.items()} == {
         s: i.keys.tolist() for s, i in first.splits.items()
     }
+
+
+def test_a_file_that_several_paths_name_is_read_once_and_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i}.tar" for i in range(3)]
+    for path in paths[:2]:
+        path.touch()
+    paths[2].symlink_to("0.tar")
+    os.mkfifo(tmp_path / "pipe.tar")
+    for pattern in ("", "/*.tar", "/{0.tar,*.tar}", "/{0,0,1,2,pipe}.tar"):
+        found, left = find_shards(f"{tmp_path}{pattern}")
+        assert found == paths[:2] and sorted(one.reason for one in left) == ["linked twice", "not a file"]
+    with pytest.raises(ConfigError, match="1 entry is no file"):
+        find_shards(f"{tmp_path}/pipe.tar")

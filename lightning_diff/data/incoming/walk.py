@@ -70,7 +70,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 def find_shards(source: str, words: str = "") -> tuple[list[Path], list[LeftOut]]:
     """(the tar files that `source` names, what is left out): a folder with its subfolders, a file, or a pattern of such, as
-    set/{000..012}.tar or set/train-*.tar. `words` names it in messages.
+    set/{000..012}.tar or set/train-*.tar. A file that several paths name is read once. `words` names it in messages.
 
     Raises ConfigError if there are none, or if one that a brace pattern names is missing."""
     words = words or f"data.source={source}"
@@ -81,11 +81,17 @@ def find_shards(source: str, words: str = "") -> tuple[list[Path], list[LeftOut]
     if missing or not places:
         more = f" ({len(missing)} of {len(places)} are missing)" if len(places) > 1 else ""
         raise ConfigError(f"{words}: no such shard: {missing[0] if missing else source}{more}")
-    found, left = list[Path](), list[LeftOut]()
-    for place in places:
-        some, others = _inside(Path(place)) if os.path.isdir(place) else ([Path(place)], [])
-        found += some
+    found, left, real = list[Path](), list[LeftOut](), dict[str, str]()
+    for place in dict.fromkeys(places):
+        some, others = _inside(Path(place)) if os.path.isdir(place) else _alone(Path(place))
+        for path in some:
+            first = real.setdefault(os.path.realpath(path), str(path))
+            if first == str(path):
+                found.append(path)
+            else:
+                others.append(left_out(str(path), "", "linked twice"))
         left += others
+    found = list(dict.fromkeys(found))
     if not found:
         raise ConfigError(
             f"{words}: no .tar in that folder; {told(left) or 'it holds nothing'} (data=folder reads pictures)"
@@ -100,6 +106,11 @@ def _inside(folder: Path) -> tuple[list[Path], list[LeftOut]]:
             reason = "compressed shard" if name.lower().endswith(PACKED) else "unknown ending"
             left.append(left_out(str(folder), name, reason))
     return [file for name, file in files if name.lower().endswith(".tar")], shortened(left)
+
+
+def _alone(path: Path) -> tuple[list[Path], list[LeftOut]]:
+    """A path that is no folder. To open a pipe would wait for ever."""
+    return ([path], []) if path.is_file() else ([], [left_out(str(path), "", "not a file")])
 
 
 def _expanded(source: str, words: str) -> list[str]:
