@@ -27,12 +27,13 @@ from .decode import DECODING, BadPicture, decode
 from .incoming.captions import NoCaption, captions_of, record_of
 from .incoming.names import group
 from .incoming.orphans import named_once
-from .incoming.tars import contents_of, shortened
+from .incoming.tars import contents_of, shortened, too_large
 from .remote.ahead import fetch_ahead
 from .sample import MARK, MARKED, LeftOut, left_out
+from .texts import Texts
 
 log = logging.getLogger(__name__)
-VERSION = 5  # of the way a shard is read; a survey of another version is made anew
+VERSION = 6  # of the way a shard is read; a survey of another version is made anew
 THUMB = 8  # pixels: the side of the picture by which near-equal pictures are found
 CUT = 1  # bit of `remarks`: the picture's last bytes are missing; captions.py has the others
 Told = Callable[[float, float], None]  # (shards read, all shards)
@@ -61,8 +62,8 @@ class Survey:
     `shards` int32 [N]: the numbers of their shards in the set."""
 
     spans: np.ndarray
-    keys: np.ndarray
-    places: np.ndarray
+    keys: Texts
+    places: Texts
     counts: np.ndarray
     pictures: Bytes16
     captions: Bytes16
@@ -94,35 +95,27 @@ class Survey:
         old, new = clean_text(before), clean_text(now)
         if old != new:
             places = [f"{new}{one[len(old) :]}" if one.startswith(f"{old}/") else one for one in self.places.tolist()]
-            self.places = np.asarray(places, np.str_)
+            self.places = Texts.of(places)
             self.left = [replace(one, source=new) if one.source == old else one for one in self.left]
 
     def select(self, rows: np.ndarray) -> Survey:
         """The same of these samples alone. What is left out stays with the whole."""
         first = self.first_caption
         places = [np.arange(first[i], first[i + 1]) for i in rows] or [np.zeros(0, np.int64)]
-        arrays = {name: getattr(self, name)[rows] for name in Survey.ARRAYS if name not in ("captions", "thumbs")}
+        some: dict[str, Any] = {name: getattr(self, name).select(rows) for name in Survey.TEXTS}
+        some |= {name: getattr(self, name)[rows] for name in Survey.ARRAYS if name not in ("captions", "thumbs")}
         thumbs = self.thumbs[rows] if len(self.thumbs) else self.thumbs
-        return Survey(**arrays, captions=self.captions[np.concatenate(places)], thumbs=thumbs, left=[])
+        return Survey(**some, captions=self.captions[np.concatenate(places)], thumbs=thumbs, left=[])
 
     @classmethod
     def joined(cls, some: Sequence[Survey]) -> Survey:
         some = some or [_survey([], [])]
-        arrays = {name: np.concatenate([getattr(one, name) for one in some]) for name in cls.ARRAYS}
-        return cls(**arrays, left=[left for one in some for left in one.left])
+        parts: dict[str, Any] = {name: Texts.joined([getattr(one, name) for one in some]) for name in cls.TEXTS}
+        parts |= {name: np.concatenate([getattr(one, name) for one in some]) for name in cls.ARRAYS}
+        return cls(**parts, left=[left for one in some for left in one.left])
 
-    ARRAYS: ClassVar = (
-        "spans",
-        "keys",
-        "places",
-        "counts",
-        "pictures",
-        "captions",
-        "sizes",
-        "remarks",
-        "thumbs",
-        "shards",
-    )
+    TEXTS: ClassVar = ("keys", "places")
+    ARRAYS: ClassVar = ("spans", "counts", "pictures", "captions", "sizes", "remarks", "thumbs", "shards")
 
 
 def digest16(data: bytes) -> bytes:
@@ -142,6 +135,9 @@ def survey_shard(path: Path, reading: Reading, pool: Executor, told: Callable[[f
         def read(sample: tuple[str, int, int, int]) -> tuple[Any, ...] | LeftOut:
             key, *members = sample
             spans = [contents.spans[i] if i >= 0 else (0, 0) for i in members]
+            why = "" if reading.ours else too_large(*(size for _, size in spans))
+            if why:
+                return left_out(source, contents.names[members[0]], why, spans[0][0])
             picture, text, record = (os.pread(raw.fileno(), size, offset) if offset else None for offset, size in spans)
             return _read(source, key, contents.names[members[0]], spans, picture or b"", text, record, reading)
 
@@ -202,8 +198,8 @@ def _survey(rows: Sequence[tuple[Any, ...]], left: list[LeftOut]) -> Survey:
 
     return Survey(
         np.asarray(spans, np.int64).reshape(-1, 6),
-        np.asarray(keys, np.str_),
-        np.asarray(places, np.str_),
+        Texts.of(keys),
+        Texts.of(places),
         np.asarray([len(c) for c in captions], np.int32),
         digests(pictures),
         digests([one for c in captions for one in c]),
@@ -257,14 +253,11 @@ def _write(place: Path, survey: Survey, shard: Path | None = None) -> None:
     """Store a survey; that of a `shard` says its path."""
     said = np.asarray(os.fsencode(str(shard)).hex() if shard else "")
     with whole_file(place) as partial, partial.open("wb") as f:
+        arrays = {name: getattr(survey, name) for name in Survey.ARRAYS}
+        for name in Survey.TEXTS:
+            arrays[name], arrays[f"{name}_ends"] = getattr(survey, name).data, getattr(survey, name).ends
         left = np.asarray(json.dumps([asdict(one) for one in survey.left]))
-        np.savez(
-            f,
-            left=left,
-            of=np.asarray(place.name),
-            shard=said,
-            **{name: getattr(survey, name) for name in Survey.ARRAYS},
-        )  # type: ignore[arg-type]
+        np.savez(f, left=left, of=np.asarray(place.name), shard=said, **arrays)
 
 
 def _load(place: Path, shard: Path | None = None) -> Survey | None:
@@ -275,7 +268,8 @@ def _load(place: Path, shard: Path | None = None) -> Survey | None:
             if "of" in arrays.files and str(arrays["of"]) != place.name:
                 raise ValueError(f"it is {arrays['of']}")
             left = [LeftOut(**one) for one in json.loads(str(arrays["left"]))]
-            found = Survey(**{name: arrays[name] for name in Survey.ARRAYS}, left=left)
+            parts: dict[str, Any] = {name: Texts(arrays[name], arrays[f"{name}_ends"]) for name in Survey.TEXTS}
+            found = Survey(**parts, **{name: arrays[name] for name in Survey.ARRAYS}, left=left)
             if shard is not None and "shard" in arrays.files:
                 found.moved(os.fsdecode(bytes.fromhex(str(arrays["shard"]))), str(shard))
             return found

@@ -8,12 +8,15 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lightning_diff.config.errors import ConfigError
 from lightning_diff.data.dataset import Pictures
 from lightning_diff.data.decode import BadPicture
+from lightning_diff.data.headers.index import header_index
+from lightning_diff.data.incoming.tars import MOST_PICTURE, MOST_TEXT
 from lightning_diff.data.index import Index, ShardReader, build_index
 from lightning_diff.data.sample import Sample
 from lightning_diff.data.shards import write_shards
@@ -256,3 +259,30 @@ def test_a_survey_that_is_not_of_this_shard_is_made_again(shard: Path, how: str,
         for file, text in zip(files, texts[1:] + texts[:1], strict=True):
             file.write_bytes(text if how == "another" else text[:40] + b"garbage" + text[47:])
     assert captions(index_of(shard)) == captions(before) and "it is made again" in caplog.text
+
+
+def test_a_long_name_takes_the_memory_of_its_letters_alone(tmp_path: Path) -> None:
+    names = [f"{i}" for i in range(50)] + ["é/" * 100_000 + "x"]
+    path = tar(tmp_path / "0.tar", [m for n in names for m in ((f"{n}.png", picture(1)), (f"{n}.txt", n[:9].encode()))])
+    for _ in range(2):  # made, and from the cache
+        index = index_of(path)
+        assert index.keys.tolist() == names and index.select(np.array([50, 3])).keys.tolist() == [names[50], "3"]
+        assert index.facts.places[3] == f"{path}/3.png"
+    stored = sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*.npz"))
+    assert stored < 2 * 2 * 3 * 100_000 + 100_000  # two files, of keys and of places
+
+
+@pytest.mark.parametrize("headers", [False, True])
+def test_a_member_that_does_not_fit_into_the_memory_is_named_and_not_read(tmp_path: Path, headers: bool) -> None:
+    path, large = tmp_path / "0.tar", {"b.png": MOST_PICTURE, "c.txt": MOST_TEXT, "d.json": MOST_TEXT}
+    with path.open("wb") as file:
+        for name in [f"{key}.{ending}" for key in "abcd" for ending in ("png", "json" if key == "d" else "txt")]:
+            info = tarfile.TarInfo(name)
+            data = picture(1) if name.endswith("png") else b"[]" if name == "d.json" else b"a caption"
+            info.size = large[name] + 1 if name in large else len(data)
+            file.write(info.tobuf(tarfile.USTAR_FORMAT) + data)
+            file.seek(info.size - len(data) + -info.size % 512, os.SEEK_CUR)  # a hole
+        file.truncate(file.tell() + 1024)
+    index = header_index([path], tmp_path, Reading(decode=True)) if headers else index_of(path)
+    assert [index.name(i) for i in range(len(index))] == ["a"]
+    assert [(one.member, one.reason) for one in index.left] == [(f"{key}.png", "large file") for key in "bcd"]

@@ -16,10 +16,10 @@ from ..formats.kinds import BadPicture
 from ..incoming.captions import NOT_SAID, NoCaption, captions_of
 from ..incoming.names import group
 from ..incoming.orphans import named_once
-from ..incoming.tars import BLOCK, Contents, contents_of, shortened
+from ..incoming.tars import BLOCK, Contents, contents_of, shortened, too_large
 from ..remote.shard import RemoteShard
 from ..sample import LeftOut, left_out
-from .sizes import Size, whole_size
+from .sizes import whole_size
 from .walk import Members, plain_members
 
 ROLES = {"jpg": 0, "jpeg": 0, "png": 0, "webp": 0, "txt": 1, "json": 2}
@@ -32,7 +32,6 @@ COLUMNS: dict[str, Any] = {  # 35 bytes a sample; places are in blocks of 512 by
     "remarks": np.dtype("u1"),  # [N]: bits, as in a survey
 }
 WIDTHS = {"places": 3, "lengths": 3, "sizes": 2, "sums": 1, "counts": 1, "remarks": 1}
-LARGEST = 2**32 - 1  # bytes of a member
 PLAIN = tuple(word.encode() for word in NOT_SAID)
 Sample = tuple[str, int, int, int]  # key, and the numbers of picture, text and record; -1: none
 
@@ -107,6 +106,8 @@ def _row(handle: int, sample: Sample, members: Members, source: str, lines: bool
     at, long = spans[picture]
     place_1, long_1 = spans[text] if text >= 0 else (0, 0)
     place_2, long_2 = spans[record] if record >= 0 else (0, 0)
+    if why := too_large(long, long_1, long_2):
+        return left_out(source, members.names[picture], why, at)
     said = members.texts.get(text)
     plain = said.strip() if said is not None and not lines else b""
     if (
@@ -130,7 +131,7 @@ def _row(handle: int, sample: Sample, members: Members, source: str, lines: bool
     size = members.pixels.get(picture)
     if size is None:
         try:
-            size = _size(handle, at, long)
+            size = whole_size(os.pread(handle, long, at))
         except BadPicture as e:
             return left_out(source, members.names[picture], e.reason, at, e.remedy)
     width, height = size
@@ -147,12 +148,6 @@ def sum_of(captions: Sequence[str]) -> int:
 
 def _member(handle: int, number: int, place: int, long: int) -> bytes | None:
     return os.pread(handle, long, place) if number >= 0 else None
-
-
-def _size(handle: int, at: int, long: int) -> Size:
-    if long > LARGEST:
-        raise BadPicture(f"a file of {long:,} bytes", "too large")
-    return whole_size(os.pread(handle, long, at))
 
 
 def _columns(rows: Sequence[tuple[int, ...]]) -> dict[str, np.ndarray]:

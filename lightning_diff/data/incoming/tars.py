@@ -20,6 +20,7 @@ PACKED = {b"\x1f\x8b\x08": "gunzip", b"BZh91AY&SY": "bunzip2", b"\xfd7zXZ\0": "u
 PACKED |= {b"\x04\x22\x4d\x18": "unlz4", b"PK\3\4": "unzip"}
 BLOCK = 512
 MOST_READ = 1 << 20  # bytes of a header
+MOST_PICTURE, MOST_TEXT = 1 << 30, 1 << 20  # bytes of a member that is read whole
 EXTENSIONS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -199,6 +200,11 @@ def _first_byte(handle: int, start: int, stop: int) -> int:
             break
         start, some = start + len(part), min(8 * some, 1 << 20)
     return stop
+
+
+def too_large(picture: int, text: int, record: int) -> str:
+    """Why a sample is left out whose members have these sizes in bytes: a reason; empty if they may be read into the memory."""
+    return "large file" if picture > MOST_PICTURE or max(text, record) > MOST_TEXT else ""
 
 
 def shortened(some: list[LeftOut]) -> list[LeftOut]:
