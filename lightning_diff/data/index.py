@@ -29,6 +29,7 @@ from .remote.carried import Carried
 from .remote.shard import open_shard
 from .sample import MARK, MARKED, LeftOut, lost, told
 from .survey import Reading, Survey, Told, digest16, survey_set
+from .texts import Texts
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Index:
         return len(self.spans)
 
     @property
-    def keys(self) -> np.ndarray:
+    def keys(self) -> Texts:
         return self.facts.keys
 
     @cached_property

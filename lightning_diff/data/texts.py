@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,13 +31,13 @@ class Texts:
     def __len__(self) -> int:
         return len(self.ends) - 1
 
-    def __getitem__(self, i: int) -> str:
+    def __getitem__(self, i: int | np.integer[Any]) -> str:
         return bytes(self.data[self.ends[i] : self.ends[i + 1]]).decode("utf-8", "surrogatepass")
 
     def select(self, rows: np.ndarray) -> Texts:
         """The same of these rows alone."""
-        data, ends = memoryview(self.data), self.ends.tolist()
-        return Texts._of([bytes(data[ends[i] : ends[i + 1]]) for i in np.asarray(rows).tolist()])
+        data, ends = self.data.tobytes(), self.ends.tolist()
+        return Texts._of([data[ends[i] : ends[i + 1]] for i in np.asarray(rows).tolist()])
 
     def tolist(self) -> list[str]:
         return [self[i] for i in range(len(self))]
