@@ -12,10 +12,12 @@ from PIL import Image
 from pyarrow import parquet
 
 from lightning_diff.config.errors import ConfigError
+from lightning_diff.data.incoming.captions import NOT_UTF8
 from lightning_diff.data.index import Index, ShardReader
 from lightning_diff.data.sample import lost
 from lightning_diff.data.shards import write_shard
-from lightning_diff.data.sources.base import Prepared
+from lightning_diff.data.sources.base import Prepared, Source
+from lightning_diff.data.sources.coco import Coco
 from lightning_diff.data.sources.shards import Shards
 from lightning_diff.data.sources.table import Table
 from lightning_diff.data.tabular.filters import fault_of, passing
@@ -200,3 +202,90 @@ def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=said) as e:
             Table(source=str(tmp_path / name)).prepare(tmp_path / "cache")
         assert "\n" not in str(e.value)
+
+
+ROWS = [{"file_name": f"p{i}.png", "caption": f"c {i}", "id": i} for i in range(3)]
+ODD_ROWS = {  # a row, the name and the reason it is left out by; none: it is used
+    "zero byte": ({"file_name": "p3\0.png", "caption": "x"}, ("p3\0.png", "no picture")),
+    "long name": ({"file_name": f"{'x' * 300}.png", "caption": "x"}, (f"{'x' * 300}.png", "no picture")),
+    "large number": ({"file_name": "p3.png", "caption": "x", "id": 2**70}, None),
+    "larger number": ({"file_name": "p3.png", "caption": "x", "id": 10**400}, None),
+    "number": ({"file_name": "p3.png", "caption": 5}, ("p3.png", "caption is not text")),
+    "true": ({"file_name": "p3.png", "caption": True}, ("p3.png", "caption is not text")),
+    "table": ({"file_name": "p3.png", "caption": {"en": "a"}}, ("p3.png", "caption is not text")),
+    "surrogate": ({"file_name": "p3.png", "caption": "a \ud83d"}, None),
+    "list": ([1], ("", "damaged row")),
+}
+
+
+@pytest.mark.parametrize("case", ODD_ROWS)
+def test_an_odd_row_costs_itself_alone(tmp_path: Path, case: str) -> None:
+    row, why = ODD_ROWS[case]
+    table = pictures(tmp_path / "set") / "rows.jsonl"
+    table.write_text("\n".join(map(json.dumps, [*ROWS, row])))
+    said, found = prepared(table, tmp_path / "cache")
+    assert said == {**{f"p{i}": [f"c {i}"] for i in range(3)}, **({} if why else {"p3": held_caption(row)})}
+    assert [(one.member, one.reason) for one in found.left] == ([why] if why else [])
+    remarks = dict(zip(said, found.splits["train"].facts.remarks.tolist(), strict=True))
+    assert remarks == dict.fromkeys(said, 0) | ({"p3": NOT_UTF8} if case == "surrogate" else {})
+
+
+def held_caption(row: object) -> list[str]:
+    assert isinstance(row, dict)
+    return [row["caption"].replace("\ud83d", "\ufffd")]
+
+
+ODD_COCO: dict[str, tuple[object, object, dict[str, int] | None]] = {
+    "a list for an image": ([{"id": [1], "file_name": "p2.png"}], [], {"damaged row": 1}),
+    "two of one id": ([{"id": 0, "file_name": "p2.png"}], [], {"second of its name": 1}),
+    "a list in an annotation": ([], [{"image_id": [1], "caption": "x"}], {"damaged row": 1}),
+    "no image": ([], [{"image_id": 9, "caption": "x"}] * 2, {"no picture": 2}),
+    "no text": ([{"id": 2, "file_name": "p2.png"}], [{"image_id": 2, "caption": 5}], {"caption is not text": 1}),
+    "a number of annotations": ([], None, None),
+}
+
+
+@pytest.mark.parametrize("kind", ["coco", "table"])
+@pytest.mark.parametrize("case", ODD_COCO)
+def test_what_is_odd_in_cocos_captions_is_named(tmp_path: Path, case: str, kind: str) -> None:
+    images, notes, reason = ODD_COCO[case]
+    root = pictures(tmp_path / "set")
+    said = {"images": [{"id": i, "file_name": f"p{i}.png"} for i in range(2)], "annotations": 5}
+    if isinstance(notes, list) and isinstance(images, list):
+        said["images"] += images  # type: ignore[operator]
+        said["annotations"] = [{"image_id": i, "caption": f"c {i}"} for i in range(2)] + notes
+    (root / "said.json").write_text(json.dumps(said))
+    place, keys = str(root / "said.json"), {"image_size": 16, "test": "none"}
+    source: Source = (
+        Table(source=place, **keys) if kind == "table" else Coco(source=str(root), annotations=place, **keys)
+    )  # type: ignore[arg-type]
+    if reason is None:
+        with pytest.raises(ConfigError, match="no lists of images and annotations"):
+            source.prepare(tmp_path / "cache")
+        return
+    found = source.prepare(tmp_path / "cache")
+    assert held(found.splits["train"]) == {"p0": ["c 0"], "p1": ["c 1"]} and reasons(found) == reason
+
+
+def test_parquet_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    for n, name in enumerate(("one/0000", "two/0000", "two/0001")):
+        column = [{"bytes": png(10 * n + i), "path": "x"} for i in range(3)]
+        table = pyarrow.table({"image": column, "text": [f"{name} {i}" for i in range(3)]})
+        when = pyarrow.array([10**18 + 1] * 3, pyarrow.timestamp("ns"))  # no date of Python; nobody asks for it
+        (tmp_path / f"{name}.parquet").parent.mkdir(exist_ok=True)
+        parquet.write_table(table.append_column("when", when), tmp_path / f"{name}.parquet", row_group_size=2)
+    said, found = prepared(tmp_path / "**" / "*.parquet", tmp_path / "cache")
+    assert found.left == []
+    assert said == {
+        f"{key}/{row // 2:05d}-{row % 2:06d}": [f"{name} {row}"]
+        for name, key in (("one/0000", "one/0000"), ("two/0000", "two/0000"), ("two/0001", "0001"))
+        for row in range(3)
+    }
+
+
+def test_a_number_that_no_column_holds_is_missing_in_a_filter(tmp_path: Path) -> None:
+    digits = ["0.5", "1" + "0" * 400, "0.1"]
+    members = ({"__key__": f"{i}", "png": png(i), "txt": "c", "json": f'{{"s": {n}}}'} for i, n in enumerate(digits))
+    write_shard(tmp_path / "0.tar", members)
+    found = Shards(source=str(tmp_path / "0.tar"), filter="s > 0.2", test="none").prepare(tmp_path / "cache")
+    assert held(found.splits["train"]) == {"0": ["c"]} and reasons(found) == {"filtered out": 2}

@@ -6,26 +6,32 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...config.errors import ConfigError
-from ...strings import clean_text, decode_text
+from ...strings import SURROGATE, clean_text, decode_text
 from ..incoming.captions import KEYS, NOT_UTF8, NoCaption, captions_of, values_of
+from ..incoming.coco import described
 from ..incoming.ingest import Found, Listing
 from ..incoming.names import clean, split_ending
-from ..incoming.tables import PICTURE_KEYS, records_of, table_of
+from ..incoming.tables import PICTURE_KEYS, Rest, records_of, table_of
 from ..sample import LeftOut, left_out
-from .filters import passing
+from .filters import names_of, passing
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 # Columns that may hold a picture.
 BYTES = ("bytes", "image_bytes", "image", "img", "picture", "jpg", "jpeg", "png", "webp")
 NAMES = ("key", "__key__", "id", "image_id", "uid")  # columns that name a row
-ROW, GROUP = "__row", "__group"  # columns that we add: where a row lies in its file
+# Columns that we add: where a row lies in its file, and whether its caption has characters that are none.
+ROW, GROUP, ODD = "__row", "__group", "__odd"
+USED = {*PICTURE_KEYS, *KEYS, *NAMES, ROW, GROUP, ODD}
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,16 @@ class Cell:
         return value if isinstance(value, bytes) else b""
 
 
-@lru_cache(4)
+@lru_cache(2)
 def _group(file: Path, column: str, group: int) -> Any:
-    """A column of a row group. Rows are read in order, so the last ones read are those that are wanted again."""
+    """A column of a row group, of a column of tables their bytes alone. Rows are read in order, so that the two groups that were
+    read last, which take all of the memory here, are those that are wanted again."""
+    import pyarrow
     from pyarrow import parquet
 
-    return parquet.ParquetFile(file, memory_map=True).read_row_group(group, [column]).column(0)
+    opened = parquet.ParquetFile(file, memory_map=True)
+    nested = pyarrow.types.is_struct(opened.schema_arrow.field(column).type)
+    return opened.read_row_group(group, [f"{column}.bytes" if nested else column]).column(0)
 
 
 def table_files(source: str) -> list[Path]:
@@ -69,18 +79,17 @@ def list_tables(files: Sequence[Path], root: Path, lines: bool, wanted: str, wor
     listing = Listing()
     found: dict[str, tuple[Path | Cell, list[Any], int]] = {}
     inside = os.path.realpath(root)
-    for file in files:
-        table, valid, damaged = _read(file, words)
+    for file, name in zip(files, _names(files), strict=True):
+        table, valid, rest = _read(file, words, wanted)
         source = str(file)
-        if damaged:
-            listing.left.append(left_out(source, "", "damaged row", count=damaged))
+        listing.left += [left_out(source, member, reason, count=count) for member, reason, count in rest]
         every = table.num_rows
         if wanted:
             table = passing(wanted, table, f"{words}: data.filter={wanted}")
         if every > table.num_rows:
             listing.left.append(left_out(source, "", "filtered out", count=every - table.num_rows))
         for row in _rows(table):
-            found_at = _picture(file, table, row, root, inside)
+            found_at = _picture(file, name, table, row, root, inside)
             if isinstance(found_at, LeftOut):
                 listing.left.append(found_at)
                 continue
@@ -89,9 +98,9 @@ def list_tables(files: Sequence[Path], root: Path, lines: bool, wanted: str, wor
                 listing.left.append(left_out(source, place, "second of its name"))
                 continue
             _, captions, bits = found.setdefault(place, (picture, [], 0))
-            values = values_of(row) or [row[name] for name in row if name.strip().casefold() in KEYS][:1]
+            values = values_of(row) or [row[key] for key in row if key.strip().casefold() in KEYS][:1]
             captions += [one for value in values[:1] for one in (value if isinstance(value, list) else [value])]
-            found[place] = (picture, captions, bits | (0 if valid else NOT_UTF8))
+            found[place] = (picture, captions, bits | (0 if valid and not row.get(ODD) else NOT_UTF8))
     for place, (picture, values, bits) in sorted(found.items()):
         some = [v for i, v in enumerate(values) if v is not None and v not in values[:i]]
         try:
@@ -105,47 +114,88 @@ def list_tables(files: Sequence[Path], root: Path, lines: bool, wanted: str, wor
     return listing
 
 
-def _read(file: Path, words: str) -> tuple[Any, bool, int]:
-    """(the table, whether its bytes are text, the number of rows that cannot be read). Raises ConfigError."""
+def _names(files: Sequence[Path]) -> list[str]:
+    """What the keys of each file's rows begin with: its name without the ending, below the folder that all share where several
+    have that name."""
+    stems = Counter(file.stem for file in files)
+    above = os.path.commonpath([file.parent for file in files]) if files else ""
+    return [f.stem if stems[f.stem] == 1 else f.relative_to(above).with_suffix("").as_posix() for f in files]
+
+
+def _read(file: Path, words: str, wanted: str) -> tuple[Any, bool, list[Rest]]:
+    """(the table, whether its bytes are text, what cannot be read of it). Raises ConfigError."""
     import pyarrow
 
     try:
         if file.suffix.lower() == ".parquet":
-            return _parquet(file), True, 0
+            return _parquet(file, wanted), True, []
         text, valid = decode_text(file.read_bytes())
+        left = list[Rest]()
         if file.suffix.lower() in (".csv", ".tsv"):
-            rows = list(table_of(text))
+            rows: Iterable[Any] = table_of(text)
         elif file.suffix.lower() == ".json":
-            rows = list(_coco(json.loads(text)))
+            value = json.loads(text)
+            rows, left = (value, left) if isinstance(value, list) else _coco(value)
         else:
-            rows = list(records_of(text))
-        good = [row for row in rows if isinstance(row, Mapping)]
-        return _columns(good), valid, len(rows) - len(good)
+            rows = records_of(text)
+        good, bad = _usable(rows)
+        return _columns(good), valid, left + bad
     except OSError as e:
         raise ConfigError(f"{words}: {file}: {e.strerror or e}") from e
     except (pyarrow.ArrowException, ValueError, RecursionError) as e:
         raise ConfigError(f"{words}: {file}: damaged: {(str(e).splitlines() or ['?'])[0]}") from e
 
 
-def _coco(value: Any) -> Iterator[Any]:
-    """The rows of COCO's captions (images and annotations), or of a list of tables."""
-    if isinstance(value, list):
-        yield from value
-        return
-    if not isinstance(value, Mapping) or not isinstance(value.get("images"), list):
+def _coco(value: Any) -> tuple[list[Any], list[Rest]]:
+    """The rows of COCO's captions, and what is left out. Raises ValueError."""
+    if not isinstance(value, Mapping) or "images" not in value:
         raise ValueError("neither a list nor COCO's captions, which have images and annotations")
-    captions: dict[Any, list[Any]] = {}
-    for one in value.get("annotations") or []:
-        if isinstance(one, Mapping) and "caption" in one:
-            captions.setdefault(one.get("image_id"), []).append(one["caption"])
-    for image in value["images"]:
-        plain = isinstance(image, Mapping) and {k: v for k, v in image.items() if isinstance(v, str | int | float)}
-        yield {**plain, "caption": captions.get(image.get("id"), [])} if plain else None
+    images, left = described(value)
+    plain = [{k: v for k, v in one.items() if isinstance(v, str | int | float)} for one, _ in images]
+    return [{**one, "caption": said} for one, (_, said) in zip(plain, images, strict=True)], left
+
+
+def _usable(rows: Iterable[Any]) -> tuple[list[dict[str, Any]], list[Rest]]:
+    """(the rows as Arrow takes them, their captions as lists of texts; what is left out of them)."""
+    good, left, damaged = list[dict[str, Any]](), list[Rest](), 0
+    for number, row in enumerate(rows):
+        try:
+            plain = _plain(row) if isinstance(row, Mapping) else None
+        except RecursionError:
+            plain = None
+        if plain is None:
+            damaged += 1
+            continue
+        first = [one if isinstance(one, list) else [one] for one in values_of(row)[:1]]
+        texts = [[part for part in one if isinstance(part, str)] for one in first]
+        if first and first[0] and not texts[0]:
+            file = next(
+                (v for k, v in plain.items() if k.strip().casefold() in PICTURE_KEYS and isinstance(v, str)), ""
+            )
+            left.append((file or f"row {number}", "caption is not text", 1))
+            continue
+        for key, value in plain.items():
+            if key.strip().casefold() in KEYS and value is not None:
+                plain[key] = [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, str)]
+        odd = {ODD: True} if any(map(SURROGATE.search, texts[0] if texts else [])) else {}
+        good.append({**plain, **odd, ROW: number})
+    return good, left + [("", "damaged row", damaged)] * bool(damaged)
+
+
+def _plain(value: Any) -> Any:
+    """A value without lone surrogates, and without whole numbers of more than 64 bits. Raises RecursionError."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value) if abs(value) < 2**1023 else None
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return {clean_text(str(key)): _plain(one) for key, one in value.items()} if isinstance(value, Mapping) else value
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> Any:
-    """A table of rows that are tables of texts, numbers and lists. A column of texts that are all numbers becomes numbers; of a
-    column of unlike values each becomes a text."""
+    """A table of usable rows. A column of texts that are all numbers becomes numbers; of a column of unlike values each becomes
+    a text."""
     import pyarrow
 
     made = {}
@@ -156,11 +206,10 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> Any:
             made[name] = _numbers([v.strip() if v else None for v in values])
             continue
         try:
-            made[name] = pyarrow.array([[v] if said in KEYS and not isinstance(v, list) else v for v in values])
+            made[name] = pyarrow.array(values)
         except pyarrow.ArrowException:
             made[name] = pyarrow.array([v if isinstance(v, str | None) else json.dumps(v) for v in values])
-    table = pyarrow.table(made)
-    return table.append_column(ROW, pyarrow.array(range(len(rows)), pyarrow.int64()))
+    return pyarrow.table(made)
 
 
 def _numbers(values: Sequence[str | None]) -> Any:
@@ -175,19 +224,22 @@ def _numbers(values: Sequence[str | None]) -> Any:
     return whole
 
 
-def _parquet(file: Path) -> Any:
-    """All columns of a Parquet file but those that hold bytes, with each row's group and number in it."""
+def _parquet(file: Path, wanted: str) -> Any:
+    """The columns of a Parquet file that are used, here or by the filter `wanted`, but for those that hold bytes; with each row's
+    group and number in it."""
     import pyarrow
     from pyarrow import parquet
 
     opened = parquet.ParquetFile(file, memory_map=True)
-    names = [field.name for field in opened.schema_arrow if not _holds_bytes(field.type)]
-    sizes = [opened.metadata.row_group(i).num_rows for i in range(opened.metadata.num_row_groups)]
-    table = opened.read(names)
-    groups = [group for group, size in enumerate(sizes) for _ in range(size)]
-    numbers = [row for size in sizes for row in range(size)]
+    every = [field.name for field in opened.schema_arrow if not _holds_bytes(field.type)]
+    asked = names_of(wanted) if wanted else []
+    if set(asked) - set(every):
+        return opened.schema_arrow.empty_table().select(every)  # the filter says what is missing
+    table = opened.read([name for name in every if name.strip().casefold() in USED or name in asked])
+    sizes = np.array([opened.metadata.row_group(i).num_rows for i in range(opened.metadata.num_row_groups)], np.int64)
+    groups, first = np.repeat(np.arange(len(sizes)), sizes), np.repeat(np.cumsum(sizes) - sizes, sizes)
     table = table.append_column(GROUP, pyarrow.array(groups, pyarrow.int64()))
-    table = table.append_column(ROW, pyarrow.array(numbers, pyarrow.int64()))
+    table = table.append_column(ROW, pyarrow.array(np.arange(len(groups)) - first, pyarrow.int64()))
     held = [f.name for f in opened.schema_arrow if _holds_bytes(f.type) and f.name.strip().casefold() in BYTES]
     return table.replace_schema_metadata({"picture": held[0] if held else ""})
 
@@ -201,26 +253,30 @@ def _holds_bytes(kind: Any) -> bool:
 
 
 def _rows(table: Any) -> Iterator[dict[str, Any]]:
-    for batch in table.to_batches(max_chunksize=10_000):
+    used = table.select([i for i, name in enumerate(table.column_names) if name.strip().casefold() in USED])
+    for batch in used.to_batches(max_chunksize=10_000):
         yield from batch.to_pylist()
 
 
 def _picture(
-    file: Path, table: Any, row: Mapping[str, Any], root: Path, inside: str
+    file: Path, name: str, table: Any, row: Mapping[str, Any], root: Path, inside: str
 ) -> tuple[Path | Cell, str] | LeftOut:
     """(the picture of a row, its place), or why it has none."""
     fields = {str(key).strip().casefold(): value for key, value in row.items()}
     column = (table.schema.metadata or {}).get(b"picture", b"").decode()
     if column:
-        named = next((str(fields[name]) for name in NAMES if fields.get(name) is not None), "")
-        place = clean(f"{file.stem}/{named or f'{row[GROUP]:05d}-{row[ROW]:06d}'}") + ".picture"
+        named = next((str(fields[key]) for key in NAMES if fields.get(key) is not None), "")
+        place = clean(f"{name}/{named or f'{row[GROUP]:05d}-{row[ROW]:06d}'}") + ".picture"
         return Cell(file, column, row[GROUP], row[ROW]), place
     written = next((fields[key] for key in PICTURE_KEYS if isinstance(fields.get(key), str) and fields[key]), "")
     if not written:
         return left_out(str(file), f"row {row[ROW]}", "damaged row")
     path = root / written.strip()
-    real = os.path.realpath(path)
+    try:
+        real = os.path.realpath(path)
+    except (OSError, ValueError):  # it cannot be the name of a file
+        return left_out(str(file), written, "no picture")
     below = os.path.relpath(os.path.abspath(path), os.path.abspath(root))
     if below.startswith("..") or os.path.commonpath([inside, real]) != inside:
         return left_out(str(file), written, "outside")
-    return (path, clean(below)) if path.is_file() else left_out(str(file), written, "no picture")
+    return (path, clean(below)) if os.path.isfile(path) else left_out(str(file), written, "no picture")

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from ...config.errors import ConfigError
-from ...strings import counted
+from ...strings import clean_text, counted
 from ..index import Index, ShardReader
 from ..sample import LeftOut, left_out
 from .filters import names_of, passing
 
 ROW = "__row"
 SOME = 50_000  # samples whose fields are in memory at a time
+MOST = 2**1023
 MEASURED = ("width", "height")
 
 
@@ -44,9 +45,10 @@ def selected(index: Index, wanted: str, words: str) -> tuple[Index, list[LeftOut
 
 
 def _column(values: list[Any]) -> Any:
-    """Values as a column of numbers; of texts if one of them is a text."""
+    """Values as a column of numbers; of texts if one of them is a text. A number that is too large for a column is missing."""
     import pyarrow
 
+    values = [None if isinstance(v, int) and abs(v) > MOST else v for v in values]
     if any(isinstance(v, str) for v in values):
-        return pyarrow.array([v if isinstance(v, str | None) else str(v) for v in values])
+        return pyarrow.array([None if v is None else clean_text(str(v)) for v in values])
     return pyarrow.array([float(v) if v is not None else None for v in values], pyarrow.float64())
