@@ -21,6 +21,7 @@ from ..config.errors import ConfigError
 from ..files import open_files
 from ..strings import counted
 from .incoming.captions import NoCaption, captions_of, record_of
+from .incoming.texts import Texts
 from .order import Order
 from .ordering.buckets import Shape, nearest_shapes
 from .ordering.ordering import Ordering
@@ -29,7 +30,6 @@ from .remote.carried import Carried
 from .remote.shard import open_shard
 from .sample import MARK, MARKED, LeftOut, lost, told
 from .survey import Reading, Survey, Told, digest16, survey_set
-from .texts import Texts
 
 
 @dataclass

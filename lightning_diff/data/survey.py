@@ -28,9 +28,9 @@ from .incoming.captions import NoCaption, captions_of, record_of
 from .incoming.names import group
 from .incoming.orphans import named_once
 from .incoming.tars import contents_of, shortened, too_large
+from .incoming.texts import Texts
 from .remote.ahead import fetch_ahead
 from .sample import MARK, MARKED, LeftOut, left_out
-from .texts import Texts
 
 log = logging.getLogger(__name__)
 VERSION = 6  # of the way a shard is read; a survey of another version is made anew
