@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,4 +41,5 @@ class Texts:
         return Texts._of([data[ends[i] : ends[i + 1]] for i in np.asarray(rows).tolist()])
 
     def tolist(self) -> list[str]:
-        return [self[i] for i in range(len(self))]
+        data, ends = self.data.tobytes(), self.ends.tolist()
+        return [data[first:last].decode("utf-8", "surrogatepass") for first, last in pairwise(ends)]
