@@ -83,9 +83,12 @@ def by_pil(picture: Any) -> Any:
 
 
 def by_ours(data: bytes) -> Any:
+    import torch
+
     from lightning_diff.data.pixels import square_of
 
-    return square_of(data, SIZE)
+    # Contiguous, for what stacks pictures to a batch; numpy does it in half of the time that torch takes.
+    return torch.from_numpy(np.ascontiguousarray(square_of(data, SIZE).numpy()))
 
 
 def opened(data: bytes) -> Any:

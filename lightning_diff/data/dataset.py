@@ -31,8 +31,9 @@ ORDERING = Ordering()
 
 @dataclass
 class PictureBatch:
-    """A batch. `images` uint8 [B, 3, H, W], `positions` int64 [B] in the stream, `labels` {head: int64 [B]}, -1 for unknown.
-    A hard negative is almost the caption, but wrong for the picture; an empty string if there is none."""
+    """A batch. `images` uint8 [B, 3, H, W] in channels_last memory, as pictures are decoded. `positions` int64 [B] in the stream,
+    `labels` {head: int64 [B]}, -1 for unknown. A hard negative is almost the caption, but wrong for the picture; an empty
+    string if there is none."""
 
     images: Tensor
     captions: list[str]
@@ -111,16 +112,17 @@ class Pictures(Dataset[PictureBatch]):
         return self._batch(places)
 
     def _batch(self, places: Sequence[Place]) -> PictureBatch:
-        images, captions, known, negatives = torch.empty(0, dtype=torch.uint8), [], [], []
+        pixels, captions, known, negatives = np.empty((0, 0, 0, 3), np.uint8), [], [], []
         for n, (position, i, turn) in enumerate(places):
             picture, caption, stated, negative = self.read(i, turn, position)
             if not n:
-                images = torch.empty(len(places), *picture.shape, dtype=torch.uint8)
-            images[n] = picture  # at once, while it is in the core's cache
+                pixels = np.empty((len(places), *picture.shape[1:], 3), np.uint8)
+            pixels[n] = picture.permute(1, 2, 0).numpy()  # at once, while it is in the core's cache
             captions.append(caption)
             known.append({head: value for head, value in stated.items() if isinstance(value, int)})
             negatives.append(negative)
         labels = {head: torch.tensor([k.get(head, -1) for k in known]) for head in self.heads}
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         return PictureBatch(images, captions, torch.tensor([p for p, _, _ in places]), labels, negatives)
 
     def range(self, start: int, stop: int) -> PictureBatch:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lightning_diff.data import decode
+from lightning_diff.data.dataset import Pictures
 from lightning_diff.data.formats import plain
+from lightning_diff.data.index import build_index
+from lightning_diff.data.pixels import square_of
 from tests.cases.picture_files import enc, exif, photo
 
 HOW: dict[str, dict[str, Any]] = {
@@ -72,3 +78,19 @@ def test_a_picture_too_large_for_an_array_beside_it_is_left_to_pillow(monkeypatc
     monkeypatch.setattr(decode, "MOST_PIXELS", 4 * 64 * 64 - 4)
     monkeypatch.setattr(decode, "pixels_of", lambda *_: pytest.fail("it was decoded into an array"))
     assert decode.decode(enc(photo(64, 64), "JPEG")).picture.size == (64, 64)
+
+
+def test_a_batch_has_the_memory_of_decoded_pictures(tmp_path: Path) -> None:
+    """channels_last, which convolutions take; whichever of the ways a picture came."""
+    some = [(photo(32, 32), "JPEG"), (photo(32, 32), "PNG"), (photo(50, 40), "JPEG")]
+    for i, (picture, form) in enumerate(some):
+        (tmp_path / f"{i}.{form.lower()}").write_bytes(enc(picture, form))
+        (tmp_path / f"{i}.txt").write_text(f"picture {i}")
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for path in sorted(tmp_path.glob("[0-9].[jpt][!a]*")):
+            tar.add(path, path.name)
+    index = build_index([tmp_path / "0.tar"], tmp_path / "cache")
+    batch = Pictures(index, 32).range(0, 3)
+    assert batch.images.shape == (3, 3, 32, 32) and batch.images.is_contiguous(memory_format=torch.channels_last)
+    for i, (picture, form) in enumerate(some):
+        assert torch.equal(batch.images[i], square_of(enc(picture, form), 32)) and batch.captions[i] == f"picture {i}"
