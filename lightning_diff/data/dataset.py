@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from .cached.rows import Rows
-from .decode import BadPicture, decode, to_tensor
+from .decode import BadPicture, decode
 from .index import Index
 from .order import FullOrder, Order, Place
 from .ordering.buckets import Framing
 from .ordering.ordering import Ordering
-from .pixels import square_of
+from .pixels import square_of, tensor_of
 from .remote.carried import carried_of
 from .sources.base import Source
 
@@ -77,7 +77,7 @@ class Pictures(Dataset[PictureBatch]):
         if self.framing is None or self.buckets is None:
             return self.square(data)
         shape = self.framing.shapes[int(self.buckets[i])]
-        return to_tensor(self.framing.cut(decode(data, max(shape)), shape, position))
+        return tensor_of(self.framing.cut(decode(data, max(shape)), shape, position))
 
     def order(self, batch: int, seed: int) -> Order:
         """The order of the training in global batches."""

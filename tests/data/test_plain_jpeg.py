@@ -93,4 +93,6 @@ def test_a_batch_has_the_memory_of_decoded_pictures(tmp_path: Path) -> None:
     batch = Pictures(index, 32).range(0, 3)
     assert batch.images.shape == (3, 3, 32, 32) and batch.images.is_contiguous(memory_format=torch.channels_last)
     for i, (picture, form) in enumerate(some):
-        assert torch.equal(batch.images[i], square_of(enc(picture, form), 32)) and batch.captions[i] == f"picture {i}"
+        square = square_of(enc(picture, form), 32)
+        assert square.permute(1, 2, 0).is_contiguous() and torch.equal(batch.images[i], square)
+        assert batch.captions[i] == f"picture {i}"
