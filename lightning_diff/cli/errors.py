@@ -30,6 +30,9 @@ LACKING = (
     *(errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ELOOP),
 )  # no room, no permission to write; a folder in the place of a file, or a file in that of a folder; what a disk or a limit ends
 
+# Lightning imports matplotlib, which reads both of these at once and ends if they are wrong.
+PLAIN_FIGURES = {"MPLBACKEND": "Agg", "MATPLOTLIBRC": os.devnull}
+
 
 def lacking(error: BaseException) -> str | None:
     """The message of an error that says what the system does not give, such as room or a permission; None for other errors."""
@@ -51,6 +54,7 @@ def exit_on_error(work: Callable[[], None]) -> None:
 
     settle_terminal()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
+    os.environ.update(PLAIN_FIGURES)
     try:
         STOP.install()  # raises, if a signal came since the first line
         heed_slurm("cluster.slurm=false" not in sys.argv)  # before the rank is asked for

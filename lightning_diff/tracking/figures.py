@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from PIL import Image, ImageDraw
 
 from .letters import SAID, drawable, font, lacks
 from .table import ends
 
-matplotlib.rcParams["text.parse_math"] = False  # a $ in the name of a run is a $
-
 Pixels = np.ndarray  # uint8 [N, 3, H, W]
 Row = Mapping[str, Any]
+
+
+@contextmanager
+def _alike() -> Iterator[None]:
+    """Figures look alike everywhere: the user's matplotlibrc, which may ask for LaTeX, counts for other figures only."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["text.parse_math"] = False  # a $ in the name of a run is a $
+        yield
 
 
 def save_grid(images: Pixels, captions: Sequence[str], path: Path, columns: int = 4, zoom: int = 2) -> Path:
@@ -87,13 +93,15 @@ def _lines(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
+@_alike()
 def plot_sweep(rows: Sequence[Row], path: Path, title: str) -> Path:
     """Plot FID against CLIP score: a point for each scale, and a line for each guider, sampler and EMA length. If there are
     attributes, a second plot shows their accuracy over the scale. With several lines, only the ends are labelled."""
     lines = _lines(rows)
     several = len(lines) > 1
     accuracies = [k for k in ("accuracy", "single_object_accuracy")[: 1 if several else 2] if k in rows[0]]
-    figure, axes = plt.subplots(1, 2 if accuracies else 1, figsize=(10 if accuracies else 5.5, 4.2), squeeze=False)
+    figure = Figure(figsize=(10 if accuracies else 5.5, 4.2))
+    axes = figure.subplots(1, 2 if accuracies else 1, squeeze=False)
     ax = axes[0][0]
     for name, line in lines.items():
         ax.plot([r["clip_score"] for r in line], [r["fid"] for r in line], "o-", label=name)
@@ -135,11 +143,13 @@ def _bars(ax: Any, line: Sequence[Row], x: str, y: str) -> None:
     ax.errorbar(xs, ys, high, wide, fmt="none", ecolor=colour, alpha=0.35, elinewidth=1)
 
 
+@_alike()
 def plot_front(rows: Sequence[Row], quality: str, path: Path, title: str) -> Path:
     """Plot quality against cost. Left: FID against `quality`, with a colour for each guider; a point is large for many network
     evaluations per picture, and filled on the Pareto front of the three. Right: the best `quality` for each number of network
     evaluations."""
-    figure, (ax, cost) = plt.subplots(1, 2, figsize=(11, 4.6))
+    figure = Figure(figsize=(11, 4.6))
+    ax, cost = figure.subplots(1, 2)
     most = max(1.0, *(float(r["nfe"]) for r in rows))  # 0: the model does not say it
     for n, guider in enumerate(dict.fromkeys(r["guider"] for r in rows)):
         some = [r for r in rows if r["guider"] == guider]
@@ -167,9 +177,11 @@ def plot_front(rows: Sequence[Row], quality: str, path: Path, title: str) -> Pat
     return _save(figure, path)
 
 
+@_alike()
 def plot_loss(rows: Sequence[Row], path: Path, held_out: Sequence[Row] = ()) -> Path:
     """Plot every loss of the record over the steps, and that of held-out samples with the averaged weights."""
-    figure, ax = plt.subplots(figsize=(6, 4))
+    figure = Figure(figsize=(6, 4))
+    ax = figure.subplots()
     for key in sorted({k for r in rows for k in r if k.startswith("loss")}):
         points = [(r["step"], r[key]) for r in rows if key in r]
         ax.plot(*zip(*points, strict=True), label=key.replace("_", " "), linewidth=1)
@@ -201,5 +213,4 @@ def _save(figure: Any, path: Path) -> Path:
         text.set_text(drawable(text.get_text()))
     figure.tight_layout()
     figure.savefig(path, dpi=130)
-    plt.close(figure)
     return path

@@ -89,3 +89,13 @@ def test_runs_that_differ_in_their_last_words_alone_have_names_of_their_own() ->
     config, many = Config(name="base"), [f"training.{letter}=1" for letter in "abcdefghijkl"]
     names = {run_name(config, ["experiment=base", *many, f"z={i}"]) for i in range(3)}
     assert len(names) == 3 and all(len(n) == 150 and n.startswith("base-training.a=1-") for n in names)
+
+
+def test_a_commands_figures_need_no_backend_and_no_settings_of_the_user(tmp_path: Path) -> None:
+    rc = tmp_path / "matplotlibrc"
+    rc.write_bytes(b"text.usetex: True\n\xff\n")
+    work = "print(__import__('matplotlib').get_backend())"
+    code = f"from lightning_diff.cli.errors import exit_on_error; exit_on_error(lambda: {work})"
+    env = {**os.environ, "MPLBACKEND": "bogus", "MATPLOTLIBRC": str(rc)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE_FOLDER, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.lower(), done.stderr) == (0, "agg\n", "")

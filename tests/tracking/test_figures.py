@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -63,3 +64,11 @@ def test_a_loss_axis_is_numbered_at_one_two_and_five(
     monkeypatch.setattr(figures, "_save", save)
     plot_loss([{"step": i, "loss": loss} for i, loss in enumerate(losses)], tmp_path / "loss.png")
     assert numbers <= seen
+
+
+def test_a_figure_takes_nothing_from_the_users_settings_and_leaves_them(tmp_path: Path) -> None:
+    rows = [{"step": i, "loss": 1 / i} for i in (1, 2)]
+    before = plot_loss(rows, tmp_path / "loss.png").read_bytes()
+    with matplotlib.rc_context({"text.usetex": True, "figure.dpi": 30, "lines.linewidth": 9}):
+        assert plot_loss(rows, tmp_path / "again.png").read_bytes() == before
+        assert matplotlib.rcParams["text.usetex"] and matplotlib.rcParams["text.parse_math"]
