@@ -1,7 +1,7 @@
 """The terminal of a command: any encoding, and a reader that may leave. No output ends a command.
 
 A letter that the terminal's encoding does not have is replaced. When the reader of a pipe is gone (`| head -1`), what is
-written there is dropped. Names of files are UTF-8, whatever the locale says.
+written there is dropped; so is what a full disk does not take. Names of files are UTF-8, whatever the locale says.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from .strings import visible
 
 CONSOLE_WORD = "LIGHTNING_DIFF_COMMAND"  # the console command's first word, for the ranks that Lightning starts
 GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a log; there may be room again later
 
 
 class Unbreakable(io.FileIO):
-    """A file descriptor that takes everything: when its reader is gone, it writes to nowhere instead."""
+    """A file descriptor that takes everything: it writes to nowhere when its reader is gone, and loses what a full disk loses."""
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as e:
-            if e.errno not in GONE:
+            if e.errno in GONE:
+                _to_nowhere(self.fileno())
+            elif e.errno not in FULL:
                 raise
-            _to_nowhere(self.fileno())
             return len(data)
 
 

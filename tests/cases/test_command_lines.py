@@ -509,6 +509,16 @@ def test_a_reader_that_leaves_ends_nothing(words: list[str]) -> None:
     assert done.returncode == (2 if "nonsense" in words else 0)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+@pytest.mark.parametrize(
+    "words", [["train.py", "--help"], ["train.py", "--cfg", "job"], ["train.py", "training.batch=0"]]
+)
+def test_a_full_disk_under_the_log_ends_nothing(words: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = apart(words, stdout=full, stderr=full)
+    assert done.returncode == (2 if "training.batch=0" in words else 0)
+
+
 @pytest.mark.parametrize(
     "environment",
     [
