@@ -9,6 +9,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..config.errors import ConfigError
+from ..config.paths import check_writable
 from ..config.schema import Config
 from ..data.account.summary import lines_of, summary
 from ..data.sources.base import Prepared
@@ -23,6 +24,8 @@ GLIMPSED = 10_000  # samples of a large set whose captions are looked at
 
 def prepare_data(config: Config) -> Prepared:
     """Make the shards if they are missing, or read the given ones through. Shows the progress. Raises ConfigError."""
+    if not Path(config.cache).is_dir():  # one that is there may be full already, and read-only
+        check_writable(f"cache={config.cache}", Path(config.cache))
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}")
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=not first_rank()) as bar:
         tasks: dict[str, TaskID] = {}

@@ -26,6 +26,7 @@ from lightning_diff.pipeline.many.named import folders_of
 from lightning_diff.pipeline.naming import run_folder
 from lightning_diff.ranks import Fitting
 from lightning_diff.tracking.record import Record
+from tests.conftest import short
 
 NAMES = (
     *(
@@ -491,6 +492,17 @@ def test_a_submitted_job_gets_the_flags_and_the_paths_as_typed(
     assert (code, err) == (0, "")
     assert f"<--config-dir={conf}><experiment=mine>" in log.read_text()
     assert f"<data.source={tmp_path}/a, b><seed=2>" in log.read_text()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no folder can be made in Linux's /proc")
+def test_an_impossible_cache_is_one_line_and_leaves_no_run(say: Say, tmp_path: Path, pictures_folder: Path) -> None:
+    for command, *words in (
+        ("train", *short("base"), f"outputs={tmp_path / 'out'}"),
+        ("prepare", "data=folder", f"source={pictures_folder}"),
+    ):
+        code, _, err = say(command, *words, "cache=/proc/nope")
+        assert code == 2 and err.startswith("error: cache=/proc/nope: /proc: ") and err.count("\n") == 1
+    assert not [*tmp_path.glob("out/*")]
 
 
 def apart(words: Sequence[str], **more: Any) -> subprocess.CompletedProcess[bytes]:
