@@ -45,6 +45,7 @@ ANSWERED = ("--help", "--version")  # every command knows them
 OF_HYDRA = ("--info", "--run", "--hydra-help", "--shell-completion")  # train.py hands them to Hydra
 CFG = ("job", "hydra", "all")
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+OF_MANY = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweeper.")  # belong to -m
 USEFUL = ("hydra/", "hydra.launcher.", "hydra.sweeper.", "hydra.searchpath=", "hydra.verbose=")
 LIGHTNING = ("hydra.run.dir=", "hydra.job.name=", "hydra.output_subdir=")  # it gives them to the ranks that it starts
 
@@ -159,6 +160,8 @@ def _override(word: str, many: bool) -> str:
     if not key.strip():
         raise ConfigError(f"{word!r}: overrides are written key=value")
     of_lightning = word.startswith(LIGHTNING) and "LOCAL_RANK" in os.environ
+    if key.startswith("hydra.sweeper.params"):
+        raise ConfigError(f"{word}: give the values on the command line, -m seed=0,1")
     if key.startswith("hydra") and not word.lstrip("+").startswith(USEFUL) and not of_lightning:
         hint = "outputs=FOLDER and name=NAME say where a run lies" if "dir" in key else "leave it out"
         raise ConfigError(f"{word}: would have no effect; {hint}")

@@ -20,7 +20,7 @@ from ..pipeline.many.named import check_runs, folders_of, one_folder
 from ..pipeline.naming import run_folder
 from ..ranks import say
 from ..strings import clean_text, visible
-from .arguments import OF_HYDRA, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
+from .arguments import OF_HYDRA, OF_MANY, SHOWN, Arguments, Words, product_of, read_arguments, read_columns
 from .drawing.prompts import finished, out_folder, prompts_of, shipped_run, whole_number
 from .drawing.stored import refuse_another_model, send_nowhere
 from .errors import exit_on_error
@@ -46,7 +46,7 @@ def train_command() -> None:
         guard_hydra()
         if not found.overrides and SEARCH.name == "config" and not {"--cfg", *OF_HYDRA} - {"--run"} & set(found.flags):
             raise ConfigError(experiments_text())
-        launched = next((o for o in found.overrides if o.startswith("hydra/launcher=")), "")
+        launched = next((o for o in found.overrides if o.lstrip("+").startswith(OF_MANY)), "")
         if launched and not found.many and "--cfg" not in found.flags:
             raise ConfigError(f"{launched}: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch")
         if found.flags.get("--cfg") == "job":

@@ -145,6 +145,8 @@ WORDS = [  # the command's words -> what the line says
     ("hydra.job.name=x", "would have no effect"),
     ("hydra.sweep.dir=x", "would have no effect"),
     ("hydra/launcher=slurm", "it belongs to -m"),
+    ("+hydra.launcher.partition=x", "it belongs to -m"),
+    ("hydra.sweeper.max_batch_size=2", "it belongs to -m"),
     ("objective=eps,v", "objective=eps,v: several values; give one value, or -m"),
     ("guidance.scales=[1,3", "type 'guidance.scales=[1,3]'"),
     ("guidance.scales=1,3", "guidance.scales=1,3: it takes a list; type 'guidance.scales=[1,3]'"),

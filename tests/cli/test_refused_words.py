@@ -97,6 +97,15 @@ def test_a_pattern_of_a_billion_shards_is_not_written_out() -> None:
             find_shards(pattern)
 
 
+@pytest.mark.parametrize("word", ["+hydra.sweeper.params.seed=2", "hydra.sweeper.params={seed:[0,1]}"])
+@pytest.mark.parametrize("flags", [[], ["-m"]])
+def test_what_is_swept_stands_on_the_command_line(flags: list[str], word: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^\+?hydra.sweeper.params.*: give the values on the command line, -m seed=0,1$"
+    ):
+        read_arguments([*flags, "experiment=base", word], flags=("--multirun",))
+
+
 @pytest.mark.parametrize("word", ["training.batch=8", "objective.prediction=v", "text.null=learned"])
 def test_a_drawing_is_of_the_model_that_was_trained(word: str) -> None:
     run = SHIPPED / "still_life"
