@@ -7,12 +7,14 @@ of the three; the message says how it must be typed.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 
 from ..config.errors import ConfigError, nearest
@@ -48,6 +50,7 @@ INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 OF_MANY = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweeper.")  # belong to -m
 USEFUL = ("hydra/", "hydra.launcher.", "hydra.sweeper.", "hydra.searchpath=", "hydra.verbose=")
 LIGHTNING = ("hydra.run.dir=", "hydra.job.name=", "hydra.output_subdir=")  # it gives them to the ranks that it starts
+MOST_RUNS = 10_000  # of one command; a typing error may ask for many more
 
 Words = dict[str, str]
 
@@ -195,13 +198,28 @@ def _override(word: str, many: bool) -> str:
 
 
 def product_of(overrides: Sequence[str]) -> list[list[str]]:
-    """All combinations of the values in overrides like sampler=euler,heun (Hydra's grammar)."""
-    choices = []
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    """All combinations of the values in overrides like sampler=euler,heun (Hydra's grammar). Raises ConfigError if they are too
+    many to be meant, before they are written out."""
+    parsed, choices = OverridesParser.create().parse_overrides(list(overrides)), []
+    swept = [override for override in parsed if override.is_sweep_override()]
+    if math.prod(map(_values, swept)) > MOST_RUNS:
+        words = " ".join(str(override.input_line) for override in swept)
+        raise ConfigError(f"{words}: makes more than {MOST_RUNS:,} runs; give fewer values")
+    for override in parsed:
         values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
         line = override.input_line or ""
         choices.append([line] if values is None else [f"{override.get_key_element()}={v}" for v in values])
     return [list(some) for some in itertools.product(*choices)]
+
+
+def _values(override: Override) -> int:
+    """How many values an override sweeps; of too many only that they are. Raises ConfigError."""
+    value = override.value()
+    try:
+        some = value.range() if isinstance(value, RangeSweep) else override.sweep_string_iterator()
+    except ValueError as e:  # a step of 0
+        raise ConfigError(f"{override.input_line}: {e}") from e
+    return sum(1 for _ in itertools.islice(some, MOST_RUNS + 1))
 
 
 def read_columns(text: str) -> list[str]:

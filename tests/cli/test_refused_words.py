@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.cli.arguments import read_arguments
+from lightning_diff.cli.arguments import product_of, read_arguments
 from lightning_diff.cli.drawing.prompts import out_folder, prompts_of, whole_number
 from lightning_diff.cli.drawing.stored import refuse_another_model
 from lightning_diff.cli.multirun import refuse_one_folder
@@ -95,6 +95,24 @@ def test_a_pattern_of_a_billion_shards_is_not_written_out() -> None:
     for pattern in ("x/{0..999999999}.tar", "x/{0..9999}-{0..9999}.tar"):
         with pytest.raises(ConfigError, match="names more than 1,000,000 shards"):
             find_shards(pattern)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["seed=range(0,100000000)"],
+        ["seed=shuffle(range(0,100000000))"],
+        ["training.learning_rate=range(0.0,1.0,1e-9)"],
+        ["seed=range(0,5000)", "objective=eps,v,flow"],
+    ],
+)
+def test_a_sweep_of_too_many_runs_is_not_written_out(words: list[str]) -> None:
+    assert len(product_of(["experiment=base", "seed=range(0,10000)"])) == 10_000
+    with pytest.raises(ConfigError, match=r": makes more than 10,000 runs; give fewer values$") as e:
+        product_of(["experiment=base", *words])
+    assert str(e.value).startswith(" ".join(words))
+    with pytest.raises(ConfigError, match=r"^seed=range\(0,9,0\): .*must not be zero$"):
+        product_of(["seed=range(0,9,0)"])
 
 
 @pytest.mark.parametrize("word", ["+hydra.sweeper.params.seed=2", "hydra.sweeper.params={seed:[0,1]}"])
