@@ -16,6 +16,12 @@ from rich.text import Text
 from .strings import visible
 
 HELPS = "LIGHTNING_DIFF_HELPS"  # the variable that names the process that this one helps
+# What launchers say, each with its least value: Lightning makes a number of it, late.
+LEAST = {
+    **dict.fromkeys(("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "JSM_NAMESPACE_RANK", "MASTER_PORT"), 0),
+    **dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"), 0),
+    **dict.fromkeys(("WORLD_SIZE", "SLURM_NTASKS"), 1),
+}
 LONG = 16  # letters: words of this length are not folded in a table
 
 
@@ -46,6 +52,10 @@ def rank_of() -> tuple[int, int]:
 def wrong_rank() -> str:
     """What is wrong with the variables that say which rank this is; empty if nothing is. A variable that a shell kept from
     another command would make a rank that waits for ever for the first one."""
+    for name, least in LEAST.items():
+        said = os.environ.get(name)
+        if said is not None and not (said.isdecimal() and int(said) >= least):
+            return f"{name}={said}: must be a whole number, {least} or more; unset {name}"
     rank, ranks = rank_of()
     if rank < ranks:
         return ""

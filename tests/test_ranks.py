@@ -44,7 +44,10 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"SLURM_PROCID": "1"}, "SLURM_PROCID=1: no launcher started 2 processes; unset SLURM_PROCID"),
         ({"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}, ""),
         ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4"}, ""),
-        ({"RANK": ""}, ""),
+        ({"RANK": ""}, "RANK=: must be a whole number, 0 or more; unset RANK"),
+        ({"LOCAL_RANK": "abc"}, "LOCAL_RANK=abc: must be a whole number, 0 or more; unset LOCAL_RANK"),
+        ({"SLURM_PROCID": "-1"}, "SLURM_PROCID=-1: must be a whole number, 0 or more; unset SLURM_PROCID"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0: must be a whole number, 1 or more; unset WORLD_SIZE"),
     ],
 )
 def test_a_rank_has_a_launcher(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str) -> None:
