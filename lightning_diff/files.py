@@ -75,7 +75,15 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
         if number := _no_room(e):
             raise OSError(number, os.strerror(number), str(path)) from e
+        if isinstance(e, OSError) and str(e.filename) == str(partial):
+            raise OSError(e.errno, e.strerror, str(path)) from e  # by the name that people know
         raise
+
+
+def check_file(path: Path) -> None:
+    """Raises OSError for what is no file: a folder, a link to nothing, or a pipe, which would wait for its other end."""
+    if (path.exists() or path.is_symlink()) and not path.is_file():
+        raise OSError(errno.EISDIR, "not a file", str(path))
 
 
 def _to_disk(path: Path) -> None:
@@ -135,9 +143,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
         _to_disk(partial)
         try:
             partial.rename(path)
-        except OSError:
+        except OSError as e:
             if not path.is_dir():
-                raise
+                raise OSError(e.errno, e.strerror, str(path)) from e
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from .files import check_file
 from .markers import Marker, holder_of, take
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -40,12 +41,18 @@ def _me() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}{f' (SLURM job {job})' if job else ''}, {since}"
 
 
+def _opened(path: Path) -> IO[str]:
+    """A lock file, made if it is not there. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_file(path)
+    return path.open("a+")
+
+
 def lock(path: Path, wait: bool) -> IO[str] | Marker:
     """Take a lock and return it. The lock is held until it is closed or the process ends; the system then
     releases it, so a lock is never stale. (It is a record lock: worker processes do not inherit it, and it works across
     machines on NFS and Lustre.) Raises Held if another process holds it and `wait` is false."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+")
+    file = _opened(path)
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
@@ -97,9 +104,8 @@ def alone(path: Path) -> Iterator[None]:
 def in_use(path: Path, tidy: Callable[[], None]) -> Iterator[None]:
     """Hold the lock file `path` together with all other processes that are in here. A process that finds nobody else first calls
     `tidy`, alone; the others wait for it. Without locks, one process after the other is in here."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     marker: IO[str] | Marker | None = None
-    with path.open("a+") as file:
+    with _opened(path) as file:
         try:
             with suppress(BlockingIOError):
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,8 +132,7 @@ def shared(
     Yields the numbers below `count` that this process has to do, beginning at `first`. Ends when all numbers are `done`, by
     whichever process. Byte i of the lock file `path` is locked while a process works on i; if that process dies, another
     one does i. With `names` the byte follows from the name of i, so that lists that have a part in common share that part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with _opened(path) as file:
         for wait in (False, True):
             for i in (*range(first, count), *range(first)):
                 byte = i if names is None else _byte(names[i])

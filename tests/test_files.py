@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from lightning_diff.files import whole_file, whole_folder
 from lightning_diff.locks import Held, lock, shared
+from lightning_diff.tracking.record import Record
 
 COUNT = 40
 
@@ -26,6 +28,29 @@ def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> N
         partial.write_text("ne")
         raise RuntimeError
     assert place.read_text() == "old" and list(place.parent.iterdir()) == [place]
+
+
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    place = tmp_path / "sweep.csv"
+    place.mkdir()
+    with pytest.raises(IsADirectoryError) as e, whole_file(place) as partial:
+        partial.write_text("new")
+    assert e.value.filename == str(place) and list(tmp_path.iterdir()) == [place]
+    other = tmp_path / "folder"
+    other.write_text("")
+    with pytest.raises(NotADirectoryError) as f, whole_folder(other):
+        pass
+    assert f.value.filename == str(other) and sorted(tmp_path.iterdir()) == [other, place]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("nothing", path)])
+def test_what_is_no_file_is_told_and_never_waited_for(make: Callable[[Path], object], tmp_path: Path) -> None:
+    make(tmp_path / "lock")
+    make(tmp_path / "record.jsonl")
+    with pytest.raises(IsADirectoryError, match=r"not a file: .*lock"):
+        lock(tmp_path / "lock", wait=False)
+    with pytest.raises(IsADirectoryError, match=r"not a file: .*record.jsonl"):
+        Record(tmp_path).write("train", 1)
 
 
 def test_a_folder_that_another_made_meanwhile_is_kept(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..files import check_file
+
 log = logging.getLogger(__name__)
 
 SUM = re.compile(rb', "sum": "([0-9a-f]{8})"\}$')
@@ -38,6 +40,7 @@ class Record:
 
     def _begin(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        check_file(self.path)
         if self.path.is_file() and not self.path.read_bytes().endswith(b"\n") and self.path.stat().st_size:
             with self.path.open("a") as f:
                 f.write("\n")
