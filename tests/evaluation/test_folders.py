@@ -180,6 +180,14 @@ def test_the_command_takes_paths_as_typed_and_writes_only_to_out(
         (["pictures=A", "reference=B", "evaluation.seed=3"], "evaluation.seed: would be ignored"),
         (["pictures=A", "reference=B", "-m"], "--multirun: would be ignored"),
         (["pictures=A", "reference=B", "out=B"], "out=.*: give a file that ends in .json"),
+        (
+            ["pictures=A", "reference=B", "out=B/00.json"],
+            "out=.*: would lie among the files of .*b; name a place outside",
+        ),
+        (
+            ["pictures=A", "reference=B", "out=run/figures/x.json"],
+            "out=.*: would lie among the files of .*run; name a place",
+        ),
         (["pictures=A", "reference=B", "columns=fdi"], "columns=fdi: no such column; did you mean 'fid'"),
         (["pictures=A", "reference=B", "evaluation/features=inception"], "must be a local file"),
         (["pictures=A", "run=nothing"], "run=nothing: no finished run"),
@@ -199,7 +207,10 @@ def test_what_is_wrong_is_one_line(
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("no picture")
     places = {"A": str(a), "B": str(b), "no": str(tmp_path / "no"), "empty": str(tmp_path / "empty")}
-    places["three"] = str(tmp_path / "three")
+    places |= {name: str(tmp_path / name) for name in ("three", "run")}
+    (tmp_path / "run").mkdir()
+    for name in ("config.yaml", "record.jsonl"):
+        (tmp_path / "run" / name).write_text("")
     typed = []
     for word in words:
         key, equals, value = word.partition("=")

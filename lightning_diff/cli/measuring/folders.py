@@ -40,7 +40,7 @@ def measure_folders(found: Arguments) -> None:
     from ...pipeline.folders.measured import checked_out, measure
     from ...ranks import say
 
-    place = None if out is None else checked_out(out)
+    place = None if out is None else checked_out(out, given)
     columns = columns_of(given.config.evaluation.metrics, columns)
     measured = measure(given)
     values = measured.values

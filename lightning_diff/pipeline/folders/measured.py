@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...config.errors import ConfigError
-from ...config.paths import check_writable
+from ...config.paths import WEIGHTS, check_writable
 from ...config.registry import plugins_entry
 from ...config.schema import Config
 from ...data.decode import DECODING
@@ -74,17 +75,23 @@ def evaluate_pictures(
         None if run is None else Path(run).expanduser(),
         overrides,
     )
-    place = None if out is None else checked_out(Path(out).expanduser())
+    place = None if out is None else checked_out(Path(out).expanduser(), given)
     found = measure(given)
     if place is not None:
         write_text(place, found.as_json() + "\n")
     return found
 
 
-def checked_out(place: Path) -> Path:
-    """Raises ConfigError if no file can be written there."""
+def checked_out(place: Path, given: Asked) -> Path:
+    """Raises ConfigError if no file can be written there, or if it would lie among the files of a run, of its cache or of the
+    pictures, and could be in the place of one."""
     if place.is_dir() or place.suffix != ".json":
         raise ConfigError(f"out={place}: give a file that ends in .json")
+    read = [Path(os.path.realpath(some)) for some in (given.config.cache, given.pictures, given.reference) if some]
+    for folder in Path(os.path.realpath(place)).parents:
+        is_run = (folder / "config.yaml").is_file() and any((folder / n).is_file() for n in (WEIGHTS, "record.jsonl"))
+        if is_run or folder in read:
+            raise ConfigError(f"out={place}: would lie among the files of {folder}; name a place outside it")
     check_writable(f"out={place}", place.parent, "a file in a folder")
     return place
 
