@@ -28,6 +28,11 @@ LONG = 16  # letters: words of this length are not folded in a table
 class Terminal(Console):
     """A console to which no text gives commands: what names, captions and messages hold is shown, never obeyed."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if min(self.size) < 1:  # COLUMNS=0 would show nothing
+            self.size = 80, 25
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)

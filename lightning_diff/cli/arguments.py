@@ -124,7 +124,9 @@ def _without_flags(arguments: Sequence[str], flags: dict[str, str]) -> list[str]
                 if not left:
                     raise ConfigError(f"{name}: say its value, for example {name} {_example(flag)}")
                 value = left.pop(0)
-            elif flag == "--help" and not equals and left and _is_topic(left[0]):
+            if flag in VALUED and not value:  # an empty variable of the shell
+                raise ConfigError(f"{name}: empty; say its value, for example {name} {_example(flag)}, or leave it out")
+            if flag == "--help" and not equals and left and _is_topic(left[0]):
                 value = left.pop(0)
             elif flag == "--info" and not equals:
                 value = left.pop(0) if left and left[0] in INFO else "all"

@@ -46,6 +46,8 @@ def train_command() -> None:
         guard_hydra()
         if not found.overrides and SEARCH.name == "config" and not {"--cfg", *OF_HYDRA} - {"--run"} & set(found.flags):
             raise ConfigError(experiments_text())
+        if "--hydra-help" in found.flags and found.overrides:
+            raise ConfigError(f"{found.overrides[0]}: would be ignored; --hydra-help stands alone")
         launched = next((o for o in found.overrides if o.lstrip("+").startswith(OF_MANY)), "")
         if launched and not found.many and "--cfg" not in found.flags:
             raise ConfigError(f"{launched}: would be ignored; it belongs to -m, or sbatch slurm/train.sbatch")

@@ -14,7 +14,7 @@ from ..cluster.requeue import hand_back, job_id, set_alarm
 from ..cluster.signals import STOP, Interrupted
 from ..cluster.slurm import claim
 from ..config.errors import ConfigError
-from ..config.paths import PARTS
+from ..config.paths import PARTS, WEIGHTS
 from ..config.schema import Config
 from ..locks import Held, lock
 from ..ranks import console, first_rank, rank_of, say, wait_for
@@ -52,6 +52,8 @@ class Run:
         change = refuse_another(folder, config, job == "train", given)
         self.record = Record(folder)
         if first_rank():
+            if any((folder / left).exists() for left in ("checkpoints", WEIGHTS)) and not self.record.path.exists():
+                say(f"{self.record.path}: gone, and with it the losses and the history of this run; a new one begins")
             if change:
                 change_steps(change, folder, self.record)
                 say(f"{folder.name}: {change.old} steps become {change.new}; it goes on from step {change.step}")

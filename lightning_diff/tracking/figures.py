@@ -191,7 +191,8 @@ def plot_loss(rows: Sequence[Row], path: Path, held_out: Sequence[Row] = ()) -> 
         )
     ax.set(xlabel="step", ylabel="loss", yscale="log")
     _number(ax.yaxis, *ax.get_ylim())
-    ax.legend()
+    if ax.get_lines():
+        ax.legend()
     return _save(figure, path)
 
 

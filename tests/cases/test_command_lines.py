@@ -24,7 +24,7 @@ from lightning_diff.config.paths import PACKAGE_FOLDER, SHIPPED, WEIGHTS
 from lightning_diff.pipeline.continuing.same import keep_config
 from lightning_diff.pipeline.many.named import folders_of
 from lightning_diff.pipeline.naming import run_folder
-from lightning_diff.ranks import Fitting
+from lightning_diff.ranks import Fitting, Terminal
 from lightning_diff.tracking.record import Record
 from tests.conftest import short
 
@@ -332,6 +332,10 @@ def test_what_is_typed_wrong_is_one_line_that_says_what_to_type(words: str, says
         ("train", ["training.steps\u00a0=5"], "is no key; did you mean 'training.steps'?"),
         ("sample", ["prompt=x", "run="], "run=: empty; say a path, or leave the word out"),
         ("sample", ["prompt=x", "out="], "out=: empty; say a path"),
+        ("train", ["-cd", "", "experiment=base"], "-cd: empty; say its value, for example -cd DIR, or leave it out"),
+        ("train", ["--config-name=", "experiment=base"], "--config-name: empty; say its value"),
+        ("train", ["--hydra-help", "experiment=base"], "experiment=base: would be ignored; --hydra-help stands alone"),
+        ("train", ["-m", "experiment=base", "hydra.launcher.partition=x"], "hydra/launcher=slurm has it"),
         ("sample", ["prompt=x", "out=/proc/x"], "out=/proc/x: /proc: No such file or directory; name a folder"),
         ("prepare", ["data=folder", "source=.", "show="], "show=: empty; say a path"),
         ("prepare", ["data=folder", "source=.", "cache=/tmp/c", "show=/proc/x"], "show=/proc/x: /proc: No such file"),
@@ -564,6 +568,15 @@ def test_a_narrow_terminal_gets_a_line_for_each_row(capsys: pytest.CaptureFixtur
     ]
     Console(width=60).print(Fitting(table, names, rows))
     assert "│ 12.3 │" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
+def test_a_terminal_without_a_size_shows_all(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "0")
+    Terminal().print("a word", Table("run"))
+    assert "a word" in capsys.readouterr().out and Terminal().size >= (80, 25)
 
 
 def test_a_name_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -307,3 +307,13 @@ def test_a_report_says_the_commands_and_the_code_that_made_its_runs(
     Record(runs[1]).write("command", command="python evaluate.py", version="9", commit="abc")
     assert [said.split(", 20")[0] for said in origin(runs)][1:] == ["python evaluate.py (version 9, commit abc"]
     assert origin([made(tmp_path / "old")]) == []
+
+
+def test_a_record_that_is_gone_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = four(tmp_path)[0]
+    with Run(config_of(run), run):
+        assert capsys.readouterr().out == ""
+    (run / "record.jsonl").unlink()
+    (run / "checkpoints").mkdir()
+    with Run(config_of(run), run):
+        assert f"{run / 'record.jsonl'}: gone, and with it the losses" in capsys.readouterr().out.replace("\n", "")

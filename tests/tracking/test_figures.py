@@ -66,6 +66,12 @@ def test_a_loss_axis_is_numbered_at_one_two_and_five(
     assert numbers <= seen
 
 
+def test_a_record_without_losses_is_drawn_without_a_warning(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert plot_loss([], tmp_path / "loss.png").is_file()
+
+
 def test_a_figure_takes_nothing_from_the_users_settings_and_leaves_them(tmp_path: Path) -> None:
     rows = [{"step": i, "loss": 1 / i} for i in (1, 2)]
     before = plot_loss(rows, tmp_path / "loss.png").read_bytes()

@@ -36,6 +36,8 @@ def one_line(error: BaseException, prefix: str = "") -> str:
             if (whole := re.search(r"Could not override '([^']+)'", text)) and whole[1].startswith(f"{key}."):
                 key = whole[1]  # all of what was typed: its last part says which key was meant
             known = [f"hydra.launcher.{f.name}" for f in fields(Slurm)] if key.startswith("hydra.launcher.") else []
+            if key in known:
+                return f"{key}: no such key; hydra/launcher=slurm has it"
             return f"{key}: no such key; {nearest(key, known) if known else _hint(key)}"
         return wrong_value(key, first)
     if found := re.search(r"Could not override '([^']+)'", text):
