@@ -9,7 +9,7 @@ import numpy as np
 from ...strings import counted
 from ..index import Index
 from ..sample import HARMLESS, LeftOut, lost
-from ..summary import REMARKS
+from .summary import REMARKS
 
 EXAMPLES = 3
 
