@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-RARE = 0.03  # an attribute that fewer samples have, or lack, gets no axis
+RARE = 0.03  # an attribute that fewer samples have, or lack, gets no axis,
+ENOUGH = 12  # but so many are enough: in a small set most words are rare
 MOST = 40
 # Words that say nothing of a picture.
 EMPTY = frozenset(
@@ -73,7 +74,8 @@ def frequent(names: Sequence[str], has: Tensor, held_out: Tensor) -> list[int]:
         share = float(has[:, i].float().mean())
         there = int(held_out[:, i].sum())
         opposite = any(torch.equal(has[:, i], ~has[:, j]) for j in rows)
-        if RARE <= share <= 1 - RARE and 2 <= there <= len(held_out) - 2 and not opposite:
+        least = min(RARE, ENOUGH / len(has))
+        if least <= share <= 1 - least and 2 <= there <= len(held_out) - 2 and not opposite:
             rows.append(i)
     return rows[:MOST]
 

@@ -21,11 +21,12 @@ CHECKED = 5  # every fifth training sample chooses the ridge
 class Axis:
     """An attribute's direction [D] in a space: the change of the features that goes with one standard deviation of the probe's
     output. `accuracy` is the mean of the shares of held-out samples with and without the attribute that the probe gets right;
-    a guess has 0.5. `share` is the share of the training samples that have the attribute."""
+    a guess has 0.5. `share` is the share of the training samples that have the attribute, `seen` the number of held-out ones."""
 
     name: str
     accuracy: float
     share: float
+    seen: int
     direction: Tensor
 
 
@@ -85,7 +86,8 @@ def fit_axes(train: Tensor, has: Tensor, held_out: Tensor, held_has: Tensor, nam
     accuracy = balanced((held_out - mean) @ weights, held_has, _between(output, has))
     patterns = (x.T @ output) / (output.square().sum(dim=0) * len(x)).sqrt().clamp(min=1e-12)
     return [
-        Axis(name, float(accuracy[i]), float(has[:, i].float().mean()), patterns[:, i]) for i, name in enumerate(names)
+        Axis(name, float(accuracy[i]), float(has[:, i].float().mean()), int(held_has[:, i].sum()), patterns[:, i])
+        for i, name in enumerate(names)
     ]
 
 

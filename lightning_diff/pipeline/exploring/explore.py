@@ -194,7 +194,7 @@ def _walks(space: Space, axes: Sequence[Axis], count: int) -> Section:
     rows = []
     for i in chosen([axis.name for axis in axes], [axis.accuracy for axis in axes], count):
         axis = axes[i]
-        note = f"held-out accuracy {axis.accuracy:.2f}; {100 * axis.share:.0f} % of the samples have it"
+        note = f"held-out accuracy {axis.accuracy:.2f}, of {axis.seen} that have it; {100 * axis.share:.0f} % of all do"
         rows.append((axis.name, note, _walked(space, axis.direction)))
     said = f"Here {space.said}, along the direction of each attribute, in standard deviations."
     return section(f"Axes with words: {space.name}", said, rows_of(rows))
