@@ -113,7 +113,9 @@ def reserve(path: Path) -> None:
 def raise_passing(error: OSError) -> None:
     """Raise an error that says nothing of the file, such as a full disk or a server that does not answer. What follows from
     another error may be stored."""
-    if error.errno not in LASTING:
+    if (
+        error.errno is not None and error.errno not in LASTING
+    ):  # without a number it is a library's word on a damaged file
         raise error
 
 

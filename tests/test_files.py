@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
-from lightning_diff.files import whole_file, whole_folder
+from lightning_diff.files import raise_passing, whole_file, whole_folder
 from lightning_diff.locks import Held, lock, shared
 from lightning_diff.tracking.record import Record
 
@@ -123,3 +125,18 @@ def test_what_a_dead_worker_held_is_taken_over(tmp_path: Path) -> None:
         worker.join()
     assert [w.exitcode for w in workers] == [-signal.SIGKILL, 0]
     assert all((tmp_path / str(i)).is_file() for i in range(COUNT))
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError(errno.ESTALE, "stale"), True),
+        (OSError(errno.ENOSPC, "full"), True),
+        (FileNotFoundError(errno.ENOENT, "gone"), False),
+        (PermissionError(errno.EACCES, "no right"), False),
+        (OSError("a damaged page"), False),  # pyarrow
+    ],
+)
+def test_only_an_error_that_may_pass_is_raised_again(error: OSError, raised: bool) -> None:
+    with pytest.raises(OSError, match=r"stale|full") if raised else nullcontext():
+        raise_passing(error)
