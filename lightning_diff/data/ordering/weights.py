@@ -37,11 +37,8 @@ class Copies:
 
     def __init__(self, sets: Sets, seed: int) -> None:
         # Each set counts in parts of its own: a part that suits all sets would need numbers of more than 64 bits.
-        parts = np.array([weight.denominator for weight in sets.weights], np.int64)
-        self.parts = parts[sets.of]
-        self.times = np.array([weight.numerator for weight in sets.weights], np.int64)[
-            sets.of
-        ]  # weights, in these parts
+        ratios = np.array([weight.as_integer_ratio() for weight in sets.weights], np.int64)
+        self.times, self.parts = ratios[sets.of].T  # a weight is times / parts
         self.phases = np.zeros(len(sets.of), np.int64)
         for number, weight in enumerate(sets.weights):
             some = np.flatnonzero(sets.of == number)
