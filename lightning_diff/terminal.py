@@ -13,11 +13,11 @@ import os
 import sys
 from typing import Any
 
-from .files import NO_ROOM
 from .strings import visible
 
 CONSOLE_WORD = "LIGHTNING_DIFF_COMMAND"  # the console command's first word, for the ranks that Lightning starts
 GONE = (errno.EPIPE, errno.EIO, errno.EBADF)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a log; NO_ROOM of files.py, which may not be imported here
 
 
 class Unbreakable(io.FileIO):
@@ -29,7 +29,7 @@ class Unbreakable(io.FileIO):
         except OSError as e:
             if e.errno in GONE:
                 _to_nowhere(self.fileno())
-            elif e.errno not in NO_ROOM:  # of a log; there may be room again later
+            elif e.errno not in FULL:
                 raise
             return len(data)
 
