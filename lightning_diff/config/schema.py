@@ -215,7 +215,7 @@ class Config:
     data: Any = chosen("data", "still_life")
     autoencoder: Any = chosen("autoencoder", "small")
     text: Any = chosen("text", "small")
-    net: Any = chosen("net", "small")
+    net: Any = chosen("net", "uvit")
     objective: Objective = field(default_factory=Objective)
     sampler: Any = chosen("sampler", "euler")
     guidance: Any = chosen("guidance", "cfg")

@@ -1,13 +1,13 @@
 """Plain nn.Modules, and the choices of them. They know nothing of data, of diffusion, or of Lightning.
 
-For users of the library, the keys of the denoising nets are here: UNet(widths=[64, 128]) is net=small, LatentDiffusionUNet(...)
-is net=ldm, and `from_diffusers` takes a net of diffusers."""
+For users of the library, the keys of the denoising nets are here: UViT(widths=[48, 192]) is net=uvit, UNet(...) is net=small,
+LatentDiffusionUNet(...) is net=ldm, and `from_diffusers` takes a net of diffusers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_KEYS = {"UNet": "small", "LatentDiffusionUNet": "ldm"}
+_KEYS = {"UViT": "uvit", "UNet": "small", "LatentDiffusionUNet": "ldm"}
 
 
 def __getattr__(name: str) -> Any:

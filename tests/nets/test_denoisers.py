@@ -69,7 +69,7 @@ def described(spec: NetSpec, learned: bool = False) -> dict[str, Any]:
     return denoising_net(spec, config.autoencoder, CONDITION, learned, config.objective)
 
 
-@pytest.mark.parametrize("name", ["small", "ldm", "pixelwise"])
+@pytest.mark.parametrize("name", ["uvit", "small", "ldm", "pixelwise"])
 def test_every_choice_is_built_as_a_net(name: str, plugin: type[NetSpec]) -> None:
     net: Any = build({"part": "net", "net": described(named("net", name)())})
     assert isinstance(net, named("net", name).module()) and net.checkpointing is False  # type: ignore[attr-defined]

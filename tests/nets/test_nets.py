@@ -9,6 +9,7 @@ from lightning_diff.nets.attributes import AttributeClassifier, attribute_loss
 from lightning_diff.nets.autoencoder import Autoencoder
 from lightning_diff.nets.layers import attend
 from lightning_diff.nets.unet import Condition, UNet
+from lightning_diff.nets.uvit.net import UViT
 
 B, L = 3, 7
 
@@ -22,8 +23,11 @@ def awake(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
-def unet() -> nn.Module:
-    return awake(UNet(4, 24, 12, widths=(16, 32), blocks=1, attention=(False, True), head_width=16))
+NETS = {
+    "small": lambda: UNet(4, 24, 12, widths=(16, 32), blocks=1, attention=(False, True), head_width=16),
+    "uvit": lambda: UViT(4, 24, 12, widths=(16, 32), blocks=2, depth=2, head_width=16),
+}
+kinds = pytest.mark.parametrize("kind", NETS)
 
 
 def case(size: int = 8) -> tuple[torch.Tensor, torch.Tensor, Condition]:
@@ -42,9 +46,36 @@ def test_unet_keeps_the_shape(widths: tuple[int, ...], attention: tuple[bool, ..
     assert bool((out == 0).all())  # it begins by saying nothing
 
 
+@pytest.mark.parametrize("widths", [(16,), (8, 16), (8, 16, 16)])
+def test_the_transformer_of_the_coarsest_resolution_keeps_the_shape(widths: tuple[int, ...]) -> None:
+    x, t, condition = case()
+    net = UViT(4, 24, 12, widths, blocks=1, depth=2, head_width=8)
+    out = net(x, t, condition)
+    assert out.shape == x.shape and bool((out == 0).all()) and len(condition_keys(net, condition)) == 2
+    wide = torch.randn(B, 4, 8, 16, generator=torch.Generator().manual_seed(1))
+    assert net(wide, t, condition).shape == wide.shape
+
+
+def condition_keys(net: UViT, condition: Condition) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return net.prepare(condition).prepared or []
+
+
+def test_a_checkpointed_net_has_the_same_gradients() -> None:
+    found = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        net, (x, t, c) = awake(NETS["uvit"]()), case()
+        net.checkpointing = checkpointing  # type: ignore[assignment]
+        net(x, t, c).square().mean().backward()
+        found.append([p.grad for p in net.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True) if a is not None and b is not None)
+    assert all(g is not None for g in found[0])
+
+
 @torch.no_grad()
-def test_padding_says_nothing_and_tokens_say_something() -> None:
-    net, (x, t, c) = unet(), case()
+@kinds
+def test_padding_says_nothing_and_tokens_say_something(kind: str) -> None:
+    net, (x, t, c) = awake(NETS[kind]()), case()
     out = net(x, t, c)
     noise = torch.randn(c.tokens.shape, generator=torch.Generator().manual_seed(5)) * 10
     padded = Condition(torch.where(c.mask[..., None], c.tokens, noise), c.mask, c.pooled)
@@ -56,8 +87,9 @@ def test_padding_says_nothing_and_tokens_say_something() -> None:
 
 
 @torch.no_grad()
-def test_unet_hears_time_and_pooled_and_keeps_rows_apart() -> None:
-    net, (x, t, c) = unet(), case()
+@kinds
+def test_a_net_hears_time_and_pooled_and_keeps_rows_apart(kind: str) -> None:
+    net, (x, t, c) = awake(NETS[kind]()), case()
     out = net(x, t, c)
     assert (net(x, t * 0.9, c) - out).abs().amax() > 1e-3
     assert (net(x, t, Condition(c.tokens, c.mask, -c.pooled)) - out).abs().amax() > 1e-3

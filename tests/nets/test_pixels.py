@@ -48,7 +48,13 @@ def test_a_sample_in_the_cache_is_the_picture_in_half_precision() -> None:
 
 
 def test_the_memory_of_512_pixels_is_estimated_without_taking_it() -> None:
-    words = ["data.image_size=512", "autoencoder.patch=8", "training.batch=4", "net.widths=[64,96,128,192]"]
+    words = [
+        "data.image_size=512",
+        "autoencoder.patch=8",
+        "training.batch=4",
+        "net=small",
+        "net.widths=[64,96,128,192]",
+    ]
     found = Costs(config(*words, "net.attention=[false,false,false,true]")).memory
     small = Costs(config("training.batch=4")).memory
     assert found["gradients and activations"] > 5 * small["gradients and activations"]

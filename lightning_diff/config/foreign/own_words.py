@@ -87,6 +87,7 @@ def own_words(node: Any, overrides: Sequence[str]) -> list[str]:
                 "to another objective"
             )
         added.append(f"{key}={value}")
-    if any(word.startswith("objective.") for word in added) and not named & {"objective", "objective.times"}:
-        added.append("objective.times=uniform")  # as such nets are trained
+    if any(word.startswith("objective.") for word in added) and "objective" not in named:  # as such nets are trained
+        usual = {"objective.times": "uniform", "objective.shift": "1"}
+        added += [f"{key}={value}" for key, value in usual.items() if key not in named]
     return added

@@ -39,7 +39,12 @@ USED = (
     "training.accelerator",
 )
 DRAWN_HERE = (*USED, "sampler", "guidance")
-USUAL = {"sampler": "ddim", "objective.schedule": "scaled_linear", "objective.prediction": "eps"}
+USUAL = {
+    "sampler": "ddim",
+    "objective.schedule": "scaled_linear",
+    "objective.prediction": "eps",
+    "objective.shift": "1",
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+"""The keys of the main job's net."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...config.fields import between, listed
+from ...config.registry import choice
+from .base import Inputs
+from .unet import UNetSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@choice("net", "uvit")
+class UViTNet(UNetSpec):
+    """A UNet whose coarsest resolution is a transformer (nets/uvit/net.py), small enough for a laptop. The last of `widths` is
+    the transformer's, which has `depth` blocks with attention to themselves and to the caption. The other resolutions have
+    `blocks` residual blocks on each way."""
+
+    widths: list[int] = listed(48, 192, low=1, high=16384)
+    depth: int = between(4, 1, 128)
+
+    per_level: ClassVar[str] = "attention"
+
+    @property
+    def attention(self) -> list[bool]:
+        """Which resolutions have attention: the last one."""
+        return [i + 1 == len(self.widths) for i in range(len(self.widths))]
+
+    @property
+    def step(self) -> int:
+        return 8
+
+    @staticmethod
+    def module() -> type[nn.Module]:
+        from ..uvit.net import UViT
+
+        return UViT
+
+    def arguments(self, given: Inputs) -> dict[str, Any]:
+        found = super().arguments(given)
+        del found[self.per_level]
+        return {**found, "depth": self.depth, "pooled_width": given.pooled_width}
