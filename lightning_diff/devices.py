@@ -23,11 +23,13 @@ def device_of(accelerator: str) -> str:
 
 
 def bf16_pays(device: str) -> bool:
-    """Whether the device has instructions for bf16. Other devices emulate it: the results are right, but it is slow."""
+    """Whether the device has instructions for bf16, and oneDNN may use them. Otherwise it is emulated: the results are right,
+    but it is slow."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("avx512_bf16") or able.get("amx_tile"))
+    able, limit = torch.cpu.get_capabilities(), os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    limited = limit.startswith(("SSE", "AVX")) and not limit.endswith(("BF16", "FP16")) and "AMX" not in limit
+    return bool(able.get("avx512_bf16") or able.get("amx_tile")) and not limited
 
 
 @contextmanager

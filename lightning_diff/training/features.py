@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..config.errors import ConfigError
+from ..cores import on_cores
 from ..data.cached.cache import Compute, Watch, cached_arrays, missing_rows
 from ..data.cached.choosing import Bytes, latent_bytes, text_bytes
 from ..data.cached.latents import CachedLatents
@@ -143,7 +144,6 @@ def _picture(train: Pictures, i: int) -> Tensor:
         raise ConfigError(f"{train.name(i)}: {e}; it could be read when the set was prepared; mend it") from e
 
 
-@torch.no_grad()
 def held_out_features(source: Source, cache: Path, frozen: Frozen, count: int) -> dict[str, Tensor]:
     """The features of the first `count` samples of the test split, with their positions; {} if there is no such split."""
     test = pictures(source, cache, "test")
@@ -155,27 +155,32 @@ def held_out_features(source: Source, cache: Path, frozen: Frozen, count: int) -
     return {name: torch.from_numpy(values) for name, values in found.items()} | {"positions": torch.from_numpy(rows)}
 
 
-@torch.no_grad()
 def _latents(train: Pictures, net: LatentSpace, rows: np.ndarray) -> dict[str, np.ndarray]:
-    means, stds = [], []
-    for call, new in calls(len(rows), rows_of(train.image_size)):
+    device = net.shift.device
+
+    def encode(some: tuple[list[int], int]) -> tuple[np.ndarray, np.ndarray]:
+        call, new = some
         read = [_picture(train, int(rows[i])) for i in call[:new]]
         images = torch.stack(read + read[-1:] * (len(call) - new))
-        p = net.encode(to_unit(images).to(net.shift.device))
-        means.append(p.mean[:new].half().cpu().numpy())
-        stds.append(p.std[:new].half().cpu().numpy())
+        p = net.encode(to_unit(images).to(device))
+        return p.mean[:new].half().cpu().numpy(), p.std[:new].half().cpu().numpy()
+
+    found = on_cores(encode, list(calls(len(rows), rows_of(train.image_size))), device)
+    means, stds = zip(*found, strict=True)
     return {"mean": np.concatenate(means), "std": np.concatenate(stds)}
 
 
-@torch.no_grad()
 def _captions(train: Pictures, tower: TextEncoder, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The features of the captions with these numbers, counted over all samples."""
     first = train.index.facts.first_caption
     owners = np.searchsorted(first, rows, side="right") - 1
     captions = [train.reader.captions(int(i))[row - first[i]] for i, row in zip(owners, rows, strict=True)]
-    found = []
-    for call, new in calls(len(rows)):
+
+    def read(some: tuple[list[int], int]) -> tuple[Tensor, Tensor, Tensor]:
+        call, new = some
         c = tower.condition([captions[i] for i in call])
-        found.append((c.tokens[:new].half(), c.mask[:new], c.pooled[:new].half()))
+        return c.tokens[:new].half(), c.mask[:new], c.pooled[:new].half()
+
+    found = on_cores(read, list(calls(len(rows))), next(tower.parameters()).device)
     tokens, mask, pooled = (torch.cat(some).cpu().numpy() for some in zip(*found, strict=True))
     return {"tokens": tokens, "mask": mask, "pooled": pooled}
