@@ -51,7 +51,7 @@ from lightning_diff.training.modules.diffusion import DiffusionModule  # noqa: E
 GPUS = (1, 8, 64, 512)
 ALIKE = "training.optimizer=adamw"  # for what is measured: one rank alone cannot share Muon's work, and no exchange is its own
 PAGE = (
-    ("The UNet of the main job", ["experiment=base", "net=small"], None),
+    ("The net of the main job", ["experiment=base"], None),
     (
         "Stable Diffusion 1.5's UNet at 512 pixels",
         ["experiment=base", "net=sd15", "autoencoder=sd", "data.image_size=512", "training.batch=16"],

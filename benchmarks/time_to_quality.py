@@ -26,10 +26,11 @@ sys.path.insert(0, str(ROOT))
 from lightning_diff.tracking.record import Record  # noqa: E402
 
 SIDES = {
-    "before": ("training=diffusion", "training.steps=1500"),  # AdamW 1.5e-3, a warm-up of 200 steps, a cosine to 0
+    # AdamW 1.5e-3, a warm-up of 200 steps, a cosine to 0
+    "before": ("net=small", "objective.shift=1", "training=diffusion", "training.steps=1500"),
     "now": (),  # experiment=base as it is
 }
-EVERY = 75  # steps between two measurements
+EVERY = 50  # steps between two measurements
 GOALS = {"single objects right": ("single_object_accuracy", 0.85), "all attributes right": ("accuracy", 0.65)}
 Curve = list[tuple[float, dict[str, Any]]]
 
