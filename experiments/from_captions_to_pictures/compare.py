@@ -43,7 +43,8 @@ from lightning_diff.pipeline.objects import generator_of  # noqa: E402
 from lightning_diff.tracking.figures import save_grid  # noqa: E402
 from lightning_diff.tracking.record import Record  # noqa: E402
 
-DIFFUSION = ("experiment=digits", "training=muon", "validation.every=0", "guidance.scales=[1,3]")
+BEFORE = ("net=small", "objective.shift=1")  # the net of the recorded table; for these captions net=uvit is no better
+DIFFUSION = ("experiment=digits", *BEFORE, "training=muon", "validation.every=0", "guidance.scales=[1,3]")
 MODELS: dict[str, tuple[str, ...]] = {
     "aligndraw": ("experiment=aligndraw", "data.image_size=64"),
     "pixels": (*DIFFUSION, "autoencoder=identity"),
