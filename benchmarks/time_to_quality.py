@@ -1,7 +1,7 @@
 """Core-seconds of training until the pictures obey their captions: python benchmarks/time_to_quality.py
 
-It trains the recipe that experiment=base had (AdamW, cosine), the one that it has, and diffusers' text_to_image recipe with a UNet
-of diffusers (AdamW, eps, four learning rates), with the same frozen parts and the same cached features, one process with one
+It trains the recipe that experiment=base had (AdamW, cosine), the one that it has, and diffusers' text_to_image recipe with a
+UNet of diffusers (AdamW, eps, four learning rates), with the same frozen parts and the same cached features, one process with one
 thread each. From time to time the averaged net draws 512 held-out captions at w = 3. The core-seconds are the process's time on
 the CPU between the steps; the pictures' time does not count. The same command continues where it was killed: each training is a
 run folder. A seed of "before" takes about an hour of a core, one of "now" half of it, one of diffusers' rates two hours.
