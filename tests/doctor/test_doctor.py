@@ -394,7 +394,7 @@ def test_a_steps_memory_is_counted_on_fake_tensors_as_on_real_ones(checkpointing
     live = Live(net)
     with live:
         costs._output(net).float().square().mean().backward()
-    assert said == pytest.approx(live.peak, rel=0.01)
+    assert said == pytest.approx(live.peak, rel=0.015)
 
 
 def test_a_folder_that_is_in_use_or_of_another_run(tmp_path: Path) -> None:

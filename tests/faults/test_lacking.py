@@ -16,7 +16,9 @@ from tests.conftest import short, train_apart
 
 def started(root: Path, name: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
     """A run that may write no file longer than `limit`."""
-    words = short("base", "evaluation=none", f"outputs={root}", f"cache={root}/cache", f"name={name}")
+    words = short(
+        "base", "evaluation=none", "net.widths=[32,64]", f"outputs={root}", f"cache={root}/cache", f"name={name}"
+    )
 
     def limited() -> None:
         if limit is not None:

@@ -215,7 +215,6 @@ def test_prepare_makes_shards_once(tmp_path: Path, pictures_folder: Path) -> Non
 def test_a_compiled_net_trains_and_draws(tmp_path: Path) -> None:
     small = [
         "net.widths=[8]",
-        "net.attention=[true]",
         "net.head_width=8",
         "training.compile=true",
         "training.steps=2",

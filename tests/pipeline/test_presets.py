@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from lightning_diff.config.schema import Config
 from lightning_diff.pipeline.continuing.presets import RECIPE, as_begun
 from lightning_diff.pipeline.continuing.same import keep_config, refuse_another
 
-OLD = ["experiment=base", "training=diffusion", "training.steps=1500"]  # what experiment=base was
+WAS = ["experiment=base", "net=small", "objective.shift=1"]
+OLD = [*WAS, "training=diffusion", "training.steps=1500"]  # what experiment=base was first
+SECOND = [*WAS, "training.steps=900", "training.warmup=100"]  # and then
 NEWER = ("optimizer", "muon_rate")  # keys that an older config has not
 
 
@@ -36,7 +39,7 @@ def test_the_presets_recipe_is_another_one_now() -> None:
 def test_an_older_run_goes_on_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, config = begun_before(tmp_path / "base"), compose_config(["experiment=base"])
     assert stored_config(folder / "config.yaml").training.optimizer == "adamw"
-    with pytest.raises(ConfigError, match="training"):
+    with pytest.raises(ConfigError, match="holds a run with"):
         refuse_another(folder, config)
     again = as_begun(config, folder, ["experiment=base"])
     assert refuse_another(folder, again, train=True) is None
@@ -47,6 +50,30 @@ def test_an_older_run_goes_on_as_it_was(tmp_path: Path, capsys: pytest.CaptureFi
     assert "goes on with its own training.optimizer=adamw" in said and "training.steps=1500" in said
 
 
+@pytest.mark.parametrize(
+    "was, now",
+    [
+        (SECOND, ["experiment=base"]),
+        (["experiment=digits", "net=small", "objective.shift=1"], ["experiment=digits"]),
+        (["experiment=aligndraw"], ["experiment=aligndraw"]),
+    ],
+)
+def test_a_run_from_before_the_net_changed_goes_on_as_it_was(was: list[str], now: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    words, begun = [*now, "name=run"], compose_config([*was, "name=run"])
+    begun = replace(begun, objective=replace(begun.objective, shift=1.0))
+    keep_config(begun, folder)
+    with pytest.raises(ConfigError, match="holds a run with"):
+        refuse_another(folder, compose_config(words))
+    again = as_begun(compose_config(words), folder, words)
+    assert refuse_another(folder, again, train=True) is None
+    assert again == begun
+    if begun.task == "diffusion":
+        named = [*words, "objective.shift=3"]
+        assert as_begun(compose_config(named), folder, named) == compose_config(named)
+
+
 @pytest.mark.parametrize("word", ["training=muon", "training.steps=900", "training.optimizer=muon"])
 def test_what_the_command_names_counts(tmp_path: Path, word: str) -> None:
     folder, words = begun_before(tmp_path / "base"), ["experiment=base", word]
@@ -54,7 +81,7 @@ def test_what_the_command_names_counts(tmp_path: Path, word: str) -> None:
     again = as_begun(config, folder, words)
     key = word.partition("=")[0].removeprefix("training.")
     if key == "training":
-        assert again is config
+        assert again.training == config.training
     else:
         assert getattr(again.training, key) == getattr(config.training, key)
     with pytest.raises(ConfigError):
@@ -64,7 +91,7 @@ def test_what_the_command_names_counts(tmp_path: Path, word: str) -> None:
 def test_a_run_of_today_and_a_new_folder_are_left_alone(tmp_path: Path) -> None:
     config: Config = compose_config(["experiment=base"])
     assert as_begun(config, tmp_path / "none", []) is config
-    keep_config(compose_config(OLD), tmp_path)
+    keep_config(compose_config(["experiment=base", "training.steps=7"]), tmp_path)
     assert as_begun(config, tmp_path, []) is config
     (tmp_path / "config.yaml").write_text("[")
     assert as_begun(config, tmp_path, []) is config

@@ -1,4 +1,4 @@
-"""A run that an older version began goes on with its own training recipe, though today's presets have another one."""
+"""A run that an older version began goes on with its own recipe, though today's presets have another one."""
 
 from __future__ import annotations
 
@@ -13,27 +13,40 @@ from ...config.schema import Config
 from ...config.texts.areas import key_of
 from ...ranks import say
 
-NEW = "optimizer"  # a key of `training` that configs have since the presets' recipe changed
+NEW = "optimizer"  # a key of `training` that configs have since the presets' recipe changed for the first time
 RECIPE = ("optimizer", "muon_rate", "learning_rate", "schedule", "steps", "batch", "warmup", "weight_decay", "ema")
 
 
 def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
-    """The config, with the folder's values for the keys of the recipe that the command's `words` do not name, if an older version
-    wrote the folder's config. Else the config itself. A folder whose config cannot be read is refused later."""
+    """The config, with the folder's values for what the command's `words` do not name of the recipe (keys of `training`, the
+    objective's shift, the net), if an older version wrote the folder's config. Else the config itself. A folder whose config
+    cannot be read is refused later."""
     path = folder / "config.yaml"
     said = {key_of(word) for word in words}
-    if not path.is_file() or "training" in said:
+    if not path.is_file():
         return config
     try:
-        if NEW in stored_values(path).get("training", {NEW: ""}):
-            return config
-        had = asdict(stored_config(path).training)
+        values, had = stored_values(path), stored_config(path)
     except ConfigError:
         return config
-    now = asdict(config.training)
-    own = {key: had[key] for key in RECIPE if f"training.{key}" not in said and had[key] != now[key]}
-    if not own:
+    first = NEW not in values.get("training", {NEW: ""})
+    # The second change: before it, all presets had the shift 1 and the net `small`.
+    second = had.objective.shift == 1 != config.objective.shift and not said & {"objective", "objective.shift"}
+    if not first and not second:
         return config
-    listed = ", ".join(f"training.{key}={value}" for key, value in own.items())
-    say(f"{folder}: an older version began this run; it goes on with its own {listed}")
-    return replace(config, training=replace(config.training, **own))
+    listed, changed = [], config
+    if "training" not in said:
+        then, now = asdict(had.training), asdict(config.training)
+        own = {key: then[key] for key in RECIPE if f"training.{key}" not in said and then[key] != now[key]}
+        changed = replace(changed, training=replace(config.training, **own))
+        listed += [f"training.{key}={value}" for key, value in own.items()]
+    if second:
+        changed = replace(changed, objective=replace(config.objective, shift=1.0))
+        listed.append("objective.shift=1")
+    if had.net.kind == "small" != config.net.kind and not any(key.partition(".")[0] == "net" for key in said):
+        changed = replace(changed, net=had.net)
+        listed.append("net=small")
+    if not listed:
+        return config
+    say(f"{folder}: an older version began this run; it goes on with its own {', '.join(listed)}")
+    return changed
