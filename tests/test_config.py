@@ -12,7 +12,7 @@ from lightning_diff.config import registry
 from lightning_diff.config.checks import check, keys, single_groups
 from lightning_diff.config.compose import compose_config, load_config
 from lightning_diff.config.errors import ConfigError
-from lightning_diff.config.paths import CONF, PACKAGE_FOLDER, SHIPPED
+from lightning_diff.config.paths import CONF, PACKAGE_FOLDER
 from lightning_diff.config.schema import Config
 from lightning_diff.files import sha256
 from lightning_diff.nets.weights import save_arrays
@@ -367,7 +367,7 @@ def test_an_old_stored_config_names_its_trackers_in_todays_words(tmp_path: Path)
 
 def test_a_config_of_version_1_is_read_in_todays_words(folder: Path) -> None:
     """One table of keys for all kinds of a group; `unet`; `text` without kinds; a kind that was not said."""
-    shipped = load_config(SHIPPED / "still_life" / "config.yaml")
+    shipped = load_config(Path(__file__).parent / "config" / "version_1.yaml")  # as it was shipped
     assert [getattr(shipped, g).kind for g in ("net", "autoencoder", "text", "guidance")] == ["small"] * 3 + ["cfg"]
     assert (shipped.net.widths, shipped.autoencoder.kl_weight, shipped.text.patch_size) == ([64, 128], 1e-4, 8)
     tower = str(PACKAGE_FOLDER / TOWER)

@@ -121,7 +121,7 @@ def test_a_net_that_peft_wrapped_trains_its_adapters_alone(model: LatentDiffusio
     _, changed = trained(model, ld.nets.from_diffusers(wrapped), data, tmp_path)
     assert changed and all("lora_" in name for name in changed)
     inner = [
-        name for name, part in model.net.named_modules() if isinstance(part, torch.nn.Linear) and "transformer" in name
+        name for name, part in model.net.named_modules() if isinstance(part, torch.nn.Linear) and "attention" in name
     ]
     from copy import deepcopy
 
