@@ -387,14 +387,15 @@ def test_sharded_a_rank_holds_its_part_and_two_blocks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("checkpointing", ["false", "true"])
 def test_a_steps_memory_is_counted_on_fake_tensors_as_on_real_ones(checkpointing: str, tmp_path: Path) -> None:
-    words = ["training.precision=32-true", f"training.checkpointing={checkpointing}"]
+    net = ["net=small", "net.widths=[16,32]", "net.head_width=16"]
+    words = ["training.precision=32-true", f"training.checkpointing={checkpointing}", *net]
     costs = Costs(patient(tmp_path, *words).config)
     said = costs.memory["gradients and activations"]
-    net = costs.make()
-    live = Live(net)
+    made = costs.make()
+    live = Live(made)
     with live:
-        costs._output(net).float().square().mean().backward()
-    assert said == pytest.approx(live.peak, rel=0.015)
+        costs._output(made).float().square().mean().backward()
+    assert said == pytest.approx(live.peak, rel=0.01)
 
 
 def test_a_folder_that_is_in_use_or_of_another_run(tmp_path: Path) -> None:
