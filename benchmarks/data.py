@@ -3,7 +3,8 @@
 Samples for each CPU second of all processes, from shards of 256-px and 512-px JPEGs to batches uint8 [64, 3, 256, 256] with
 captions, with 0 and 2 workers, beside webdataset, webshart, litdata and mosaicml-streaming. Each peer decodes as its
 documentation shows (`theirs`), and once more with our decoder (`ours`). CPU seconds do not count others on the machine;
-the wall's rates are in the file too. Medians of five (--repeats), of 1,024 pictures (--each 128).
+the wall's rates are in the file too. This project and a peer take turns, each time in a new process; the ratio is the median of
+five pairs (--repeats), of 1,024 pictures (--each 128).
 
 --peer litdata=/tmp/litdata/bin/python runs a peer in an environment of its own, which needs torch, torchvision and Pillow beside
 it, and this project's packages for the rows with our decoder. A peer that its Python cannot import is left out by name. Litdata
@@ -232,22 +233,22 @@ def used() -> float:
     return sum(one.ru_utime + one.ru_stime for one in found)
 
 
-def measured(name: str, tars: Path, scratch: Path, workers: int, ours: bool, repeats: int) -> dict[str, Any]:
-    """Rates of one loader in this process: it reads the whole set, once to get warm."""
+def measured(name: str, tars: Path, scratch: Path, workers: int, ours: bool) -> dict[str, Any]:
+    """Rates of one loader in this process: it reads the whole set three times, the first time to get warm."""
     import torch
 
     # Here, so that workers, which are forks, do not import it again in each turn.
     import_module("lightning_diff.data.pixels" if ours else "torchvision.transforms.v2")
     torch.set_num_threads(1)
     rates, walls = [], []
-    for turn in range(repeats + 1):
+    for turn in range(3):
         batches = LOADERS[name](tars, scratch, workers, ours)
         cpu, wall, count = used(), time.perf_counter(), 0
         for images, captions in batches:
             assert images.dtype == torch.uint8 and tuple(images.shape[1:]) == (3, SIZE, SIZE)
             count += len(captions)
             if MARKED in captions:
-                np.save(scratch / "marked.npy", images[captions.index(MARKED)].numpy())
+                np.save(scratch / f"{name}.npy", images[captions.index(MARKED)].numpy())
         del batches  # the workers end, so that their seconds count
         if turn:
             rates.append(count / (used() - cpu))
@@ -292,31 +293,33 @@ def rows_of(
     if not tars.is_dir():
         write_set(tars, side, each)
     case = f"{side} px, {workers} workers"
-    ours = apart("here", sys.executable, tars, _scratch(root, side), workers, True, repeats)
-    assert ours is not None
-    pixels = np.load(_scratch(root, side) / "marked.npy")
     for name in PEERS:
         for decoded in ("theirs", "ours"):
-            words = tars, _scratch(root, side), workers, decoded == "ours", repeats
-            found = apart(name, pythons.get(name, sys.executable), *words)
-            if found is None:
+            place = _scratch(root, side)
+            turns: dict[str, list[dict[str, Any]]] = {"here": [], name: []}
+            for who, its in [("here", True), (name, decoded == "ours")] * repeats:
+                if (found := apart(who, pythons.get(who, sys.executable), tars, place, workers, its)) is None:
+                    break
+                turns[who].append(found)
+            if not turns[name]:
                 print(f"{case}: {name}, {decoded}: left out, it does not run in {pythons.get(name, sys.executable)}")
                 continue
-            same = psnr(np.load(_scratch(root, side) / "marked.npy"), pixels)
-            ratio = ours["cpu"] / found["cpu"]
+            here, peer = ({k: statistics.median(r[k] for r in turns[who]) for k in ("cpu", "wall")} for who in turns)
+            same = psnr(np.load(place / f"{name}.npy"), np.load(place / "here.npy"))
+            ratio = statistics.median(a["cpu"] / b["cpu"] for a, b in zip(*turns.values(), strict=False))
             print(
-                f"{case}: here {ours['cpu']:7,.0f}, {name} with {decoded:6} decoder {found['cpu']:7,.0f} samples/s a core: "
+                f"{case}: here {here['cpu']:7,.0f}, {name} with {decoded:6} decoder {peer['cpu']:7,.0f} samples/s a core: "
                 f"{ratio:.2f} x; pixels {same:.1f} dB",
                 flush=True,
             )
             yield {
                 "case": f"{case}, decoder {decoded}",
                 "unit": "samples/s of CPU",
-                "here": ours["cpu"],
-                "peer": found["cpu"],
+                "here": here["cpu"],
+                "peer": peer["cpu"],
                 "peer_name": name,
                 "ratio": ratio,
-                "wall": {"here": ours["wall"], "peer": found["wall"]},
+                "wall": {"here": here["wall"], "peer": peer["wall"]},
                 "psnr": None if np.isinf(same) else same,
             }
 
@@ -337,8 +340,8 @@ def main() -> None:
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        name, tars, scratch, workers, ours, repeats = json.loads(given.measure)
-        found = measured(name, Path(tars), Path(scratch), int(workers), ours == "True", int(repeats))
+        name, tars, scratch, workers, ours = json.loads(given.measure)
+        found = measured(name, Path(tars), Path(scratch), int(workers), ours == "True")
         print(json.dumps(found))
         return
     pythons = dict(one.split("=", 1) for one in given.peer)

@@ -3,10 +3,11 @@
 python experiments/from_captions_to_pictures/compare.py            # 3 models, 3 seeds; the same command continues it
 python experiments/from_captions_to_pictures/compare.py --quick    # one seed and a few steps: whether it runs
 
-Each model is trained for the same number of core-seconds, in one process of one thread. A short training of each model first
-measures what its step costs; the number of steps follows from it. Every training is a run folder, so a killed command continues
-where it was. Then each model draws captions whose contents were seen in training and captions whose contents were held out,
-and a classifier reads the pictures. FID and CLIP score are those of the run's own sweep, on held-out captions.
+What they share is made first. Each model is trained for the same number of core-seconds, in one process of one thread, and as
+many trainings run at once as there are cores. A short training of each model first measures what its step costs; the number of
+steps follows from it. Every training is a run folder, so a killed command continues where it was. Then each model draws captions
+whose contents were seen in training and captions whose contents were held out, and a classifier reads the pictures. FID and CLIP
+score are those of the run's own sweep, on held-out captions.
 
 --digits FOLDER   the four files of MNIST; without it the small digits are used that come along
 --seconds N       core-seconds of each training (540)      --seeds 0,1,2      --models aligndraw,pixels,latent      --outputs DIR
@@ -22,6 +23,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +35,7 @@ from torch import Tensor
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from lightning_diff.cluster.processes import cores  # noqa: E402
 from lightning_diff.config.compose import load_config  # noqa: E402
 from lightning_diff.config.paths import PARTS, WEIGHTS  # noqa: E402
 from lightning_diff.data.dataset import pictures  # noqa: E402
@@ -73,7 +76,7 @@ class Study:
         found = [
             *MODELS[model],
             *(f"seed={seed}", f"outputs={self.outputs}", f"cache={self.outputs}/cache", "tracking=disabled"),
-            *("training.devices=1", "training.accelerator=cpu", f"training.steps={steps}", "training.log_every=4"),
+            *("training.accelerator=cpu", f"training.steps={steps}", "training.log_every=4"),
             *(f"training.checkpoint_every={max(1, steps // 10)}", f"evaluation.samples={self.count}"),
         ]
         found += [f"data.digits={self.digits}"] if self.digits else []
@@ -83,10 +86,15 @@ class Study:
         return found
 
 
+def prepare(study: Study, model: str) -> None:
+    """Make what the trainings share (pictures, frozen parts, features), with all cores. Raises CalledProcessError if it fails."""
+    subprocess.run([sys.executable, "prepare.py", *study.words(model, 0, PROBE)], cwd=ROOT, check=True)
+
+
 def run(study: Study, model: str, seed: int, steps: int, name: str, *more: str) -> Path:
     """Train, or continue, a run on one thread. Returns its folder. Raises CalledProcessError if it fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    words = [*study.words(model, seed, steps), f"name={name}", *more]
+    words = [*study.words(model, seed, steps), "training.devices=1", f"name={name}", *more]
     subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, env=environment, check=True)
     return study.outputs / name
 
@@ -104,9 +112,7 @@ def steps_of(study: Study, model: str) -> int:
         probe = 8 if study.quick else PROBE
         curve = Record(run(study, model, 0, probe, f"probe-{model}", "evaluation.enabled=false")).curve()
         costs = [(row["core_seconds"] / (row["step"] - before["step"])) for before, row in pairwise(curve)]
-        cost = min(
-            costs
-        )  # a busy neighbour makes core-seconds longer; the first interval, which warms up, does not count
+        cost = min(costs)  # a neighbour makes core-seconds longer; the first interval, which warms up, does not count
         steps = 8 if study.quick else max(1, round(study.seconds / cost))
         write_text(kept, json.dumps({"core_seconds_of_a_step": cost, "steps": steps}))
     return int(json.loads(kept.read_text())["steps"])
@@ -118,7 +124,8 @@ def drawn_and_read(
     """(the shares of pictures that a classifier reads as asked; for each split the first captions and their pictures)."""
     config = load_config(folder / "config.yaml")
     classifier, model = load_part(folder / PARTS / "attributes.safetensors"), generator_of(config, folder)
-    shares, shown = {}, {}
+    shares: dict[str, float] = {}
+    shown: dict[str, tuple[list[str], Tensor]] = {}
     for split, said in (("train", "seen"), ("test", "unseen")):
         known = pictures(config.data, Path(config.cache), split, tuple(config.data.attributes))
         assert known is not None
@@ -203,13 +210,13 @@ def main() -> None:
     seeds = (0,) if a.quick else tuple(int(seed) for seed in a.seeds.split(","))
     study = Study(outputs, a.digits, a.seconds, seeds, tuple(a.models.split(",")), 64 if a.quick else 256, a.quick)
     outputs.mkdir(parents=True, exist_ok=True)
-    steps = {
-        model: steps_of(study, model) for model in study.models
-    }  # of all models first: on the same machine at one time
-    rows = []
-    for seed in seeds:
-        for model in study.models:
-            rows += measured(study, model, seed, run(study, model, seed, steps[model], f"{model}-{seed}"))
+    for model in study.models:
+        prepare(study, model)
+    steps = {model: steps_of(study, model) for model in study.models}  # of all first: on the same machine at one time
+    kinds = [(model, seed) for seed in seeds for model in study.models]
+    with ThreadPoolExecutor(cores()) as pool:
+        folders = list(pool.map(lambda k: run(study, k[0], k[1], steps[k[0]], f"{k[0]}-{k[1]}"), kinds))
+    rows = [row for (model, s), folder in zip(kinds, folders, strict=True) for row in measured(study, model, s, folder)]
     said = f"{table(rows)}\n\nfrozen parts, core-seconds: {frozen(outputs)}\n"
     write_text(outputs / "table.md", said)
     write_text(outputs / "rows.json", json.dumps(rows, indent=1))
