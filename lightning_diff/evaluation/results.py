@@ -88,6 +88,7 @@ def study_rows(folder: Path) -> tuple[list[Row], dict[str, Shown]]:
     rows = [row for row, _ in like]
     values = [{k: v.numpy() for k, v in kept.items() if k != "pictures"} for _, kept in like]
     _tell_ends_apart(rows, changes)
+    _tell_samplers_apart(rows)
     against_the_best(rows, values)
     best_of = set(front(rows, ["fid", "nfe"], [quality(rows)]))
     for i, row in enumerate(rows):
@@ -109,6 +110,20 @@ def _tell_ends_apart(rows: Sequence[Row], changes: Sequence[Mapping[str, Any]]) 
         known = {change["weights"]: change["old"] for change in changes}
         for row in rows:
             row["steps"] = known.get(row["passport"]["weights"], changes[-1]["new"])
+
+
+def _tell_samplers_apart(rows: Sequence[Row]) -> None:
+    """Rows whose samplers have one name, and differ in a setting (grid, precision), get the setting's value into their name:
+    euler20 becomes "euler20 bf16" and "euler20 float32"."""
+    alike: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if isinstance(row["passport"].get("sampler"), Mapping):
+            alike.setdefault((row["guider"], row["sampler"], row["ema"]), []).append(row)
+    for these in alike.values():
+        settings = [row["passport"]["sampler"] for row in these]
+        differing = [key for key in settings[0] if len({str(one.get(key)) for one in settings}) > 1]
+        for row, own in zip(these, settings, strict=True):
+            row["sampler"] = " ".join([row["sampler"], *(str(own.get(key)) for key in differing)])
 
 
 def write_tables(

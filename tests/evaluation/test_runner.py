@@ -217,6 +217,16 @@ def test_a_sweep_goes_on_until_it_is_decided_and_its_rows_say_so(
     assert len(Model.asked) == 2 and len(study_rows(tmp_path)[0]) == 4
 
 
+def test_rows_of_one_name_say_in_which_setting_their_samplers_differ(combination: Combination, tmp_path: Path) -> None:
+    """A run that was measured on two machines had two rows "cfg, euler2" at each scale."""
+    run_sweep([combination], tmp_path, Record(tmp_path))
+    assert {row["sampler"] for row in study_rows(tmp_path)[0]} == {"euler2"}
+    for sampler in (Euler(steps=2, precision="bf16"), Euler(steps=2, precision="float32", grid="shifted")):
+        run_sweep([replace(combination, sampler=sampler)], tmp_path, Record(tmp_path))
+    names = {row["sampler"] for row in study_rows(tmp_path)[0]}
+    assert names == {"euler2 uniform float32", "euler2 uniform bf16", "euler2 shifted float32"}
+
+
 def without_nets(passport: Passport) -> Passport:
     """A passport as it was before it said which code the nets have."""
     return passport | {"drawing": {k: v for k, v in passport["drawing"].items() if k != "nets"}}
