@@ -48,7 +48,9 @@ def make_trainer(training: Training, folder: Path, callbacks: list[pl.Callback])
     """A Trainer that leaves checkpoints, logging and signals to our code."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler")
+    warnings.filterwarnings(
+        "ignore", module="pytorch_lightning|lightning_fabric|torch.optim.lr_scheduler|open_clip.loss"
+    )
     ranks = training.devices * training.nodes
     strategy: Any = "auto"
     if training.strategy == "fsdp":
