@@ -297,16 +297,18 @@ def rows_of(
         for decoded in ("theirs", "ours"):
             place = _scratch(root, side)
             turns: dict[str, list[dict[str, Any]]] = {"here": [], name: []}
-            for who, its in [("here", True), (name, decoded == "ours")] * repeats:
-                if (found := apart(who, pythons.get(who, sys.executable), tars, place, workers, its)) is None:
+            for who, its in [(name, decoded == "ours"), ("here", True)] * repeats:
+                found = apart(who, pythons.get(who, sys.executable), tars, place, workers, its)
+                if found is None:
+                    assert who == name
                     break
                 turns[who].append(found)
-            if not turns[name]:
+            if not turns["here"]:
                 print(f"{case}: {name}, {decoded}: left out, it does not run in {pythons.get(name, sys.executable)}")
                 continue
             here, peer = ({k: statistics.median(r[k] for r in turns[who]) for k in ("cpu", "wall")} for who in turns)
             same = psnr(np.load(place / f"{name}.npy"), np.load(place / "here.npy"))
-            ratio = statistics.median(a["cpu"] / b["cpu"] for a, b in zip(*turns.values(), strict=False))
+            ratio = statistics.median(a["cpu"] / b["cpu"] for a, b in zip(*turns.values(), strict=True))
             print(
                 f"{case}: here {here['cpu']:7,.0f}, {name} with {decoded:6} decoder {peer['cpu']:7,.0f} samples/s a core: "
                 f"{ratio:.2f} x; pixels {same:.1f} dB",
