@@ -114,7 +114,7 @@ def _tell_ends_apart(rows: Sequence[Row], changes: Sequence[Mapping[str, Any]]) 
 
 def _tell_samplers_apart(rows: Sequence[Row]) -> None:
     """Rows whose samplers have one name, and differ in a setting (grid, precision), get the setting's value into their name:
-    euler20 becomes "euler20 bf16" and "euler20 float32"."""
+    euler20 becomes euler20-bf16 and euler20-float32. Like the names, that can be part of a file name."""
     alike: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         if isinstance(row["passport"].get("sampler"), Mapping):
@@ -123,7 +123,7 @@ def _tell_samplers_apart(rows: Sequence[Row]) -> None:
         settings = [row["passport"]["sampler"] for row in these]
         differing = [key for key in settings[0] if len({str(one.get(key)) for one in settings}) > 1]
         for row, own in zip(these, settings, strict=True):
-            row["sampler"] = " ".join([row["sampler"], *(str(own.get(key)) for key in differing)])
+            row["sampler"] = "-".join([row["sampler"], *(str(own.get(key)) for key in differing)])
 
 
 def write_tables(

@@ -224,7 +224,7 @@ def test_rows_of_one_name_say_in_which_setting_their_samplers_differ(combination
     for sampler in (Euler(steps=2, precision="bf16"), Euler(steps=2, precision="float32", grid="shifted")):
         run_sweep([replace(combination, sampler=sampler)], tmp_path, Record(tmp_path))
     names = {row["sampler"] for row in study_rows(tmp_path)[0]}
-    assert names == {"euler2 uniform float32", "euler2 uniform bf16", "euler2 shifted float32"}
+    assert names == {"euler2-uniform-float32", "euler2-uniform-bf16", "euler2-shifted-float32"}
 
 
 def without_nets(passport: Passport) -> Passport:
