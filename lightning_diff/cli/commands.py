@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -264,9 +265,12 @@ def prepare_command() -> None:
         heed_slurm(config.cluster.slurm)
         if checked:
             return validate(config, words["repair"])
+        from ..cluster.processes import with_processes
         from .prepare import prepare, prepare_experiment
 
         if any(o.startswith("experiment=") for o in overrides) and not words["show"]:
+            if "SLURM_JOB_ID" not in os.environ:  # the tasks of a job share the parts, not one part's training
+                config.training = with_processes(config.training, overrides)
             prepare_experiment(config)
         else:
             prepare(config, words["show"], shown)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lightning_diff.cli.arguments import read_arguments
+from lightning_diff.cli.commands import prepare_command
 from lightning_diff.cluster import processes as chosen
 from lightning_diff.cluster.processes import cores, processes, with_processes
 from lightning_diff.config.input.stored import stored_values
@@ -56,6 +57,21 @@ def test_what_else_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     assert with_processes(Training(), ["training.devices=1"]).devices == 1
     assert with_processes(Training(devices=2), []).devices == 2  # a config file says it
     assert read_arguments(["training.devices=auto", "seed=1"]).overrides == ["seed=1"]
+
+
+def test_prepare_trains_parts_with_a_process_for_each_core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found: list[int] = []
+    monkeypatch.setattr(chosen, "cores", lambda: 2)
+    monkeypatch.setattr("lightning_diff.cli.prepare.prepare_experiment", lambda c: found.append(c.training.devices))
+    monkeypatch.setattr(sys, "argv", ["prepare.py", "experiment=base", f"outputs={tmp_path}"])
+    prepare_command()
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "training.devices=1"])
+    prepare_command()
+    monkeypatch.setattr(sys, "argv", sys.argv[:-1])
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")  # they share the parts
+    prepare_command()
+    assert found == [2, 1, 1]
 
 
 def test_cores_are_those_that_the_process_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
