@@ -37,7 +37,7 @@ SIDES: dict[str, tuple[int, *tuple[str, ...]]] = {  # steps, and the words
 }
 RATES = ("3e-4", "6e-4", "1.2e-3", "2.4e-3")
 PEER = (
-    1500,
+    900,
     "plugins=[benchmarks/peer_net.py]",
     "net=peer",
     "objective=stable_diffusion",

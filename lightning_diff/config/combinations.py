@@ -96,4 +96,6 @@ def _diffusion(c: Config) -> Iterator[tuple[bool, str]]:
         f"objective.prediction=eps {o.pure_noise} and eps says nothing of x_0; use objective.schedule=cosine, linear or "
         "scaled_linear, or objective.prediction=flow, v or x0",
     )
-    yield o.shift != 1 and not o.ends_in_noise, f"objective.shift={o.shift:g}: needs objective.schedule=flow or *_zero"
+    for name, shift in (("shift", o.shift), ("shift_end", o.shift_end or 1)):
+        wrong = shift != 1 and not o.ends_in_noise
+        yield wrong, f"objective.{name}={shift:g}: needs objective.schedule=flow or *_zero"

@@ -18,6 +18,12 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
     for name, given, used, where in (
         *ignored_starts(c),
         ("objective.data_std", o.data_std != 1, edm, "objective.prediction=edm or weight=edm"),
+        (
+            "objective.shift_end",
+            o.shift_end is not None,
+            c.training.schedule != "constant",
+            "training.schedule=linear, cosine or wsd",
+        ),
         ("training.compile", c.training.compile, c.task == "diffusion", "task=diffusion"),
         ("training.checkpointing", c.training.checkpointing, c.task == "diffusion", "task=diffusion"),
         ("validation.samples", c.validation.samples != Validation.samples, c.validation.every > 0, "validation.every > 0"),

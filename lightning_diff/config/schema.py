@@ -20,7 +20,8 @@ class Objective:
     `weight` weights the error of x_0 by a function of the signal-to-noise ratio; `weight_value` is its gamma or its power
     (null: its default). `uniform` weights the error of the network's own output equally. `uncertainty` learns the scale of
     the loss at each time. `times_mean` and `times_std` belong to logit_normal and lognormal. `shift` multiplies
-    sigma / alpha (more noise for more pixels). `stratified` spreads the times of a batch evenly. `offset_noise` is the
+    sigma / alpha (more noise for more pixels). While the learning rate falls, it goes to `shift_end` in equal ratios (null: it
+    stays). `stratified` spreads the times of a batch evenly. `offset_noise` is the
     standard deviation of noise that shifts a whole channel. `data_std` is the standard deviation of x_0 (1 for our
     latents). `caption_dropout` is the share of samples that are trained without their caption.
     """
@@ -36,6 +37,7 @@ class Objective:
     times_mean: float | None = only(None, {"times": ("logit_normal", "lognormal")})
     times_std: float | None = above(None, 0, only={"times": ("logit_normal", "lognormal")})
     shift: float = above(1.0, 0)
+    shift_end: float | None = above(None, 0)
     stratified: bool = False
     offset_noise: float = at_least(0.0, 0)
     data_std: float = above(1.0, 0)

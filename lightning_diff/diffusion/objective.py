@@ -39,18 +39,23 @@ def loss_weight(path: Path, m: NoiseLevel, name: str, value: float | None = None
     return (of_x_0 * (sigma / det).square()).to(m.alpha.dtype)
 
 
-def shifted(path: Path, t: Tensor, shift: float) -> Tensor:
+def shifted(path: Path, t: Tensor, shift: float | Tensor) -> Tensor:
     """Times t (float64, any shape) with more noise, for larger pictures: sigma / alpha is multiplied by `shift` (Esser et al.
     2024, eq. 23). The path must end in pure noise: on other paths the new ratio can lie beyond the last one."""
     if path.schedule == "flow":
         return shift * t / (1 + (shift - 1) * t)
     if not path.ends_in_noise:
-        raise ValueError(f"shift={shift:g} on the {path.schedule} path, which does not end in pure noise")
+        raise ValueError(f"shift={shift} on the {path.schedule} path, which does not end in pure noise")
     return torch.where((t > 0) & (t < 1), path.time_of(shift * path.ratio(t)), t)
 
 
 def times(
-    path: Path, density: str, u: Tensor, mean: float | None = None, std: float | None = None, shift: float = 1.0
+    path: Path,
+    density: str,
+    u: Tensor,
+    mean: float | None = None,
+    std: float | None = None,
+    shift: float | Tensor = 1.0,
 ) -> Tensor:
     """Map uniform numbers u [B] in (0, 1) to times [B], float32, of the density `density`.
 
@@ -69,7 +74,7 @@ def times(
         t = path.time_of((mean + std * torch.special.ndtri(u)).exp())
     else:
         t = path.time_of((0.5 * math.pi * u).tan())
-    if shift != 1:
+    if isinstance(shift, Tensor) or shift != 1:
         t = shifted(path, t, shift)
     return t.float().clamp(1e-6, 1.0)
 

@@ -15,6 +15,7 @@ from ...diffusion.path import Path
 from ...nets.layers import sinusoid, zero_
 from ...nets.unet import Condition
 from ..graphs import Recorded, RecordedNet, small
+from ..schedule import decay_start
 from ..sharding import average_gradients, gathered
 from ..synced import ranks
 from .base import BaseModule
@@ -111,10 +112,19 @@ class DiffusionModule(BaseModule):
         x_0 = mean.float() + std.float() * noise.normal(rows, shape, self.seed, noise.POSTERIOR)
         eps = training_noise(rows, shape, self.seed, o.offset_noise)
         u = uniforms(rows, self.seed, self.training_config.batch, o.stratified)
-        m = self.path.at(times(self.path, o.times, u, o.times_mean, o.times_std, o.shift))
+        m = self.path.at(times(self.path, o.times, u, o.times_mean, o.times_std, self.shift_of(rows)))
         keep = noise.uniform(rows, self.seed, noise.DROPOUT) >= o.caption_dropout
         x = self.path.scaled(self.path.noised(x_0, eps, m), m)
         return x, m.t, self.path.target(x_0, eps, m), loss_weight(self.path, m, o.weight, o.weight_value), keep
+
+    def shift_of(self, rows: Tensor) -> float | Tensor:
+        """The shift of the times at the positions `rows`: of each of them, float64 [B], if it changes in the training."""
+        o, t = self.objective, self.training_config
+        if o.shift_end is None:
+            return o.shift
+        start = decay_start(t)
+        fallen = (rows.div(t.batch, rounding_mode="floor") - start).double() / max(1, t.steps - start)
+        return o.shift * (o.shift_end / o.shift) ** fallen.clamp(0, 1)
 
     @torch.no_grad()
     def held_out_losses(self, batch: dict[str, Tensor], net: Any) -> Tensor:
