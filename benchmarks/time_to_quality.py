@@ -114,6 +114,7 @@ def main() -> None:
     again = [(side, seed) for seed in seeds[1:] for side in sides if side == best or side not in rates]
     for side, curve in trained(again, outputs, a.quick):
         curves[side].append(curve)
+    against: dict[str, str | None] = {"the recipe before": "before", "diffusers at its best rate": best}
     rows = []
     for goal, (column, least) in GOALS.items():
         found: dict[str, float | None] = {}
@@ -125,7 +126,6 @@ def main() -> None:
             said = ", ".join("not reached" if t is None else f"{t:.0f}" for t in times)
             print(f"{goal} >= {least}: {side}: {said} core-seconds (at the end: {last})")
         here = found.get("now")
-        against: dict[str, str | None] = {"the recipe before": "before", "diffusers at its best rate": best}
         for name, other in against.items():
             peer = found.get(other) if other else None
             ratio = peer / here if here and peer else None
