@@ -91,8 +91,8 @@ def test_a_rank_whose_neighbour_hangs_says_where_it_is_and_ends(tmp_path: Path) 
     finally:
         os.kill(second, signal.SIGKILL)
     _, said = first.communicate()
-    waits = ("on_train_batch_end", "backward", "all_reduce", "on_train_batch_start", "barrier")
-    assert "rank 0: no step has ended for 5 s" in said and any(f"in {where}" in said for where in waits), said
+    # where in the step it waits is chance: whichever call of the libraries needs the other rank next
+    assert "rank 0: no step has ended for 5 s" in said and "in _run_stage" in said and "in train_command" in said, said
 
 
 @pytest.mark.slow
