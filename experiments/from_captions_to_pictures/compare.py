@@ -46,7 +46,8 @@ from lightning_diff.pipeline.objects import generator_of  # noqa: E402
 from lightning_diff.tracking.figures import save_grid  # noqa: E402
 from lightning_diff.tracking.record import Record  # noqa: E402
 
-BEFORE = ("net=small", "objective.shift=1")  # the net of the recorded table; for these captions net=uvit is no better
+# the net and the times of the recorded table; for these captions net=uvit is no better
+BEFORE = ("net=small", "objective.shift=1", "objective.shift_end=null")
 DIFFUSION = ("experiment=digits", *BEFORE, "training=muon", "validation.every=0", "guidance.scales=[1,3]")
 MODELS: dict[str, tuple[str, ...]] = {
     "aligndraw": ("experiment=aligndraw", "data.image_size=64"),

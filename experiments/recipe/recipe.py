@@ -17,7 +17,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-BEFORE = ("net=small", "objective.shift=1")  # the net and the times of experiment=base before this study
+
+
+def shift(start: float, end: str = "null") -> tuple[str, str]:
+    """The shift of the times at the start of a training, and where it goes while the learning rate falls (null: it stays)."""
+    return f"objective.shift={start:g}", f"objective.shift_end={end}"
+
+
+BEFORE = ("net=small", *shift(1))  # the net and the times of experiment=base before this study
+FALLS = shift(4, "0.7")  # the times of experiment=base now
 SMALL, FOLDED, DIT = ("net=small",), ("net=folded",), ("net=dit",)
 WIDE = ("net.widths=[128,192]", "net.attention=[true,true]")
 NARROW = ("net.widths=[96,128]", "net.attention=[true,true]")
@@ -33,6 +41,7 @@ TRIALS: dict[str, tuple[str, ...]] = {
     "before": BEFORE,
     "before, AdamW": (*BEFORE, "training=diffusion", "training.schedule=linear", "training.learning_rate=3e-3"),
     "before, rate 4e-3": (*BEFORE, *rates("4e-3")),
+    "before, rate 5.6e-3": (*BEFORE, *rates("5.6e-3")),
     "before, rate 16e-3": (*BEFORE, *rates("16e-3")),
     "before, AdamW's rate 6e-3": (*BEFORE, *rates("8e-3", "6e-3")),
     "before, batch 32": (*BEFORE, *HALF),
@@ -44,11 +53,11 @@ TRIALS: dict[str, tuple[str, ...]] = {
     "before, uncertainty": (*BEFORE, "objective.uncertainty=true"),
     "before, falls in the last half": (*BEFORE, "training.schedule=wsd", "training.decay=0.5"),
     "before, attention at both": (*BEFORE, "net.attention=[true,true]"),
-    "before, shift 1.5": ("net=small", "objective.shift=1.5"),
-    "before, shift 2": ("net=small", "objective.shift=2"),
+    "before, shift 1.5": ("net=small", *shift(1.5)),
+    "before, shift 2": ("net=small", *shift(2)),
     "before, shift 3": SMALL,
-    "before, shift 4": ("net=small", "objective.shift=4"),
-    "before, shift 6": ("net=small", "objective.shift=6"),
+    "before, shift 4": ("net=small", *shift(4)),
+    "before, shift 6": ("net=small", *shift(6)),
     "before, shift 3, std 1.5": (*SMALL, "objective.times_std=1.5"),
     "before, shift 3, uniform": (*SMALL, "objective.times=uniform"),
     "before, shift 3, AdamW": (*SMALL, "training=diffusion", "training.schedule=linear", "training.learning_rate=3e-3"),
@@ -57,27 +66,32 @@ TRIALS: dict[str, tuple[str, ...]] = {
     "before, shift 3, batch 32": (*SMALL, *HALF),
     "before, shift 3, batch 16, rate 4e-3": (*SMALL, *QUARTER, *rates("4e-3", "1.5e-3")),
     "before, shift 3, two blocks": (*SMALL, "net.blocks=2"),
-    "folded 128, 192": (*FOLDED, *WIDE, "objective.shift=1"),
+    "folded 128, 192": (*FOLDED, *WIDE, *shift(1)),
     "folded 128, 192, shift 3": (*FOLDED, *WIDE),
     "folded 96, 128, shift 3": (*FOLDED, *NARROW),
     "folded 96, 128, shift 3, batch 32": (*FOLDED, *NARROW, *HALF),
-    "dit": (*DIT, "objective.shift=1"),
-    "dit, shift 2": (*DIT, "objective.shift=2"),
+    "dit": (*DIT, *shift(1)),
+    "dit, shift 2": (*DIT, *shift(2)),
     "dit, shift 3": DIT,
-    "dit, shift 4": (*DIT, "objective.shift=4"),
+    "dit, shift 4": (*DIT, *shift(4)),
     "dit, shift 3, rate 5.6e-3": (*DIT, *rates("5.6e-3")),
     "dit, shift 3, rate 11e-3": (*DIT, *rates("11e-3")),
     "dit, shift 3, batch 32": (*DIT, *HALF),
     "dit, shift 3, 4 blocks": (*DIT, "net.depth=4"),
-    "now": (),
-    "now, shift 2": ("objective.shift=2",),
-    "now, rate 4e-3": rates("4e-3"),
-    "now, rate 5.6e-3": rates("5.6e-3"),
-    "now, rate 11e-3": rates("11e-3"),
-    "now, widths 64, 192": ("net.widths=[64,192]",),
-    "now, widths 64, 192, batch 32": ("net.widths=[64,192]", *HALF),
-    "now, widths 64, 160, 5 blocks": ("net.widths=[64,160]", "net.depth=5"),
-    "now, widths 32, 192, 5 blocks": ("net.widths=[32,192]", "net.depth=5"),
+    "uvit": (),
+    "uvit, shift 2": shift(2),
+    "uvit, rate 4e-3": rates("4e-3"),
+    "uvit, rate 5.6e-3": rates("5.6e-3"),
+    "uvit, rate 11e-3": rates("11e-3"),
+    "uvit, widths 64, 192": ("net.widths=[64,192]",),
+    "uvit, widths 64, 192, batch 32": ("net.widths=[64,192]", *HALF),
+    "uvit, widths 64, 160, 5 blocks": ("net.widths=[64,160]", "net.depth=5"),
+    "uvit, widths 32, 192, 5 blocks": ("net.widths=[32,192]", "net.depth=5"),
+    "now": FALLS,
+    "now, rate 4e-3": (*FALLS, *rates("4e-3")),
+    "now, rate 5.6e-3": (*FALLS, *rates("5.6e-3")),
+    "now, rate 11e-3": (*FALLS, *rates("11e-3")),
+    "now, rate 16e-3": (*FALLS, *rates("16e-3")),
 }
 COLUMNS = ("accuracy", "single_object_accuracy", "fid", "clip_score")
 
@@ -88,6 +102,7 @@ def train(name: str, seed: int, outputs: Path, quick: bool) -> dict[str, str]:
     words = [
         *("experiment=base", "plugins=[experiments/recipe/nets.py]", "training=muon", "training.steps=450"),
         *("training.warmup=50", f"seed={seed}", "validation.every=0", "guidance.scales=[3]", "evaluation.samples=512"),
+        *("sampler=euler", "sampler.steps=20", *shift(3)),
         *TRIALS[name],
         *("tracking=disabled", f"name={folder}", f"outputs={outputs}", f"cache={outputs}/cache"),
     ]

@@ -18,12 +18,6 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
     for name, given, used, where in (
         *ignored_starts(c),
         ("objective.data_std", o.data_std != 1, edm, "objective.prediction=edm or weight=edm"),
-        (
-            "objective.shift_end",
-            o.shift_end is not None,
-            c.training.schedule != "constant",
-            "training.schedule=linear, cosine or wsd",
-        ),
         ("training.compile", c.training.compile, c.task == "diffusion", "task=diffusion"),
         ("training.checkpointing", c.training.checkpointing, c.task == "diffusion", "task=diffusion"),
         ("validation.samples", c.validation.samples != Validation.samples, c.validation.every > 0, "validation.every > 0"),
@@ -43,6 +37,7 @@ def check_words(config: Config, words: Sequence[str]) -> None:
         (("objective", "sampler", "validation"), diffusion, "task=diffusion"),
         (("net", "guidance", "evaluation", "part_steps"), generates, "task=diffusion or aligndraw"),
         (("autoencoder",), diffusion or c.task == "autoencoder", "task=diffusion or autoencoder"),
+        (("objective.shift_end",), c.training.schedule != "constant", "training.schedule=linear, cosine or wsd"),
         (("text",), diffusion or c.task == "contrastive", "task=diffusion or contrastive"),
         (tuple(f"autoencoder.{k}" for k in c.autoencoder.errors), trains_autoencoder, "autoencoder.weights=auto"),
         (tuple(f"text.{k}" for k in c.text.sizes), not diffusion or c.text.weights == "auto", "text.weights=auto"),

@@ -15,9 +15,11 @@ from lightning_diff.config.schema import Config
 from lightning_diff.pipeline.continuing.presets import RECIPE, as_begun
 from lightning_diff.pipeline.continuing.same import keep_config, refuse_another
 
-WAS = ["experiment=base", "net=small", "objective.shift=1"]
+FIXED = ["objective.shift=1", "objective.shift_end=null"]
+WAS = ["experiment=base", "net=small", *FIXED]
 OLD = [*WAS, "training=diffusion", "training.steps=1500"]  # what experiment=base was first
 SECOND = [*WAS, "training.steps=900", "training.warmup=100"]  # and then
+THIRD = ["objective.shift=3", "objective.shift_end=null"]  # with net=uvit and 450 steps
 NEWER = ("optimizer", "muon_rate")  # keys that an older config has not
 
 
@@ -54,15 +56,19 @@ def test_an_older_run_goes_on_as_it_was(tmp_path: Path, capsys: pytest.CaptureFi
     "was, now",
     [
         (SECOND, ["experiment=base"]),
-        (["experiment=digits", "net=small", "objective.shift=1"], ["experiment=digits"]),
+        (["experiment=digits", "net=small", *FIXED], ["experiment=digits"]),
+        (["experiment=base", "training.steps=450", *THIRD], ["experiment=base"]),
         (["experiment=aligndraw"], ["experiment=aligndraw"]),
     ],
 )
-def test_a_run_from_before_the_net_changed_goes_on_as_it_was(was: list[str], now: list[str], tmp_path: Path) -> None:
+def test_a_run_from_before_the_net_or_the_times_changed_goes_on_as_it_was(
+    was: list[str], now: list[str], tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     words, begun = [*now, "name=run"], compose_config([*was, "name=run"])
-    begun = replace(begun, objective=replace(begun.objective, shift=1.0))
+    if begun.task == "aligndraw":  # which has an objective that nothing uses, and no word may name
+        begun = replace(begun, objective=replace(begun.objective, shift=1.0, shift_end=None))
     keep_config(begun, folder)
     with pytest.raises(ConfigError, match="holds a run with"):
         refuse_another(folder, compose_config(words))
@@ -70,7 +76,7 @@ def test_a_run_from_before_the_net_changed_goes_on_as_it_was(was: list[str], now
     assert refuse_another(folder, again, train=True) is None
     assert again == begun
     if begun.task == "diffusion":
-        named = [*words, "objective.shift=3"]
+        named = [*words, "objective.shift_end=0.5"]
         assert as_begun(compose_config(named), folder, named) == compose_config(named)
 
 

@@ -88,6 +88,6 @@ def own_words(node: Any, overrides: Sequence[str]) -> list[str]:
             )
         added.append(f"{key}={value}")
     if any(word.startswith("objective.") for word in added) and "objective" not in named:  # as such nets are trained
-        usual = {"objective.times": "uniform", "objective.shift": "1"}
+        usual = {"objective.times": "uniform", "objective.shift": "1", "objective.shift_end": "null"}
         added += [f"{key}={value}" for key, value in usual.items() if key not in named]
     return added

@@ -19,8 +19,8 @@ RECIPE = ("optimizer", "muon_rate", "learning_rate", "schedule", "steps", "batch
 
 def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
     """The config, with the folder's values for what the command's `words` do not name of the recipe (keys of `training`, the
-    objective's shift, the net), if an older version wrote the folder's config. Else the config itself. A folder whose config
-    cannot be read is refused later."""
+    objective's shift and its end, the net), if an older version wrote the folder's config. Else the config itself. A folder
+    whose config cannot be read is refused later."""
     path = folder / "config.yaml"
     said = {key_of(word) for word in words}
     if not path.is_file():
@@ -30,9 +30,10 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
     except ConfigError:
         return config
     first = NEW not in values.get("training", {NEW: ""})
-    # The second change: before it, all presets had the shift 1 and the net `small`.
-    second = had.objective.shift == 1 != config.objective.shift and not said & {"objective", "objective.shift"}
-    if not first and not second:
+    # Before the presets' shift fell, it was 1, with the net `small`, and then 3.
+    later = had.objective.shift_end is None is not config.objective.shift_end
+    later = later and not said & {"objective", "objective.shift_end"}
+    if not first and not later:
         return config
     listed, changed = [], config
     if "training" not in said:
@@ -40,9 +41,10 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
         own = {key: then[key] for key in RECIPE if f"training.{key}" not in said and then[key] != now[key]}
         changed = replace(changed, training=replace(config.training, **own))
         listed += [f"training.{key}={value}" for key, value in own.items()]
-    if second:
-        changed = replace(changed, objective=replace(config.objective, shift=1.0))
-        listed.append("objective.shift=1")
+    if later:
+        shift = config.objective.shift if "objective.shift" in said else had.objective.shift
+        changed = replace(changed, objective=replace(config.objective, shift=shift, shift_end=None))
+        listed += [f"objective.shift={shift:g}", "objective.shift_end=null"]
     if had.net.kind == "small" != config.net.kind and not any(key.partition(".")[0] == "net" for key in said):
         changed = replace(changed, net=had.net)
         listed.append("net=small")

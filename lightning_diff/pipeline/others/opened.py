@@ -44,6 +44,7 @@ USUAL = {
     "objective.schedule": "scaled_linear",
     "objective.prediction": "eps",
     "objective.shift": "1",
+    "objective.shift_end": "null",
 }
 
 
