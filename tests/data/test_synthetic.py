@@ -115,3 +115,28 @@ def test_digits_stand_where_the_caption_says(index: int) -> None:
     else:
         gap = ink.any(axis=0 if layout == "side by side" else 1)[24:40]
         assert filled >= expected and not gap.all(), "touching"
+
+
+def test_a_hard_negative_of_digits_is_of_another_page_and_of_each_kind() -> None:
+    """The place's word, the order of the digits, or one digit; never the same page in other words."""
+    pages = {digits.said_of(p, k): p for p in _pages() for k in range(len(digits.TEMPLATES[digits.LAYOUTS[p.layout]]))}
+    found = {"word": 0, "exchanged": 0, "replaced": 0}
+    for index in range(600):
+        drawn, _ = digits.page("train", 0, index)
+        sample = digits.sample("train", 0, index)
+        assert pages[sample.caption] == drawn != pages[sample.hard_negative]
+        a, b = (text.split() for text in (sample.caption, sample.hard_negative))
+        said = [[w for w in words if w in digits.WORDS] for words in (a, b)]
+        if said[0] == said[1]:
+            found["word"] += 1
+        else:
+            same_digits = sorted(said[0]) == sorted(said[1])
+            assert [w for w in a if w not in digits.WORDS] == [w for w in b if w not in digits.WORDS]
+            found["exchanged" if same_digits else "replaced"] += 1
+    assert min(found.values()) > 60, found
+
+
+def _pages() -> list[digits.Page]:
+    single = [digits.Page(layout, (d,)) for layout in range(digits.CORNERS) for d in range(10)]
+    layouts = range(digits.CORNERS, len(digits.LAYOUTS))
+    return single + [digits.Page(layout, (d, e)) for layout in layouts for d in range(10) for e in range(10)]

@@ -22,6 +22,7 @@ class Digits(SyntheticSource):
     digits: str | None = path(None)
 
     attributes = DIGITS
+    version = 2  # 2: hard negatives change the place's word, too
 
     def draw(self, split: str, index: int) -> Sample:
         from ..synthetic.digits import sample

@@ -92,12 +92,27 @@ def handwriting(folder: str | None) -> Mapping[str, Sequence[NDArray[np.uint8]]]
     return _handwriting() if folder is None else read_digits(Path(folder))
 
 
-def altered(drawn: Page, rng: np.random.Generator) -> tuple[int, ...]:
-    """Digits of a hard negative: the two digits exchanged, or one of them replaced."""
-    if len(set(drawn.digits)) == 2 and rng.random() < 0.5:
-        return drawn.digits[::-1]
+def said_of(drawn: Page, phrasing: int) -> str:
+    """What one of its layout's phrasings says of a page."""
+    return TEMPLATES[LAYOUTS[drawn.layout]][phrasing].format(*(WORDS[d] for d in drawn.digits))
+
+
+def wrong(drawn: Page, phrasing: int, rng: np.random.Generator) -> str:
+    """A hard negative, almost the caption: the place's word is changed, the two digits are exchanged, or one is replaced.
+
+    Without the first a tower need not hear "above": it tells pages apart by their digits and the order in which they are said.
+    """
+    change = rng.integers(3)
+    if (
+        len(set(drawn.digits)) == 2 and change < 2
+    ):  # exchanged in the same words, or in the other words: "below" for "above"
+        return said_of(Page(drawn.layout, drawn.digits[::-1]), phrasing if change else 1 - phrasing)
+    if len(drawn.digits) == 1 and change == 0:
+        return said_of(Page((drawn.layout + int(rng.integers(1, CORNERS))) % CORNERS, drawn.digits), phrasing)
     which, by = int(rng.integers(len(drawn.digits))), 1 + int(rng.integers(9))
-    return tuple((d + by) % 10 if n == which else d for n, d in enumerate(drawn.digits))
+    return said_of(
+        Page(drawn.layout, tuple((d + by) % 10 if n == which else d for n, d in enumerate(drawn.digits))), phrasing
+    )
 
 
 def sample(split: str, seed: int, index: int, image_size: int = 64, folder: str | None = None) -> Sample:
@@ -105,12 +120,9 @@ def sample(split: str, seed: int, index: int, image_size: int = 64, folder: str 
     digits have alignDRAW's size, 28 of 60 pixels."""
     drawn, rng = page(split, seed, index)
     layout = LAYOUTS[drawn.layout]
-    phrasings = TEMPLATES[layout]
-    phrase = phrasings[int(rng.integers(len(phrasings)))]
-    text = phrase.format(*(WORDS[d] for d in drawn.digits))
-    hard_negative = phrase.format(
-        *(WORDS[d] for d in altered(drawn, np.random.default_rng([seed, SPLITS[split], index, 1])))
-    )
+    phrasing = int(rng.integers(len(TEMPLATES[layout])))
+    text = said_of(drawn, phrasing)
+    hard_negative = wrong(drawn, phrasing, np.random.default_rng([seed, SPLITS[split], index, 1]))
     labels = {"count": len(drawn.digits) - 1, "layout": drawn.layout}
     labels |= dict(zip(("first_digit", "second_digit"), drawn.digits, strict=False))
 
