@@ -433,6 +433,18 @@ def test_a_config_of_version_1_is_read_in_the_words_of_today(tmp_path: Path) -> 
         assert (e.samples, e.features.kind, e.features.weights) == (99, "inception", str(weights))
 
 
+def test_a_stored_net_has_what_it_had_before_a_key_came(tmp_path: Path) -> None:
+    """Before net.after there were no residual blocks behind the transformer. A command without a stored config gets today's."""
+    path = tmp_path / "config.yaml"
+    path.write_text("version: 2\nnet: {kind: uvit, depth: 4}")
+    assert (load_config(path).net.depth, load_config(path).net.after) == (4, 0)
+    path.write_text("version: 2\nnet: {kind: uvit, depth: 4, after: 2}")
+    assert load_config(path).net.after == 2
+    path.write_text("version: 2\nnet: {kind: small}")
+    assert load_config(path).net == compose_config(["net=small"]).net
+    assert compose_config([]).net.after == 1
+
+
 def test_the_schema_is_legal_by_itself() -> None:
     check(Config())
 

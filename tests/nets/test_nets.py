@@ -25,7 +25,7 @@ def awake(net: nn.Module) -> nn.Module:
 
 NETS = {
     "small": lambda: UNet(4, 24, 12, widths=(16, 32), blocks=1, attention=(False, True), head_width=16),
-    "uvit": lambda: UViT(4, 24, 12, widths=(16, 32), blocks=2, depth=2, head_width=16),
+    "uvit": lambda: UViT(4, 24, 12, widths=(16, 32), blocks=2, depth=2, head_width=16, after=1),
 }
 kinds = pytest.mark.parametrize("kind", NETS)
 
@@ -46,10 +46,11 @@ def test_unet_keeps_the_shape(widths: tuple[int, ...], attention: tuple[bool, ..
     assert bool((out == 0).all())  # it begins by saying nothing
 
 
+@pytest.mark.parametrize("after", [0, 2])
 @pytest.mark.parametrize("widths", [(16,), (8, 16), (8, 16, 16)])
-def test_the_transformer_of_the_coarsest_resolution_keeps_the_shape(widths: tuple[int, ...]) -> None:
+def test_the_transformer_of_the_coarsest_resolution_keeps_the_shape(widths: tuple[int, ...], after: int) -> None:
     x, t, condition = case()
-    net = UViT(4, 24, 12, widths, blocks=1, depth=2, head_width=8)
+    net = UViT(4, 24, 12, widths, blocks=1, depth=2, head_width=8, after=after)
     out = net(x, t, condition)
     assert out.shape == x.shape and bool((out == 0).all()) and len(condition_keys(net, condition)) == 2
     wide = torch.randn(B, 4, 8, 16, generator=torch.Generator().manual_seed(1))

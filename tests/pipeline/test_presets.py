@@ -19,7 +19,7 @@ FIXED = ["objective.shift=1", "objective.shift_end=null"]
 WAS = ["experiment=base", "net=small", *FIXED]
 OLD = [*WAS, "training=diffusion", "training.steps=1500"]  # what experiment=base was first
 SECOND = [*WAS, "training.steps=900", "training.warmup=100"]  # and then
-THIRD = ["objective.shift=3", "objective.shift_end=null"]  # with net=uvit and 450 steps
+THIRD = ["net.depth=4", "net.after=0", "objective.shift=3", "objective.shift_end=null"]
 NEWER = ("optimizer", "muon_rate")  # keys that an older config has not
 
 
@@ -58,6 +58,7 @@ def test_an_older_run_goes_on_as_it_was(tmp_path: Path, capsys: pytest.CaptureFi
         (SECOND, ["experiment=base"]),
         (["experiment=digits", "net=small", *FIXED], ["experiment=digits"]),
         (["experiment=base", "training.steps=450", *THIRD], ["experiment=base"]),
+        (["experiment=digits", *THIRD], ["experiment=digits", "training.steps=2500"]),
         (["experiment=aligndraw"], ["experiment=aligndraw"]),
     ],
 )

@@ -20,16 +20,25 @@ RENAMED = {  # group: {key in version 1 -> key now}
 }
 # The kind that version 1 meant if it named none.
 USUAL = {"data": "still_life", "sampler": "euler", "guidance": "cfg", "net": "small", "autoencoder": "small"}
+# What a config means that has no such key of a kind, because it is older: group -> kind -> {key: value}
+MEANT: dict[str, dict[str, dict[str, Any]]] = {"net": {"uvit": {"after": 0}}}
 # Every row of version 1 has these.
 METRICS = ("fid", "kid", "cmmd", "precision_recall", "diversity", "clip_score", "attributes")
 
 
 def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored config with today's keys. A config of today's version does not change."""
+    """A stored config with today's keys. Of today's version only keys that came later are added, with what it meant."""
     if old.get("version", 1) >= VERSION:
-        return dict(old)
+        return {group: _complete(group, value) for group, value in old.items()}
     groups = {GROUP.get(key, key): value for key, value in old.items()}
     return {"version": VERSION, **{group: _table(group, value) for group, value in groups.items()}}
+
+
+def _complete(group: str, keys: Any) -> Any:
+    """A group's table with the keys of MEANT that it has not."""
+    if group not in MEANT or not isinstance(keys, Mapping):
+        return keys
+    return {**MEANT[group].get(str(keys.get("kind")), {}), **keys}
 
 
 def upgraded_passport(old: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 @choice("net", "uvit")
 class UViTNet(UNetSpec):
     """A UNet whose coarsest resolution is a transformer (nets/uvit/net.py), small enough for a laptop. The last of `widths` is
-    the transformer's, which has `depth` blocks with attention to themselves and to the caption. The other resolutions have
-    `blocks` residual blocks on each way."""
+    the transformer's, which has `depth` blocks with attention to themselves and to the caption, and `after` residual blocks
+    behind it. The other resolutions have `blocks` residual blocks on each way."""
 
     widths: list[int] = listed(48, 192, low=1, high=16384)
-    depth: int = between(4, 1, 128)
+    depth: int = between(3, 1, 128)
+    after: int = between(1, 0, 64)
 
     per_level: ClassVar[str] = "attention"
 
@@ -42,4 +43,4 @@ class UViTNet(UNetSpec):
     def arguments(self, given: Inputs) -> dict[str, Any]:
         found = super().arguments(given)
         del found[self.per_level]
-        return {**found, "depth": self.depth, "pooled_width": given.pooled_width}
+        return {**found, "depth": self.depth, "after": self.after, "pooled_width": given.pooled_width}

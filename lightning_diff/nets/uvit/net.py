@@ -22,8 +22,9 @@ class UViT(CaptionedUNet):
     A UNet whose coarsest resolution is a transformer, which holds almost all of the weights (Hoogeboom et al. 2023, "simple
     diffusion", U-ViT). `widths` are the channels of each resolution, the last one is the transformer's. The others have `blocks`
     residual blocks on the way down and as many on the way up, which get what the way down kept. The transformer has `depth`
-    blocks, and reads the caption in each of them. It learns to put the right thing in the right place with a third of the
-    steps that UNet (net=small) needs (experiments/recipe).
+    blocks, and reads the caption in each of them; `after` residual blocks follow at its resolution, because a token hears its
+    neighbours only through attention, and what a picture looks like from near is learned late without them. The net learns to
+    put the right thing in the right place with a third of the steps that UNet (net=small) needs (experiments/recipe).
     """
 
     recordable = True  # its two passes never wait for the host, so a CUDA graph can hold them (training/graphs.py)
@@ -37,6 +38,7 @@ class UViT(CaptionedUNet):
         blocks: int = 1,
         depth: int = 4,
         head_width: int = 32,
+        after: int = 0,
     ) -> None:
         super().__init__()
         *fine, width = widths
@@ -47,16 +49,15 @@ class UViT(CaptionedUNet):
         self.pooled_scale = pooled_width**0.5  # so that the elements of a unit vector become about 1
         self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
 
-        def level(inputs: int, outputs: int) -> nn.ModuleList:
-            return nn.ModuleList(
-                ResidualBlock(outputs if i else inputs, outputs, e, ChannelNorm) for i in range(blocks)
-            )
+        def level(inputs: int, outputs: int, count: int = blocks) -> nn.ModuleList:
+            return nn.ModuleList(ResidualBlock(outputs if i else inputs, outputs, e, ChannelNorm) for i in range(count))
 
         self.down = nn.ModuleList(level(w, w) for w in fine)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.position = nn.Linear(16, width)
         self.modulation = zero_(nn.Linear(e, 6 * width))
         self.middle = nn.ModuleList(ModulatedBlock(width, width // head_width, token_width) for _ in range(depth))
+        self.after = level(width, width, after)
         self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in reversed(list(pairwise(widths))))
         self.up = nn.ModuleList(level(2 * w, w) for w in reversed(fine))
         self.out = nn.Sequential(ChannelNorm(widths[0]), nn.SiLU(), zero_(nn.Conv2d(widths[0], channels, 3, padding=1)))
@@ -81,6 +82,8 @@ class UViT(CaptionedUNet):
         for block, (k, v) in zip(self.middle, condition.prepared, strict=True):
             y = run(block, self.checkpointing, y, shared, k, v, condition.mask)
         x = y.view(b, h, w, c).permute(0, 3, 1, 2)
+        for block in self.after:
+            x = run(block, self.checkpointing, x, embedding)
         for blocks, grow in zip(self.up, self.grow, strict=True):
             x = torch.cat([F.pixel_shuffle(grow(x), 2), kept.pop()], dim=1)
             x = x.contiguous(memory_format=torch.channels_last)

@@ -45,9 +45,9 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
         shift = config.objective.shift if "objective.shift" in said else had.objective.shift
         changed = replace(changed, objective=replace(config.objective, shift=shift, shift_end=None))
         listed += [f"objective.shift={shift:g}", "objective.shift_end=null"]
-    if had.net.kind == "small" != config.net.kind and not any(key.partition(".")[0] == "net" for key in said):
+    if had.net != config.net and not any(key.partition(".")[0] == "net" for key in said):
         changed = replace(changed, net=had.net)
-        listed.append("net=small")
+        listed.append(f"net={had.net.kind}")
     if not listed:
         return config
     say(f"{folder}: an older version began this run; it goes on with its own {', '.join(listed)}")
