@@ -26,6 +26,7 @@ def shift(start: float, end: str = "null") -> tuple[str, str]:
 
 BEFORE = ("net=small", *shift(1))  # the net and the times of experiment=base before this study
 FALLS = shift(4, "0.7")  # the times of experiment=base now
+UVIT = ("net.depth=4", "net.after=0")  # net=uvit without the residual block behind the transformer
 SMALL, FOLDED, DIT = ("net=small",), ("net=folded",), ("net=dit",)
 WIDE = ("net.widths=[128,192]", "net.attention=[true,true]")
 NARROW = ("net.widths=[96,128]", "net.attention=[true,true]")
@@ -78,15 +79,16 @@ TRIALS: dict[str, tuple[str, ...]] = {
     "dit, shift 3, rate 11e-3": (*DIT, *rates("11e-3")),
     "dit, shift 3, batch 32": (*DIT, *HALF),
     "dit, shift 3, 4 blocks": (*DIT, "net.depth=4"),
-    "uvit": (),
-    "uvit, shift 2": shift(2),
-    "uvit, rate 4e-3": rates("4e-3"),
-    "uvit, rate 5.6e-3": rates("5.6e-3"),
-    "uvit, rate 11e-3": rates("11e-3"),
-    "uvit, widths 64, 192": ("net.widths=[64,192]",),
-    "uvit, widths 64, 192, batch 32": ("net.widths=[64,192]", *HALF),
-    "uvit, widths 64, 160, 5 blocks": ("net.widths=[64,160]", "net.depth=5"),
-    "uvit, widths 32, 192, 5 blocks": ("net.widths=[32,192]", "net.depth=5"),
+    "uvit": UVIT,
+    "uvit, shift 2": (*UVIT, *shift(2)),
+    "uvit, rate 4e-3": (*UVIT, *rates("4e-3")),
+    "uvit, rate 5.6e-3": (*UVIT, *rates("5.6e-3")),
+    "uvit, rate 11e-3": (*UVIT, *rates("11e-3")),
+    "uvit, widths 64, 192": (*UVIT, "net.widths=[64,192]"),
+    "uvit, widths 64, 192, batch 32": (*UVIT, "net.widths=[64,192]", *HALF),
+    "uvit, widths 64, 160, 5 blocks": ("net.widths=[64,160]", "net.depth=5", "net.after=0"),
+    "uvit, widths 32, 192, 5 blocks": ("net.widths=[32,192]", "net.depth=5", "net.after=0"),
+    "uvit, falls": (*UVIT, *FALLS),
     "now": FALLS,
     "now, rate 4e-3": (*FALLS, *rates("4e-3")),
     "now, rate 5.6e-3": (*FALLS, *rates("5.6e-3")),
