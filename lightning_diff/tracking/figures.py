@@ -106,8 +106,10 @@ def plot_sweep(rows: Sequence[Row], path: Path, title: str) -> Path:
     for name, line in lines.items():
         ax.plot([r["clip_score"] for r in line], [r["fid"] for r in line], "o-", label=name)
         _bars(ax, line, "clip_score", "fid")
+        turn = max(line, key=lambda r: float(r["clip_score"]))["scale"]  # where the line turns back
         for r in (line[0], line[-1]) if several else line:
-            ax.annotate(f"w = {r['scale']:g}", (r["clip_score"], r["fid"]), textcoords="offset points", xytext=(6, 5))
+            beside = (6, 5 if r["scale"] >= turn else -13)  # above the upper arm, below the lower one
+            ax.annotate(f"w = {r['scale']:g}", (r["clip_score"], r["fid"]), textcoords="offset points", xytext=beside)
     if several:
         ax.legend(fontsize=8)
     ax.set(
