@@ -8,7 +8,7 @@ from dataclasses import fields
 from .errors import ConfigError
 from .foreign.own_words import ignored_starts
 from .registry import SHARED, owners
-from .schema import Config, Evaluation, Validation
+from .schema import Config, Evaluation
 
 
 def ignored(c: Config) -> Iterator[tuple[str, str]]:
@@ -20,7 +20,6 @@ def ignored(c: Config) -> Iterator[tuple[str, str]]:
         ("objective.data_std", o.data_std != 1, edm, "objective.prediction=edm or weight=edm"),
         ("training.compile", c.training.compile, c.task == "diffusion", "task=diffusion"),
         ("training.checkpointing", c.training.checkpointing, c.task == "diffusion", "task=diffusion"),
-        ("validation.samples", c.validation.samples != Validation.samples, c.validation.every > 0, "validation.every > 0"),
         ("evaluation.quick", e.quick != Evaluation.quick, e.every > 0, "evaluation.every > 0"),
     ):  # fmt: skip
         if given and not used:
@@ -37,6 +36,7 @@ def check_words(config: Config, words: Sequence[str]) -> None:
         (("objective", "sampler", "validation"), diffusion, "task=diffusion"),
         (("net", "guidance", "evaluation", "part_steps"), generates, "task=diffusion or aligndraw"),
         (("autoencoder",), diffusion or c.task == "autoencoder", "task=diffusion or autoencoder"),
+        (("validation.samples",), c.validation.every > 0, "validation.every > 0"),
         (("objective.shift_end",), c.training.schedule != "constant", "training.schedule=linear, cosine or wsd"),
         (("text",), diffusion or c.task == "contrastive", "task=diffusion or contrastive"),
         (tuple(f"autoencoder.{k}" for k in c.autoencoder.errors), trains_autoencoder, "autoencoder.weights=auto"),

@@ -49,6 +49,16 @@ def test_a_run_has_one_experiment() -> None:
         read_arguments(["experiment=[base,digits]"])
 
 
+def test_a_key_that_is_a_list_of_one_choice_alone_takes_a_number() -> None:
+    """net.depth is a number of net=uvit and a list of net=ldm; which of them is meant, the config says."""
+    assert read_arguments(["experiment=base", "net.depth=4"]).overrides == ["experiment=base", "net.depth=4"]
+    assert compose_config(["net.depth=4"]).net.depth == 4
+    with pytest.raises(ConfigError, match=r"^net.depth=\[4\]: must be a whole number"):
+        compose_config(["net.depth=[4]"])
+    with pytest.raises(ConfigError, match=r"^guidance.scales=4: must be a list; type 'guidance.scales=\[4\]'"):
+        read_arguments(["experiment=base", "guidance.scales=4"])
+
+
 def test_runs_of_one_command_lie_in_folders_of_their_own() -> None:
     refuse_one_folder([["name=a", "seed=0"], ["name=b", "seed=0"], ["seed=1"], ["seed=2"]])
     with pytest.raises(ConfigError, match=r"^name=z: 2 runs of this command would lie in that folder"):
