@@ -48,7 +48,7 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def kind_of(key: str) -> tuple[str, bool]:
-    """(kind, whether it is a list) of a key's values. The kind is path, text, int, float, bool or empty for all others. If choices
+    """(kind, whether it is a list) of a key's values. It is path, text, int, float, bool or empty for all others. If choices
     differ (net.depth is a number of net=uvit, a list of net=ldm), it is the first one's kind, and need not be a list."""
     kinds = [kind for cls, f in fields_at(key) if (kind := _kind(cls, f))[0]]
     return (kinds[0][0], all(many for _, many in kinds)) if kinds else ("", False)
