@@ -28,7 +28,7 @@ from lightning_diff.data.sources.still_life import StillLife
     [
         (StillLife(), "still_life-v1-64px", "still_life-3a5daf9ec723"),
         (StillLife(seed=1001, hold_out=False), "still_life-v1-64px", "still_life-3d1e5ff06991"),
-        (Digits(image_size=32, train=9, test=8, shard_size=4), "digits-v1-32px", "digits-89d628e6a58c"),
+        (Digits(image_size=32, train=9, test=8, shard_size=4), "digits-v2-32px", "digits-2d81181aaca9"),
     ],
 )
 def test_caches_that_are_there_are_found_again(
