@@ -103,16 +103,14 @@ def wrong(drawn: Page, phrasing: int, rng: np.random.Generator) -> str:
     Without the first a tower need not hear "above": it tells pages apart by their digits and the order in which they are said.
     """
     change = rng.integers(3)
-    if (
-        len(set(drawn.digits)) == 2 and change < 2
-    ):  # exchanged in the same words, or in the other words: "below" for "above"
-        return said_of(Page(drawn.layout, drawn.digits[::-1]), phrasing if change else 1 - phrasing)
+    if len(set(drawn.digits)) == 2 and change < 2:
+        words = phrasing if change else 1 - phrasing  # the same, or "below" for "above"
+        return said_of(Page(drawn.layout, drawn.digits[::-1]), words)
     if len(drawn.digits) == 1 and change == 0:
         return said_of(Page((drawn.layout + int(rng.integers(1, CORNERS))) % CORNERS, drawn.digits), phrasing)
     which, by = int(rng.integers(len(drawn.digits))), 1 + int(rng.integers(9))
-    return said_of(
-        Page(drawn.layout, tuple((d + by) % 10 if n == which else d for n, d in enumerate(drawn.digits))), phrasing
-    )
+    replaced = tuple((d + by) % 10 if n == which else d for n, d in enumerate(drawn.digits))
+    return said_of(Page(drawn.layout, replaced), phrasing)
 
 
 def sample(split: str, seed: int, index: int, image_size: int = 64, folder: str | None = None) -> Sample:
