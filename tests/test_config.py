@@ -434,15 +434,19 @@ def test_a_config_of_version_1_is_read_in_the_words_of_today(tmp_path: Path) -> 
 
 
 def test_a_stored_net_has_what_it_had_before_a_key_came(tmp_path: Path) -> None:
-    """Before net.after there were no residual blocks behind the transformer. A command without a stored config gets today's."""
+    """Before net.after there were no residual blocks behind the transformer, before net.rotary attention was plain.
+
+    A command without a stored config gets today's."""
     path = tmp_path / "config.yaml"
     path.write_text("version: 2\nnet: {kind: uvit, depth: 4}")
-    assert (load_config(path).net.depth, load_config(path).net.after) == (4, 0)
+    old = load_config(path).net
+    assert (old.depth, old.after, old.rotary) == (4, 0, False)
     path.write_text("version: 2\nnet: {kind: uvit, depth: 4, after: 2}")
     assert load_config(path).net.after == 2
     path.write_text("version: 2\nnet: {kind: small}")
     assert load_config(path).net == compose_config(["net=small"]).net
-    assert compose_config([]).net.after == 1
+    today = compose_config([]).net
+    assert today.after == 1 and today.rotary
 
 
 def test_the_schema_is_legal_by_itself() -> None:

@@ -94,17 +94,23 @@ class Attention(nn.Module):
         self.key_value = nn.Linear(context or channels, 2 * channels, bias=False)
         self.out = zero_(nn.Linear(channels, channels))
 
+    def queries(self, x: Tensor) -> Tensor:
+        """x [B, N, C] -> queries [B, heads, N, D]."""
+        return self.query(x).view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
     def keys_values(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """source [B, M, K] -> keys and values [B, heads, M, D]."""
         b, m, _ = source.shape
         k, v = self.key_value(source).view(b, m, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         return k, v
 
-    def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-        b, n, c = x.shape
-        q = self.query(x).view(b, n, self.heads, -1).transpose(1, 2)
-        out: Tensor = self.out(attend(q, k, v, mask).transpose(1, 2).reshape(b, n, c))
+    def merged(self, heads: Tensor) -> Tensor:
+        """What the heads found [B, heads, N, D] -> [B, N, C]."""
+        out: Tensor = self.out(heads.transpose(1, 2).flatten(2))
         return out
+
+    def forward(self, x: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.merged(attend(self.queries(x), k, v, mask))
 
 
 class ReadsCaption(nn.Module):

@@ -9,6 +9,7 @@ from lightning_diff.nets.attributes import AttributeClassifier, attribute_loss
 from lightning_diff.nets.autoencoder import Autoencoder
 from lightning_diff.nets.layers import attend
 from lightning_diff.nets.unet import Condition, UNet
+from lightning_diff.nets.uvit.attention import NormedAttention, turned, turns
 from lightning_diff.nets.uvit.net import UViT
 
 B, L = 3, 7
@@ -26,6 +27,7 @@ def awake(net: nn.Module) -> nn.Module:
 NETS = {
     "small": lambda: UNet(4, 24, 12, widths=(16, 32), blocks=1, attention=(False, True), head_width=16),
     "uvit": lambda: UViT(4, 24, 12, widths=(16, 32), blocks=2, depth=2, head_width=16, after=1),
+    "rotary": lambda: UViT(4, 24, 12, widths=(16, 32), blocks=2, depth=2, head_width=16, after=1, rotary=True),
 }
 kinds = pytest.mark.parametrize("kind", NETS)
 
@@ -46,11 +48,13 @@ def test_unet_keeps_the_shape(widths: tuple[int, ...], attention: tuple[bool, ..
     assert bool((out == 0).all())  # it begins by saying nothing
 
 
-@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize("after, rotary", [(0, False), (2, False), (0, True)])
 @pytest.mark.parametrize("widths", [(16,), (8, 16), (8, 16, 16)])
-def test_the_transformer_of_the_coarsest_resolution_keeps_the_shape(widths: tuple[int, ...], after: int) -> None:
+def test_the_transformer_of_the_coarsest_resolution_keeps_the_shape(
+    widths: tuple[int, ...], after: int, rotary: bool
+) -> None:
     x, t, condition = case()
-    net = UViT(4, 24, 12, widths, blocks=1, depth=2, head_width=8, after=after)
+    net = UViT(4, 24, 12, widths, blocks=1, depth=2, head_width=8, after=after, rotary=rotary)
     out = net(x, t, condition)
     assert out.shape == x.shape and bool((out == 0).all()) and len(condition_keys(net, condition)) == 2
     wide = torch.randn(B, 4, 8, 16, generator=torch.Generator().manual_seed(1))
@@ -97,6 +101,32 @@ def test_a_net_hears_time_and_pooled_and_keeps_rows_apart(kind: str) -> None:
     for i in range(B):
         row = Condition(c.tokens[i : i + 1], c.mask[i : i + 1], c.pooled[i : i + 1])
         torch.testing.assert_close(net(x[i : i + 1], t[i : i + 1], row), out[i : i + 1], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_turned_attention_sees_how_far_tokens_are_from_each_other() -> None:
+    """Scores depend on the difference of two positions alone, and a turn keeps lengths."""
+    q, k = torch.randn(2, 1, 1, 1, 16, generator=torch.Generator().manual_seed(1))
+    turn = turns(6, 5, 16, torch.device("cpu"))
+    q, k = (turned(x.expand(1, 30, 1, 16).contiguous(), turn)[0, :, 0].view(6, 5, 16) for x in (q, k))
+    torch.testing.assert_close(q.norm(dim=-1), q[0, 0].norm().expand(6, 5))
+    scores = torch.einsum("hwd,yxd->hwyx", q, k)
+    torch.testing.assert_close(scores[1, 2, 3, 4], scores[2, 1, 4, 3], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(scores[4, 4, 1, 0], scores[5, 4, 2, 0], rtol=1e-5, atol=1e-5)
+    assert abs(scores[1, 2, 3, 4] - scores[1, 2, 4, 3]) > 1e-3
+
+
+@torch.no_grad()
+def test_normed_attention_does_not_hear_how_long_queries_and_keys_are() -> None:
+    attention = NormedAttention(32, 2)
+    x = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(1))
+    q, k = attention.queries(x), attention.keys_values(x)[0]
+    assert q.shape == k.shape == (2, 2, 5, 16)
+    attention.query.weight.mul_(7)
+    attention.key_value.weight.mul_(7)
+    torch.testing.assert_close(attention.queries(x), q, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(attention.keys_values(x)[0], k, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(k.square().mean(-1), torch.ones(2, 2, 5), rtol=1e-2, atol=0)
 
 
 def test_conditions_are_joined_chosen_and_repeated() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...config.fields import between, listed
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
 class UViTNet(UNetSpec):
     """A UNet whose coarsest resolution is a transformer (nets/uvit/net.py), small enough for a laptop. The last of `widths` is
     the transformer's, which has `depth` blocks with attention to themselves and to the caption, and `after` residual blocks
-    behind it. The other resolutions have `blocks` residual blocks on each way."""
+    behind it. With `rotary`, attention knows how far two places are from each other, and its scores have a bounded size. The
+    other resolutions have `blocks` residual blocks on each way."""
 
     widths: list[int] = listed(48, 192, low=1, high=16384)
     depth: int = between(3, 1, 128)
     after: int = between(1, 0, 64)
+    rotary: bool = True
 
     per_level: ClassVar[str] = "attention"
 
@@ -34,6 +37,11 @@ class UViTNet(UNetSpec):
     def step(self) -> int:
         return 8
 
+    def head_conflicts(self) -> Iterator[str]:
+        if self.rotary and self.head_width % 4:
+            yield f"net.head_width={self.head_width}: must be a multiple of 4, or net.rotary=false"
+        yield from super().head_conflicts()
+
     @staticmethod
     def module() -> type[nn.Module]:
         from ..uvit.net import UViT
@@ -43,4 +51,8 @@ class UViTNet(UNetSpec):
     def arguments(self, given: Inputs) -> dict[str, Any]:
         found = super().arguments(given)
         del found[self.per_level]
-        return {**found, "depth": self.depth, "after": self.after, "pooled_width": given.pooled_width}
+        return {
+            **found,
+            **{"depth": self.depth, "after": self.after, "rotary": self.rotary},
+            "pooled_width": given.pooled_width,
+        }

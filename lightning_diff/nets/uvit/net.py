@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..layers import ChannelNorm, ResidualBlock, positions, run, sinusoid, zero_
 from ..unet import CaptionedUNet, Condition
+from .attention import turns
 from .block import ModulatedBlock
 
 TIME = 64  # sinusoids of the time
@@ -23,8 +24,9 @@ class UViT(CaptionedUNet):
     diffusion", U-ViT). `widths` are the channels of each resolution, the last one is the transformer's. The others have `blocks`
     residual blocks on the way down and as many on the way up, which get what the way down kept. The transformer has `depth`
     blocks, and reads the caption in each of them; `after` residual blocks follow at its resolution, because a token hears its
-    neighbours only through attention, and what a picture looks like from near is learned late without them. The net learns to
-    put the right thing in the right place with a third of the steps that UNet (net=small) needs (experiments/recipe).
+    neighbours only through attention, and what a picture looks like from near is learned late without them. With `rotary` the
+    attention is that of attention.py, which learns to obey captions with fewer steps. The net learns to put the right thing in
+    the right place with a third of the steps that UNet (net=small) needs (experiments/recipe).
     """
 
     recordable = True  # its two passes never wait for the host, so a CUDA graph can hold them (training/graphs.py)
@@ -39,11 +41,13 @@ class UViT(CaptionedUNet):
         depth: int = 4,
         head_width: int = 32,
         after: int = 0,
+        rotary: bool = False,
     ) -> None:
         super().__init__()
         *fine, width = widths
         e = 256
         self.width = width
+        self.turned_width = head_width if rotary else 0
         self.time = nn.Sequential(nn.Linear(TIME, e), nn.SiLU(), nn.Linear(e, e))
         self.pooled = nn.Linear(pooled_width, e)
         self.pooled_scale = pooled_width**0.5  # so that the elements of a unit vector become about 1
@@ -56,7 +60,9 @@ class UViT(CaptionedUNet):
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.position = nn.Linear(16, width)
         self.modulation = zero_(nn.Linear(e, 6 * width))
-        self.middle = nn.ModuleList(ModulatedBlock(width, width // head_width, token_width) for _ in range(depth))
+        self.middle = nn.ModuleList(
+            ModulatedBlock(width, width // head_width, token_width, rotary) for _ in range(depth)
+        )
         self.after = level(width, width, after)
         self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in reversed(list(pairwise(widths))))
         self.up = nn.ModuleList(level(2 * w, w) for w in reversed(fine))
@@ -79,8 +85,9 @@ class UViT(CaptionedUNet):
             x = shrink(x)
         b, c, h, w = x.shape
         y = x.permute(0, 2, 3, 1).reshape(b, h * w, c) + self.position(positions(h, w, x.device))
+        turn = turns(h, w, self.turned_width, x.device) if self.turned_width else None
         for block, (k, v) in zip(self.middle, condition.prepared, strict=True):
-            y = run(block, self.checkpointing, y, shared, k, v, condition.mask)
+            y = run(block, self.checkpointing, y, shared, k, v, condition.mask, turn)
         x = y.view(b, h, w, c).permute(0, 3, 1, 2)
         for block in self.after:
             x = run(block, self.checkpointing, x, embedding)
