@@ -26,7 +26,9 @@ def shift(start: float, end: str = "null") -> tuple[str, str]:
 
 BEFORE = ("net=small", *shift(1))  # the net and the times of experiment=base before this study
 FALLS = shift(4, "0.7")  # the times of experiment=base now
-UVIT = ("net.depth=4", "net.after=0")  # net=uvit without the residual block behind the transformer
+NOW = (*FALLS, "training.warmup=15")
+PLAIN = ("net.rotary=false",)  # attention without norms and positions of its own
+UVIT = ("net.depth=4", "net.after=0", *PLAIN)  # and net=uvit without the residual block behind the transformer
 SMALL, FOLDED, DIT = ("net=small",), ("net=folded",), ("net=dit",)
 WIDE = ("net.widths=[128,192]", "net.attention=[true,true]")
 NARROW = ("net.widths=[96,128]", "net.attention=[true,true]")
@@ -86,14 +88,15 @@ TRIALS: dict[str, tuple[str, ...]] = {
     "uvit, rate 11e-3": (*UVIT, *rates("11e-3")),
     "uvit, widths 64, 192": (*UVIT, "net.widths=[64,192]"),
     "uvit, widths 64, 192, batch 32": (*UVIT, "net.widths=[64,192]", *HALF),
-    "uvit, widths 64, 160, 5 blocks": ("net.widths=[64,160]", "net.depth=5", "net.after=0"),
-    "uvit, widths 32, 192, 5 blocks": ("net.widths=[32,192]", "net.depth=5", "net.after=0"),
+    "uvit, widths 64, 160, 5 blocks": ("net.widths=[64,160]", "net.depth=5", "net.after=0", *PLAIN),
+    "uvit, widths 32, 192, 5 blocks": ("net.widths=[32,192]", "net.depth=5", "net.after=0", *PLAIN),
     "uvit, falls": (*UVIT, *FALLS),
-    "now": FALLS,
-    "now, rate 4e-3": (*FALLS, *rates("4e-3")),
-    "now, rate 5.6e-3": (*FALLS, *rates("5.6e-3")),
-    "now, rate 11e-3": (*FALLS, *rates("11e-3")),
-    "now, rate 16e-3": (*FALLS, *rates("16e-3")),
+    "uvit, falls, a block behind": (*PLAIN, *FALLS),
+    "now": NOW,
+    "now, rate 4e-3": (*NOW, *rates("4e-3")),
+    "now, rate 5.6e-3": (*NOW, *rates("5.6e-3")),
+    "now, rate 11e-3": (*NOW, *rates("11e-3")),
+    "now, rate 16e-3": (*NOW, *rates("16e-3")),
 }
 COLUMNS = ("accuracy", "single_object_accuracy", "fid", "clip_score")
 

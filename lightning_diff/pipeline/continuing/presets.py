@@ -9,6 +9,7 @@ from pathlib import Path
 from ...config.compose import stored_config
 from ...config.errors import ConfigError
 from ...config.input.stored import stored_values
+from ...config.input.versions import MEANT
 from ...config.schema import Config
 from ...config.texts.areas import key_of
 from ...ranks import say
@@ -33,7 +34,12 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
     # Before the presets' shift fell, it was 1, with the net `small`, and then 3.
     later = had.objective.shift_end is None is not config.objective.shift_end
     later = later and not said & {"objective", "objective.shift_end"}
-    if not first and not later:
+    meant = MEANT["net"].get(had.net.kind, {})  # what the net was before it had these keys
+    net_named = any(key.partition(".")[0] == "net" for key in said)
+    third = not net_named and any(
+        getattr(had.net, key) == then != getattr(config.net, key, then) for key, then in meant.items()
+    )
+    if not first and not later and not third:
         return config
     listed, changed = [], config
     if "training" not in said:
@@ -45,7 +51,7 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
         shift = config.objective.shift if "objective.shift" in said else had.objective.shift
         changed = replace(changed, objective=replace(config.objective, shift=shift, shift_end=None))
         listed += [f"objective.shift={shift:g}", "objective.shift_end=null"]
-    if had.net != config.net and not any(key.partition(".")[0] == "net" for key in said):
+    if had.net != config.net and not net_named:
         changed = replace(changed, net=had.net)
         listed.append(f"net={had.net.kind}")
     if not listed:
