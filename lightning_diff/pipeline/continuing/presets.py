@@ -32,14 +32,14 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
         return config
     first = NEW not in values.get("training", {NEW: ""})
     # Before the presets' shift fell, it was 1, with the net `small`, and then 3.
-    later = had.objective.shift_end is None is not config.objective.shift_end
-    later = later and not said & {"objective", "objective.shift_end"}
+    shift_named = bool(said & {"objective", "objective.shift_end"})
+    older_shift = had.objective.shift_end is None is not config.objective.shift_end and not shift_named
     meant = MEANT["net"].get(had.net.kind, {})  # what the net was before it had these keys
     net_named = any(key.partition(".")[0] == "net" for key in said)
-    third = not net_named and any(
+    older_net = not net_named and any(
         getattr(had.net, key) == then != getattr(config.net, key, then) for key, then in meant.items()
     )
-    if not first and not later and not third:
+    if not first and not older_shift and not older_net:
         return config
     listed, changed = [], config
     if "training" not in said:
@@ -47,7 +47,7 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
         own = {key: then[key] for key in RECIPE if f"training.{key}" not in said and then[key] != now[key]}
         changed = replace(changed, training=replace(config.training, **own))
         listed += [f"training.{key}={value}" for key, value in own.items()]
-    if later:
+    if older_shift:
         shift = config.objective.shift if "objective.shift" in said else had.objective.shift
         changed = replace(changed, objective=replace(config.objective, shift=shift, shift_end=None))
         listed += [f"objective.shift={shift:g}", "objective.shift_end=null"]
