@@ -51,8 +51,5 @@ class UViTNet(UNetSpec):
     def arguments(self, given: Inputs) -> dict[str, Any]:
         found = super().arguments(given)
         del found[self.per_level]
-        return {
-            **found,
-            **{"depth": self.depth, "after": self.after, "rotary": self.rotary},
-            "pooled_width": given.pooled_width,
-        }
+        own = {"depth": self.depth, "after": self.after, "rotary": self.rotary}
+        return {**found, **own, "pooled_width": given.pooled_width}

@@ -21,7 +21,7 @@ class NormedAttention(Attention):
         self.gain = nn.Parameter(torch.ones(channels // heads))
 
     def _heads(self, x: Tensor) -> Tensor:
-        """[B, N, C] -> [B, N, heads, D]: in this order of memory a norm and a turn take a quarter of the time."""
+        """[B, N, C] -> [B, N, heads, D]: in this order of memory a norm takes about half of the time."""
         return x.unflatten(2, (self.heads, -1))
 
     def _queries(self, x: Tensor) -> Tensor:
