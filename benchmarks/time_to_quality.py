@@ -1,13 +1,16 @@
 """Core-seconds of training until the pictures obey their captions: python benchmarks/time_to_quality.py
 
 It trains the recipe that experiment=base had (AdamW, cosine), the one that it has, and diffusers' text_to_image recipe with a
-UNet of diffusers (AdamW, eps, four learning rates), with the same frozen parts and the same cached features, each in one process
-with one thread, as many at once as cores. Ten times in a training the averaged net draws 512 held-out captions at w = 3 (ten
-steps of Euler: up to w = 4 they give the numbers of twenty). The first seed chooses diffusers' rate, the others repeat it.
-The core-seconds are the process's time on the CPU between the steps; the pictures' time does not count. The same command
-continues where it was killed: each training is a run folder.
+UNet of diffusers (AdamW, eps, four learning rates), with the same frozen parts and the same cached features. Ten times in a
+training the averaged net draws 512 held-out captions at w = 3 (ten steps of Euler: up to w = 4 they give the numbers of twenty).
+The first seed chooses diffusers' rate, the others repeat it. A training's core-seconds are its steps times the core-seconds of a
+step: what short trainings of the sides take of one thread's CPU between their steps, in turns, medians. So where the steps are
+trained does not matter.
+The same command continues where it was killed: each training is a run folder.
 
---quick: one seed, few steps, 64 captions. --sides before,now   --seeds 0,1,2   --outputs DIR   --json FILE
+--accelerator gpu: train on a GPU, in bf16   --curves FILE: write there what the trainings found, or take it from there
+--no-costs: train alone   --quick: one seed, few steps, 64 captions
+--sides before,now   --seeds 0,1,2   --outputs DIR   --json FILE
 """
 
 from __future__ import annotations
@@ -35,9 +38,9 @@ SIDES: dict[str, tuple[int, *tuple[str, ...]]] = {  # steps, and the words
     "before": (1500, "net=small", "objective.shift=1", "objective.shift_end=null", "training=diffusion"),
     "now": (540,),  # experiment=base as it is
 }
-RATES = ("3e-4", "6e-4", "1.2e-3", "2.4e-3")
+RATES = ("6e-4", "1.2e-3", "2.4e-3", "4.8e-3")
 PEER = (
-    900,
+    1500,
     "plugins=[benchmarks/peer_net.py]",
     "net=peer",
     "objective=stable_diffusion",
@@ -46,108 +49,166 @@ PEER = (
 SIDES |= {f"diffusers-{rate}": (*PEER, f"training.learning_rate={rate}") for rate in RATES}
 MEASUREMENTS = 10  # in a training
 GOALS = {"single objects right": ("single_object_accuracy", 0.85), "all attributes right": ("accuracy", 0.65)}
-Curve = list[tuple[float, Mapping[str, Any]]]
+Curve = list[tuple[int, Mapping[str, Any]]]  # (steps, the scores then)
+THREAD = {"OMP_NUM_THREADS": "1"}
 
 
-def train(side: str, seed: int, outputs: Path, quick: bool) -> Path:
-    """Train, or continue, one run on one thread. Returns its folder. Raises CalledProcessError if it fails."""
-    name, (steps, *own) = f"{side}-{seed}", SIDES[side]
-    steps = 15 if quick else steps
-    every = max(1, steps // MEASUREMENTS)
-    words = [
+def words(side: str, name: str, steps: int, outputs: Path, *more: str) -> list[str]:
+    """The command of a training of that side."""
+    return [
+        *(sys.executable, "train.py", "experiment=base", *SIDES[side][1:], f"training.steps={steps}", f"name={name}"),
         *(
-            "experiment=base",
-            *own,
-            f"training.steps={steps}",
-            f"seed={seed}",
-            f"name={name}",
             f"outputs={outputs}",
             f"cache={outputs}/cache",
+            "tracking=disabled",
+            "data.train=16384",
+            "training.devices=1",
+            "validation.every=0",
         ),
-        *("tracking=disabled", "training.devices=1", "training.accelerator=cpu", "validation.every=0"),
-        *(f"evaluation.every={every}", f"evaluation.quick={64 if quick else 512}", "guidance.scale=3"),
-        *("sampler=euler", "sampler.steps=10", "evaluation.samples=256", "guidance.scales=[1,3]"),
-        *(f"training.log_every={every}", f"training.checkpoint_every={every}"),
+        *more,
+    ]
+
+
+def train(side: str, seed: int, outputs: Path, quick: bool, accelerator: str) -> Path:
+    """Train, or continue, one run on one thread or a GPU. Returns its folder. Raises CalledProcessError if it fails."""
+    name, steps = f"{side}-{seed}", 15 if quick else SIDES[side][0]
+    every = max(1, steps // MEASUREMENTS)
+    more = [
+        *(f"training.accelerator={accelerator}", f"seed={seed}", f"evaluation.every={every}"),
+        *(f"evaluation.quick={64 if quick else 512}", "guidance.scale=3", "sampler=euler", "sampler.steps=10"),
+        *("evaluation.samples=256", "guidance.scales=[1,3]", f"training.checkpoint_every={every}"),
     ]
     if quick:
-        words += ["training.warmup=2", "evaluation.samples=16", "sampler.steps=4"]  # the last of a name counts
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, env=environment, check=True)
+        more += ["training.warmup=2", "evaluation.samples=16", "sampler.steps=4"]  # the last of a name counts
+    subprocess.run(words(side, name, steps, outputs, *more), cwd=ROOT, env={**os.environ, **THREAD}, check=True)
     return outputs / name
 
 
-def trained(kinds: list[tuple[str, int]], outputs: Path, quick: bool) -> list[tuple[str, Curve]]:
+def trained(kinds: list[tuple[str, int]], outputs: Path, quick: bool, accelerator: str) -> list[tuple[str, Curve]]:
     """Train these sides with these seeds, one on each core. Returns each side with its measurements, in the order asked for."""
     with ThreadPoolExecutor(cores()) as pool:
-        folders = pool.map(lambda kind: train(kind[0], kind[1], outputs, quick), kinds)
+        folders = pool.map(lambda kind: train(*kind, outputs, quick, accelerator), kinds)
         return [(side, curve_of(folder)) for (side, _), folder in zip(kinds, folders, strict=True)]
 
 
 def curve_of(folder: Path) -> Curve:
-    """(core-seconds of training up to there, the scores) of each measurement of a run, in order."""
-    record, spent, at = Record(folder), 0.0, {}
-    for row in record.curve():
-        spent += row["core_seconds"]
-        at[row["step"]] = spent
-    return [(at[row["step"]], row) for row in record.curve("quick") if row["step"] in at]
+    """(the steps up to there, the scores) of each measurement of a run, in order."""
+    columns = [*dict(GOALS.values()), "fid"]
+    return [(row["step"], {c: row[c] for c in columns}) for row in Record(folder).curve("quick")]
+
+
+def all_curves(sides: list[str], seeds: list[int], a: argparse.Namespace, outputs: Path) -> dict[str, list[Curve]]:
+    """The measurements of each side, a training a seed; of diffusers' sides the best one's alone has all seeds."""
+    at_first = trained([(side, seeds[0]) for side in sides], outputs, a.quick, a.accelerator)
+    curves = {side: [curve] for side, curve in at_first}
+    best = best_rate(curves)
+    again = [(side, seed) for seed in seeds[1:] for side in sides if side == best or not side.startswith("diffusers")]
+    for side, curve in trained(again, outputs, a.quick, a.accelerator):
+        curves[side].append(curve)
+    return curves
+
+
+def best_rate(curves: Mapping[str, list[Curve]]) -> str | None:
+    """diffusers' side that obeys most captions at the end, with the first seed."""
+    rates = [side for side in curves if side.startswith("diffusers")]
+    return max(rates, key=lambda side: curves[side][0][-1][1]["accuracy"], default=None)
+
+
+def core_seconds(sides: list[str], outputs: Path, quick: bool) -> dict[str, float]:
+    """What a step of each side takes of one thread, in seconds: medians of rows of a few steps, after the first row."""
+    kinds = {kind_of(side): side for side in sides}  # one of diffusers' rates costs as much as another
+    rows: dict[str, list[float]] = {kind: [] for kind in kinds}
+    steps, every, turns = (4, 2, 1) if quick else (24, 4, 3)
+    for turn in range(turns):
+        for kind, side in kinds.items():
+            name = f"cost-{kind}-{turn}"
+            more = (
+                "training.accelerator=cpu",
+                "evaluation.enabled=false",
+                f"training.log_every={every}",
+                "training.warmup=2",
+            )
+            command = words(side, name, steps, outputs, *more)
+            subprocess.run(command, cwd=ROOT, env={**os.environ, **THREAD}, check=True)
+            rows[kind] += [row["core_seconds"] / every for row in Record(outputs / name).curve()[1:]]
+    return {side: statistics.median(rows[kind_of(side)]) for side in sides}
+
+
+def kind_of(side: str) -> str:
+    return side.partition("-")[0]
 
 
 def arrival(curve: Curve, column: str, goal: float) -> float | None:
-    """The core-seconds at which the line through the measurements first reaches the goal; None if none does."""
+    """The steps at which the line through the measurements first reaches the goal; None if none does."""
     begun, reached = 0.0, 0.0
-    for spent, row in curve:
+    for step, row in curve:
         if row[column] >= goal:
-            return begun + (spent - begun) * (goal - reached) / (row[column] - reached)
-        begun, reached = spent, row[column]
+            return begun + (step - begun) * (goal - reached) / (row[column] - reached)
+        begun, reached = step, row[column]
     return None
+
+
+def compared(curves: Mapping[str, list[Curve]], costs: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Print when each side arrives, and return a row for each goal and each side that `now` is compared with."""
+    against = {"the recipe before": "before", "diffusers at its best rate": best_rate(curves)}
+    rows = []
+    for goal, (column, least) in GOALS.items():
+        found: dict[str, float | None] = {}
+        for side, of_seeds in curves.items():
+            steps = [arrival(curve, column, least) for curve in of_seeds]
+            times = [None if n is None else n * costs[side] for n in steps]
+            reached = [t for t in times if t is not None]
+            found[side] = statistics.mean(reached) if len(reached) == len(times) else None
+            last = ", ".join(f"{c[-1][1][column]:.3f} after {c[-1][0] * costs[side]:.0f}" for c in of_seeds)
+            said = ", ".join("not reached" if t is None else f"{t:.0f}" for t in times)
+            print(f"{goal} >= {least}: {side}: {said} core-seconds (at the end: {last})")
+        here = found.get("now")
+        for name, other in against.items():
+            if not here or other not in curves:
+                continue
+            peer = found[other]
+            spent = (
+                peer or min(curve[-1][0] for curve in curves[other]) * costs[other]
+            )  # it never arrived: dearer than that
+            print(f"{goal}: {name} costs {'' if peer else '> '}{spent / here:.1f} times as much")
+            case = {"case": f"{goal} >= {least} at w = 3", "unit": "core-seconds", "peer_name": name}
+            rows.append({**case, "here": here, "peer": peer, "ratio": peer / here if peer else None})
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--accelerator", default="cpu", choices=["cpu", "gpu"])
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--sides", default=",".join(SIDES))
+    parser.add_argument("--no-costs", action="store_true")
+    for name in ("--curves", "--json"):
+        parser.add_argument(name, type=Path)
     parser.add_argument("--outputs", type=Path, default=Path("outputs/time_to_quality"))
-    parser.add_argument("--json", type=Path)
     a = parser.parse_args()
     seeds = [0] if a.quick else [int(seed) for seed in a.seeds.split(",")]
     outputs = (a.outputs / "quick" if a.quick else a.outputs).absolute()
-    sides = a.sides.split(",")
-    curves = {side: [curve] for side, curve in trained([(side, seeds[0]) for side in sides], outputs, a.quick)}
-    rates = [side for side in sides if side.startswith("diffusers")]
-    best = max(rates, key=lambda side: curves[side][0][-1][1]["accuracy"], default=None)
-    again = [(side, seed) for seed in seeds[1:] for side in sides if side == best or side not in rates]
-    for side, curve in trained(again, outputs, a.quick):
-        curves[side].append(curve)
-    against: dict[str, str | None] = {"the recipe before": "before", "diffusers at its best rate": best}
-    rows = []
-    for goal, (column, least) in GOALS.items():
-        found: dict[str, float | None] = {}
-        for side, of_seeds in curves.items():
-            times = [arrival(curve, column, least) for curve in of_seeds]
-            reached = [t for t in times if t is not None]
-            found[side] = statistics.mean(reached) if len(reached) == len(times) else None
-            last = ", ".join(f"{curve[-1][1][column]:.3f} after {curve[-1][0]:.0f}" for curve in of_seeds)
-            said = ", ".join("not reached" if t is None else f"{t:.0f}" for t in times)
-            print(f"{goal} >= {least}: {side}: {said} core-seconds (at the end: {last})")
-        here = found.get("now")
-        for name, other in against.items():
-            peer = found.get(other) if other else None
-            ratio = peer / here if here and peer else None
-            case = {"case": f"{goal} >= {least} at w = 3", "unit": "core-seconds"}
-            rows.append({**case, "here": here, "peer": peer, "peer_name": name, "ratio": ratio})
-            if here and other in curves:  # a side that never arrived is dearer than all that it spent
-                spent = peer or min(curve[-1][0] for curve in curves[other])
-                print(f"{goal}: {name} costs {'' if peer else '> '}{spent / here:.1f} times as much")
+    if a.curves and a.curves.exists():
+        curves = json.loads(a.curves.read_text())
+    else:
+        curves = all_curves(a.sides.split(","), seeds, a, outputs)
+        if a.curves:
+            a.curves.write_text(json.dumps(curves))
+    if a.no_costs:
+        return
+    costs = core_seconds(list(curves), outputs, a.quick)
+    print("core-seconds a step: " + ", ".join(f"{side} {cost:.3f}" for side, cost in costs.items()))
+    rows = compared(curves, costs)
     if a.json:
         passport = {
             "machine": platform.machine(),
             "cores": os.cpu_count(),
             "seeds": seeds,
             "sides": SIDES,
-            "measurements": MEASUREMENTS,
+            "core_seconds_a_step": costs,
         }
-        a.json.write_text(json.dumps({"passport": passport, "rows": rows, "curves": curves}, indent=1, default=str))
+        a.json.write_text(json.dumps({"passport": passport, "rows": rows, "curves": curves}, indent=1))
 
 
 if __name__ == "__main__":

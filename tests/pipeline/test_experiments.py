@@ -58,7 +58,7 @@ def test_every_experiment_runs(experiment: str, tmp_path: Path, pictures_folder:
     assert [float(r["scale"]) for r in rows] == scales
     passports = json.loads((folder / "sweep.json").read_text())
     assert {r["passport"] for r in rows} == set(passports)
-    case = {"aligndraw": "cfg-aligndraw4", "base": "cfg-dpmpp_2m2"}.get(experiment, "cfg-euler2")
+    case = "cfg-aligndraw4" if experiment == "aligndraw" else "cfg-euler2"
     grids = [f"grid-{case}-w{scale:g}.png" for scale in scales]
     for figure in ("sweep.png", "loss.png", "front.png", "guidance.png", *grids):
         assert (folder / "figures" / figure).stat().st_size > 0
@@ -98,7 +98,7 @@ def test_a_run_with_every_mirror(tmp_path: Path) -> None:
     board = EventAccumulator(str(folder / "tensorboard")).Reload()
     assert [e.step for e in board.Scalars("train/loss")] == [r["step"] for r in curve]
     assert [e.step for e in board.Scalars("train/quick_fid")] == [2]
-    swept = EventAccumulator(str(folder / "tensorboard" / "sweep" / "cfg-dpmpp_2m2")).Reload()
+    swept = EventAccumulator(str(folder / "tensorboard" / "sweep" / "cfg-euler2")).Reload()
     fids = {r["scale"]: r["fid"] for r in Record(folder).read("sweep")}
     assert {e.step / 1000: e.value for e in swept.Scalars("sweep/fid")} == pytest.approx(fids)
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow/mlflow.db")
