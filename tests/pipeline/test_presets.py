@@ -21,6 +21,7 @@ OLD = [*WAS, "training=diffusion", "training.steps=1500"]  # what experiment=bas
 SECOND = [*WAS, "training.steps=900", "training.warmup=100"]  # and then
 THIRD = ["net.depth=4", "net.after=0", "net.rotary=false", "objective.shift=3", "objective.shift_end=null"]
 FOURTH = ["net.rotary=false", "training.warmup=50", "training.steps=560"]
+FIFTH = ["data.train=16384"]
 NEWER = ("optimizer", "muon_rate")  # keys that an older config has not
 
 
@@ -61,6 +62,7 @@ def test_an_older_run_goes_on_as_it_was(tmp_path: Path, capsys: pytest.CaptureFi
         (["experiment=base", "training.steps=450", *THIRD], ["experiment=base"]),
         (["experiment=digits", *THIRD], ["experiment=digits", "training.steps=2500"]),
         (["experiment=base", *FOURTH], ["experiment=base"]),
+        (["experiment=base", *FIFTH], ["experiment=base"]),
         (["experiment=aligndraw"], ["experiment=aligndraw"]),
     ],
 )

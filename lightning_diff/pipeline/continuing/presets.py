@@ -20,7 +20,7 @@ RECIPE = ("optimizer", "muon_rate", "learning_rate", "schedule", "steps", "batch
 
 def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
     """The config, with the folder's values for what the command's `words` do not name of the recipe (keys of `training`, the
-    objective's shift and its end, the net), if an older version wrote the folder's config. Else the config itself. A folder
+    objective's shift and its end, the net, the set's size), if an older version wrote the folder's config. Else the config itself. A folder
     whose config cannot be read is refused later."""
     path = folder / "config.yaml"
     said = {key_of(word) for word in words}
@@ -39,7 +39,10 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
     older_net = not net_named and any(
         getattr(had.net, key) == then != getattr(config.net, key, then) for key, then in meant.items()
     )
-    if not first and not older_shift and not older_net:
+    # A set of the size that no preset named: experiment=base drew so many pictures before it named fewer.
+    size, usual = getattr(had.data, "train", None), getattr(type(had.data), "train", None)
+    older_data = size == usual != getattr(config.data, "train", usual) and not said & {"data", "data.train"}
+    if not first and not older_shift and not older_net and not older_data:
         return config
     listed, changed = [], config
     if "training" not in said:
@@ -51,6 +54,9 @@ def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
         shift = config.objective.shift if "objective.shift" in said else had.objective.shift
         changed = replace(changed, objective=replace(config.objective, shift=shift, shift_end=None))
         listed += [f"objective.shift={shift:g}", "objective.shift_end=null"]
+    if older_data:
+        changed = replace(changed, data=replace(config.data, train=size))  # type: ignore[call-arg]
+        listed.append(f"data.train={size}")
     if had.net != config.net and not net_named:
         changed = replace(changed, net=had.net)
         listed.append(f"net={had.net.kind}")
