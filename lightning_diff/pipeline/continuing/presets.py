@@ -20,8 +20,8 @@ RECIPE = ("optimizer", "muon_rate", "learning_rate", "schedule", "steps", "batch
 
 def as_begun(config: Config, folder: Path, words: Sequence[str]) -> Config:
     """The config, with the folder's values for what the command's `words` do not name of the recipe (keys of `training`, the
-    objective's shift and its end, the net, the set's size), if an older version wrote the folder's config. Else the config itself. A folder
-    whose config cannot be read is refused later."""
+    objective's shift and its end, the net, the set's size), if an older version wrote the folder's config. Else the config
+    itself. A folder whose config cannot be read is refused later."""
     path = folder / "config.yaml"
     said = {key_of(word) for word in words}
     if not path.is_file():
