@@ -103,7 +103,7 @@ def test_a_run_with_every_mirror(tmp_path: Path) -> None:
     assert {e.step / 1000: e.value for e in swept.Scalars("sweep/fid")} == pytest.approx(fids)
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow/mlflow.db")
     run = (folder / "mlflow_id").read_text()
-    points = client.get_metric_history(run, "sweep/cfg-dpmpp_2m2/fid")
+    points = client.get_metric_history(run, "sweep/cfg-euler2/fid")
     assert len(points) == 2 and {m.step / 1000: m.value for m in points} == pytest.approx(fids)
     assert "report.html" in {a.path for a in client.list_artifacts(run)}
     assert len({f.stem for f in folder.rglob("run-*.wandb")}) == 1
