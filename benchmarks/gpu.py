@@ -33,8 +33,8 @@ import core_jobs  # noqa: E402
 from lightning_diff.config.compose import compose_config  # noqa: E402
 from lightning_diff.devices import same_bits_on_gpu, settings_kept  # noqa: E402
 from lightning_diff.evaluation.provenance import environment  # noqa: E402
-from lightning_diff.models.build import build  # noqa: E402
-from lightning_diff.nets.denoisers.base import Inputs  # noqa: E402
+from lightning_diff.models.build import build, denoising_net  # noqa: E402
+from lightning_diff.nets.autoencoder import LatentSpace  # noqa: E402
 from lightning_diff.nets.unet import Condition  # noqa: E402
 from lightning_diff.training.modules.diffusion import DiffusionModule  # noqa: E402
 
@@ -53,9 +53,8 @@ def small(recorded: bool, optimizer: str, batch: int, count: int) -> tuple[float
     config = compose_config(["experiment=base"])
     null = Condition(torch.zeros(1, LENGTH, WIDTH), torch.ones(1, LENGTH, dtype=torch.bool), torch.zeros(1, WIDTH))
     training = replace(config.training, optimizer=optimizer, warmup=20)
-    given = Inputs(4, 4, WIDTH, WIDTH, config.objective.schedule)
-    net = build({"part": "net", "net": {"kind": config.net.kind, **config.net.arguments(given)}})
-    module = DiffusionModule(net, training, 0, config.objective, null).to(DEVICE)
+    described = denoising_net(config.net, LatentSpace(4, 4), null, False, config.objective)
+    module = DiffusionModule(build({"part": "net", "net": described}), training, 0, config.objective, null).to(DEVICE)
     found = module.configure_optimizers()
     steps: Any = found["optimizer"]
     if recorded:

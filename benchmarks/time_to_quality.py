@@ -36,7 +36,7 @@ from lightning_diff.tracking.record import Record  # noqa: E402
 SIDES: dict[str, tuple[int, *tuple[str, ...]]] = {  # steps, and the words
     # AdamW 1.5e-3, a warm-up of 200 steps, a cosine to 0
     "before": (1500, "net=small", "objective.shift=1", "objective.shift_end=null", "training=diffusion"),
-    "now": (540,),  # experiment=base as it is
+    "now": (540,),  # experiment=base as it is, but for the number of pictures
 }
 RATES = ("6e-4", "1.2e-3", "2.4e-3", "4.8e-3")
 PEER = (
@@ -50,28 +50,24 @@ SIDES |= {f"diffusers-{rate}": (*PEER, f"training.learning_rate={rate}") for rat
 MEASUREMENTS = 10  # in a training
 GOALS = {"single objects right": ("single_object_accuracy", 0.85), "all attributes right": ("accuracy", 0.65)}
 Curve = list[tuple[int, Mapping[str, Any]]]  # (steps, the scores then)
-THREAD = {"OMP_NUM_THREADS": "1"}
 
 
-def words(side: str, name: str, steps: int, outputs: Path, *more: str) -> list[str]:
-    """The command of a training of that side."""
-    return [
-        *(sys.executable, "train.py", "experiment=base", *SIDES[side][1:], f"training.steps={steps}", f"name={name}"),
-        *(
-            f"outputs={outputs}",
-            f"cache={outputs}/cache",
-            "tracking=disabled",
-            "data.train=16384",
-            "training.devices=1",
-            "validation.every=0",
-        ),
+def run(side: str, name: str, steps: int, outputs: Path, *more: str) -> Path:
+    """Train, or continue, one run on one thread or a GPU. Returns its folder. Raises CalledProcessError if it fails."""
+    words = [
+        *("experiment=base", *SIDES[side][1:], f"training.steps={steps}", f"name={name}"),
+        *(f"outputs={outputs}", f"cache={outputs}/cache", "tracking=disabled", "training.devices=1"),
+        *("data.train=16384", "validation.every=0"),  # as many pictures as base had when this was measured
         *more,
     ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, env=environment, check=True)
+    return outputs / name
 
 
 def train(side: str, seed: int, outputs: Path, quick: bool, accelerator: str) -> Path:
-    """Train, or continue, one run on one thread or a GPU. Returns its folder. Raises CalledProcessError if it fails."""
-    name, steps = f"{side}-{seed}", 15 if quick else SIDES[side][0]
+    """`run` with a seed and its measurements."""
+    steps = 15 if quick else SIDES[side][0]
     every = max(1, steps // MEASUREMENTS)
     more = [
         *(f"training.accelerator={accelerator}", f"seed={seed}", f"evaluation.every={every}"),
@@ -80,8 +76,7 @@ def train(side: str, seed: int, outputs: Path, quick: bool, accelerator: str) ->
     ]
     if quick:
         more += ["training.warmup=2", "evaluation.samples=16", "sampler.steps=4"]  # the last of a name counts
-    subprocess.run(words(side, name, steps, outputs, *more), cwd=ROOT, env={**os.environ, **THREAD}, check=True)
-    return outputs / name
+    return run(side, f"{side}-{seed}", steps, outputs, *more)
 
 
 def trained(kinds: list[tuple[str, int]], outputs: Path, quick: bool, accelerator: str) -> list[tuple[str, Curve]]:
@@ -121,16 +116,9 @@ def core_seconds(sides: list[str], outputs: Path, quick: bool) -> dict[str, floa
     steps, every, turns = (4, 2, 1) if quick else (24, 4, 3)
     for turn in range(turns):
         for kind, side in kinds.items():
-            name = f"cost-{kind}-{turn}"
-            more = (
-                "training.accelerator=cpu",
-                "evaluation.enabled=false",
-                f"training.log_every={every}",
-                "training.warmup=2",
-            )
-            command = words(side, name, steps, outputs, *more)
-            subprocess.run(command, cwd=ROOT, env={**os.environ, **THREAD}, check=True)
-            rows[kind] += [row["core_seconds"] / every for row in Record(outputs / name).curve()[1:]]
+            plain = ("training.accelerator=cpu", "evaluation.enabled=false", "training.warmup=2")
+            folder = run(side, f"cost-{kind}-{turn}", steps, outputs, *plain, f"training.log_every={every}")
+            rows[kind] += [row["core_seconds"] / every for row in Record(folder).curve()[1:]]
     return {side: statistics.median(rows[kind_of(side)]) for side in sides}
 
 
@@ -167,9 +155,8 @@ def compared(curves: Mapping[str, list[Curve]], costs: Mapping[str, float]) -> l
             if not here or other not in curves:
                 continue
             peer = found[other]
-            spent = (
-                peer or min(curve[-1][0] for curve in curves[other]) * costs[other]
-            )  # it never arrived: dearer than that
+            # A side that never arrived is dearer than all that it spent.
+            spent = peer or min(curve[-1][0] for curve in curves[other]) * costs[other]
             print(f"{goal}: {name} costs {'' if peer else '> '}{spent / here:.1f} times as much")
             case = {"case": f"{goal} >= {least} at w = 3", "unit": "core-seconds", "peer_name": name}
             rows.append({**case, "here": here, "peer": peer, "ratio": peer / here if peer else None})
@@ -204,7 +191,7 @@ def main() -> None:
         passport = {
             "machine": platform.machine(),
             "cores": os.cpu_count(),
-            "seeds": seeds,
+            "trainings": {side: len(of_seeds) for side, of_seeds in curves.items()},
             "sides": SIDES,
             "core_seconds_a_step": costs,
         }

@@ -106,15 +106,8 @@ def train(name: str, seed: int, outputs: Path, quick: bool) -> dict[str, str]:
     folder = f"{name}-{seed}".replace(", ", "_").replace(" ", "-").replace("'", "")
     words = [
         *("experiment=base", "plugins=[experiments/recipe/nets.py]", "training=muon", "training.steps=450"),
-        *(
-            "training.warmup=50",
-            "data.train=16384",
-            f"seed={seed}",
-            "validation.every=0",
-            "guidance.scales=[3]",
-            "evaluation.samples=512",
-        ),
-        *("sampler=euler", "sampler.steps=20", *shift(3)),
+        *("training.warmup=50", f"seed={seed}", "validation.every=0", "guidance.scales=[3]", "evaluation.samples=512"),
+        *("data.train=16384", "sampler=euler", "sampler.steps=20", *shift(3)),
         *TRIALS[name],
         *("tracking=disabled", f"name={folder}", f"outputs={outputs}", f"cache={outputs}/cache"),
     ]

@@ -94,10 +94,11 @@ class Autoencoder(LatentSpace):
         self.encoder, self.decoder = nn.Sequential(*encoder), nn.Sequential(*decoder)
 
     def encode_raw(self, x: Tensor) -> Tensor:
-        return self.encoder(x)
+        # In this order of memory a CPU with AVX2 takes .7 of the time.
+        return self.encoder(x.contiguous(memory_format=torch.channels_last))
 
     def decode_raw(self, z: Tensor) -> Tensor:
-        return self.decoder(z)
+        return self.decoder(z.contiguous(memory_format=torch.channels_last))
 
     def last_layer(self) -> nn.Parameter:
         return self.decoder[-2].weight  # type: ignore[return-value]

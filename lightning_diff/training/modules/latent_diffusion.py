@@ -115,7 +115,7 @@ class LatentDiffusionModule(DiffusionModule):
         images, captions, positions = _read(batch)
         unit = to_unit(images) if images.dtype == torch.uint8 else images
         with torch.autocast("cpu", enabled=False):
-            posterior = self.autoencoder.encode(unit.to(self.device).contiguous(memory_format=torch.channels_last))
+            posterior = self.autoencoder.encode(unit.to(self.device))
         if positions is None:
             first = (self.batches * self.trainer.world_size + self.global_rank) * len(images)
             positions = torch.arange(first, first + len(images))
