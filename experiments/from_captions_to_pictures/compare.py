@@ -47,7 +47,7 @@ from lightning_diff.tracking.figures import save_grid  # noqa: E402
 from lightning_diff.tracking.record import Record  # noqa: E402
 
 # the net and the times of the recorded table; for these captions net=uvit is no better
-BEFORE = ("net=small", "objective.shift=1", "objective.shift_end=null")
+BEFORE = ("net=small", "objective.shift=1", "objective.shift_end=null", "text.layer=1", "net.pooled=true")
 DIFFUSION = ("experiment=digits", *BEFORE, "training=muon", "validation.every=0", "guidance.scales=[1,3]")
 MODELS: dict[str, tuple[str, ...]] = {
     "aligndraw": ("experiment=aligndraw", "data.image_size=64"),

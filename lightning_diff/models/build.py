@@ -54,6 +54,8 @@ def _built(passport: dict[str, Any]) -> nn.Module:
     built: nn.Module = spec.module()(**net)
     if learned:
         built.null = NullCondition(learned)
+        if net.get("pooled_width") == 0:  # it reads none: a parameter without a gradient stops several ranks
+            built.null.pooled.requires_grad_(False)
     return built
 
 

@@ -79,6 +79,24 @@ class CaptionedUNet(nn.Module):
         yield from list_blocks(self)
 
 
+class ModulatedUNet(CaptionedUNet):
+    """A UNet whose blocks are modulated by an embedding of the time and of the caption's pooled output."""
+
+    def embeds(self, times: int, outputs: int, pooled_width: int) -> None:
+        """Make the layers of `embedding`: `times` sinusoids and, if its width is above 0, the pooled output -> [B, outputs]."""
+        self.times = times
+        self.time = nn.Sequential(nn.Linear(times, outputs), nn.SiLU(), nn.Linear(outputs, outputs))
+        self.pooled = nn.Linear(pooled_width, outputs) if pooled_width else None
+        self.pooled_scale = pooled_width**0.5  # so that the elements of a unit vector become about 1
+
+    def embedding(self, t: Tensor, condition: Condition) -> Tensor:
+        """The embedding of the times t [B] and the captions' pooled outputs, after its SiLU, which modulates the blocks."""
+        found: Tensor = self.time(sinusoid(1000 * t, self.times))
+        if self.pooled is not None:
+            found = found + self.pooled(F.normalize(condition.pooled, dim=-1) * self.pooled_scale)
+        return F.silu(found)
+
+
 class NullCondition(nn.Module):
     """A learned condition that means "no caption". `shape` is (number of tokens, token width, pooled width)."""
 
@@ -112,7 +130,7 @@ class Level(nn.Module):
         return x if self.transformer is None or caption is None else self.transformer(x, *caption, mask)
 
 
-class UNet(CaptionedUNet):
+class UNet(ModulatedUNet):
     """x_t [B, C, H, W], t [B] in [0, 1], Condition -> [B, C, H, W].
 
     `widths` are the channels of each resolution. `blocks` is the number of residual blocks of each resolution on the way down
@@ -133,11 +151,7 @@ class UNet(CaptionedUNet):
     ) -> None:
         super().__init__()
         e = 4 * widths[0]
-        self.time_width = widths[0]
-        self.time = nn.Sequential(nn.Linear(widths[0], e), nn.SiLU(), nn.Linear(e, e))
-        self.pooled = nn.Linear(pooled_width, e)
-        self.pooled_scale = pooled_width**0.5  # so that the elements of a unit vector become about 1
-        self.activation = nn.SiLU()
+        self.embeds(widths[0], e, pooled_width)
         self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
 
         heads = [w // head_width if a else 0 for w, a in zip(widths, attention, strict=True)]
@@ -173,9 +187,7 @@ class UNet(CaptionedUNet):
             condition = self.prepare(condition)
         assert condition.prepared is not None
         captions, mask = iter(condition.prepared), condition.mask
-        pooled = F.normalize(condition.pooled, dim=-1) * self.pooled_scale
-        embedding = self.time(sinusoid(1000 * t, self.time_width)) + self.pooled(pooled)
-        embedding = self.activation(embedding)
+        embedding = self.embedding(t, condition)
 
         def through(level: Level, x: Tensor) -> Tensor:
             caption = next(captions) if level.transformer is not None else None

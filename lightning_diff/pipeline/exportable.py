@@ -14,7 +14,7 @@ from ..interop.configs import PEERS, scheduler_config
 def export_words(c: Config) -> list[str]:
     """The words that would make this run exportable to diffusers; none if it is so already."""
     nets = [f"{part}=ldm_tiny" for part in ("net", "autoencoder") if getattr(c, part).kind != "ldm"]
-    extra = [f"net.{key}=false" for key in ("pooled", "masked") if getattr(c.net, key, False)]
+    extra = [f"net.{key}=false" for key in ("pooled", "masked") if c.net.kind == "ldm" and getattr(c.net, key)]
     text = {
         "text.more=[]": bool(c.text.more),
         "text.final_norm=true": not c.text.final_norm,

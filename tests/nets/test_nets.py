@@ -61,6 +61,19 @@ def test_the_transformer_of_the_coarsest_resolution_keeps_the_shape(
     assert net(wide, t, condition).shape == wide.shape
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", [UNet, UViT])
+def test_without_a_pooled_width_a_net_reads_the_tokens_alone(kind: type[UNet | UViT]) -> None:
+    (x, t, c) = case()
+    net, usual = (awake(kind(4, 24, pooled, widths=(16, 32), head_width=16)) for pooled in (0, 12))
+    said = Condition(c.tokens, c.mask, torch.full_like(c.pooled, torch.nan))
+    out = net(x, t, said)
+    assert torch.equal(out, net(x, t, c)) and bool(out.isfinite().all())
+    assert (net(x, t, Condition(-c.tokens, c.mask, c.pooled)) - out).abs().amax() > 1e-3
+    more = set(usual.state_dict()) - set(net.state_dict())
+    assert more == {"pooled.weight", "pooled.bias"} and not set(net.state_dict()) - set(usual.state_dict())
+
+
 def condition_keys(net: UViT, condition: Condition) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return net.prepare(condition).prepared or []
 

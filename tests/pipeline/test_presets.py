@@ -58,9 +58,9 @@ def test_an_older_run_goes_on_as_it_was(tmp_path: Path, capsys: pytest.CaptureFi
     "was, now",
     [
         (SECOND, ["experiment=base"]),
-        (["experiment=digits", "net=small", *FIXED], ["experiment=digits"]),
+        (["data=digits", "net=small", *FIXED], ["data=digits"]),
         (["experiment=base", "training.steps=450", *THIRD], ["experiment=base"]),
-        (["experiment=digits", *THIRD], ["experiment=digits", "training.steps=2500"]),
+        (["data=digits", "training.steps=2500", *THIRD], ["data=digits", "training.steps=2500"]),
         (["experiment=base", *FOURTH], ["experiment=base"]),
         (["experiment=base", *FIFTH], ["experiment=base"]),
         (["experiment=aligndraw"], ["experiment=aligndraw"]),

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 @choice("net", "small")
 class SmallNet(UNetSpec):
     """This project's own UNet (nets/unet.py). `attention` says which resolutions have attention to themselves and to the
-    caption."""
+    caption. With `pooled` the caption's pooled output is added to the time embedding; without, the net reads the tokens alone."""
 
     attention: list[bool] = listed(False, True)
+    pooled: bool = True
 
     per_level: ClassVar[str] = "attention"
 
@@ -33,4 +34,4 @@ class SmallNet(UNetSpec):
         return UNet
 
     def arguments(self, given: Inputs) -> dict[str, Any]:
-        return {**super().arguments(given), "pooled_width": given.pooled_width}
+        return {**super().arguments(given), "pooled_width": given.pooled_width if self.pooled else 0}

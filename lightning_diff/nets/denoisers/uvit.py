@@ -19,12 +19,14 @@ class UViTNet(UNetSpec):
     """A UNet whose coarsest resolution is a transformer (nets/uvit/net.py), small enough for a laptop. The last of `widths` is
     the transformer's, which has `depth` blocks with attention to themselves and to the caption, and `after` residual blocks
     behind it. With `rotary`, attention knows how far two places are from each other, and its scores have a bounded size. The
-    other resolutions have `blocks` residual blocks on each way."""
+    other resolutions have `blocks` residual blocks on each way. With `pooled` the caption's pooled output is added to the time
+    embedding; without, the net reads the tokens alone."""
 
     widths: list[int] = listed(48, 192, low=1, high=16384)
     depth: int = between(3, 1, 128)
     after: int = between(1, 0, 64)
     rotary: bool = True
+    pooled: bool = True
 
     per_level: ClassVar[str] = "attention"
 
@@ -52,4 +54,4 @@ class UViTNet(UNetSpec):
         found = super().arguments(given)
         del found[self.per_level]
         own = {"depth": self.depth, "after": self.after, "rotary": self.rotary}
-        return {**found, **own, "pooled_width": given.pooled_width}
+        return {**found, **own, "pooled_width": given.pooled_width if self.pooled else 0}

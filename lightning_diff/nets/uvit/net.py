@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import ChannelNorm, ResidualBlock, positions, run, sinusoid, zero_
-from ..unet import CaptionedUNet, Condition
+from ..layers import ChannelNorm, ResidualBlock, positions, run, zero_
+from ..unet import Condition, ModulatedUNet
 from .attention import turns
 from .block import ModulatedBlock
 
 TIME = 64  # sinusoids of the time
 
 
-class UViT(CaptionedUNet):
+class UViT(ModulatedUNet):
     """x_t [B, C, H, W], t [B] in [0, 1], Condition -> [B, C, H, W].
 
     A UNet whose coarsest resolution is a transformer, which holds almost all of the weights (Hoogeboom et al. 2023, "simple
@@ -25,8 +25,9 @@ class UViT(CaptionedUNet):
     residual blocks on the way down and as many on the way up, which get what the way down kept. The transformer has `depth`
     blocks, and reads the caption in each of them; `after` residual blocks follow at its resolution, because a token hears its
     neighbours only through attention, and what a picture looks like from near is learned late without them. With `rotary` the
-    attention is that of attention.py, which learns to obey captions with fewer steps. The net learns to put the right thing in
-    the right place with a third of the steps that UNet (net=small) needs (experiments/recipe).
+    attention is that of attention.py, which learns to obey captions with fewer steps. With a `pooled_width` of 0 its tokens
+    alone are read. The net learns to put the right thing in the right place with a third of the steps that UNet (net=small)
+    needs (experiments/recipe).
     """
 
     recordable = True  # its two passes never wait for the host, so a CUDA graph can hold them (training/graphs.py)
@@ -48,9 +49,7 @@ class UViT(CaptionedUNet):
         e = 256
         self.width = width
         self.turned_width = head_width if rotary else 0
-        self.time = nn.Sequential(nn.Linear(TIME, e), nn.SiLU(), nn.Linear(e, e))
-        self.pooled = nn.Linear(pooled_width, e)
-        self.pooled_scale = pooled_width**0.5  # so that the elements of a unit vector become about 1
+        self.embeds(TIME, e, pooled_width)
         self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
 
         def level(inputs: int, outputs: int, count: int = blocks) -> nn.ModuleList:
@@ -72,8 +71,7 @@ class UViT(CaptionedUNet):
         if condition.prepared is None:
             condition = self.prepare(condition)
         assert condition.prepared is not None
-        pooled = F.normalize(condition.pooled, dim=-1) * self.pooled_scale
-        embedding = F.silu(self.time(sinusoid(1000 * t, TIME)) + self.pooled(pooled))
+        embedding = self.embedding(t, condition)
         shared = self.modulation(embedding).view(len(x), 6, self.width)
 
         x = self.conv_in(x.contiguous(memory_format=torch.channels_last))
