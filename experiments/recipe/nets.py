@@ -11,8 +11,8 @@ from lightning_diff.config.fields import between
 from lightning_diff.config.registry import choice
 from lightning_diff.nets.denoisers.base import Inputs, NetSpec
 from lightning_diff.nets.denoisers.small import SmallNet
-from lightning_diff.nets.layers import positions, sinusoid, zero_
-from lightning_diff.nets.unet import CaptionedUNet, Condition, UNet
+from lightning_diff.nets.layers import positions, zero_
+from lightning_diff.nets.unet import Condition, ModulatedUNet, UNet
 from lightning_diff.nets.uvit.block import ModulatedBlock
 
 FOLD = 2  # squares of FOLD x FOLD places of a latent become channels
@@ -28,7 +28,7 @@ class FoldedUNet(UNet):
         return F.pixel_shuffle(super().forward(F.pixel_unshuffle(x, FOLD), t, condition), FOLD)
 
 
-class DiT(CaptionedUNet):
+class DiT(ModulatedUNet):
     """A transformer alone (Peebles & Xie 2023), on folded latents."""
 
     recordable = True
@@ -36,11 +36,10 @@ class DiT(CaptionedUNet):
     def __init__(self, channels: int, token_width: int, pooled_width: int, width: int, depth: int) -> None:
         super().__init__()
         folded = channels * FOLD**2
-        self.width, self.pooled_scale = width, pooled_width**0.5
+        self.width = width
         self.conv_in = nn.Conv2d(folded, width, 3, padding=1)
         self.position = nn.Linear(16, width)
-        self.time = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
-        self.pooled = nn.Linear(pooled_width, width)
+        self.embeds(64, width, pooled_width)
         self.modulation, self.last = zero_(nn.Linear(width, 6 * width)), zero_(nn.Linear(width, 2 * width))
         self.middle = nn.ModuleList(ModulatedBlock(width, width // 32, token_width) for _ in range(depth))
         self.norm, self.out = nn.LayerNorm(width), zero_(nn.Conv2d(width, folded, 3, padding=1))
@@ -50,8 +49,7 @@ class DiT(CaptionedUNet):
         assert c.prepared is not None
         y = self.conv_in(F.pixel_unshuffle(x, FOLD))
         b, width, h, w = y.shape
-        pooled = F.normalize(c.pooled, dim=-1) * self.pooled_scale
-        embedding = F.silu(self.time(sinusoid(1000 * t, 64)) + self.pooled(pooled))
+        embedding = self.embedding(t, c)
         shared = self.modulation(embedding).view(b, 6, width)
         y = y.flatten(2).transpose(1, 2) + self.position(positions(h, w, x.device))
         for block, (k, v) in zip(self.middle, c.prepared, strict=True):

@@ -25,9 +25,9 @@ class UViT(ModulatedUNet):
     residual blocks on the way down and as many on the way up, which get what the way down kept. The transformer has `depth`
     blocks, and reads the caption in each of them; `after` residual blocks follow at its resolution, because a token hears its
     neighbours only through attention, and what a picture looks like from near is learned late without them. With `rotary` the
-    attention is that of attention.py, which learns to obey captions with fewer steps. With a `pooled_width` of 0 its tokens
-    alone are read. The net learns to put the right thing in the right place with a third of the steps that UNet (net=small)
-    needs (experiments/recipe).
+    attention is that of attention.py, which learns to obey captions with fewer steps. With a `pooled_width` of 0 the
+    caption's tokens alone are read. The net learns to put the right thing in the right place with a third of the steps that UNet
+    (net=small) needs (experiments/recipe).
     """
 
     recordable = True  # its two passes never wait for the host, so a CUDA graph can hold them (training/graphs.py)
