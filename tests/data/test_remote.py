@@ -244,6 +244,30 @@ def test_a_killed_download_goes_on_and_its_room_is_counted(server: ShardServer, 
     assert server.sent["000.tar"] == size(folder) - half
 
 
+def test_a_shard_whose_download_ends_during_a_count_is_counted(
+    server: ShardServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = NodeCache(tmp_path, 10**9)
+    (shard, *_) = remote_shards(pattern(server), kept)
+    os.close(open_shard(shard))
+    (one,) = kept.entries()
+    whole = one.note.read_bytes()
+    part = one.place.with_suffix(".part")
+    one.place.replace(part)
+    one.note.write_text(json.dumps({**json.loads(whole), "file": None}))
+    read = Path.read_bytes
+
+    def read_and_end_the_download(path: Path) -> bytes:
+        said = read(path)
+        if path == one.note and part.exists():
+            path.write_bytes(whole)
+            part.replace(one.place)
+        return said
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_end_the_download)
+    assert [entry.note for entry in kept.entries()] == [one.note] and one.place.exists()
+
+
 @pytest.mark.parametrize("tag", ['"another"', ""])
 def test_a_shard_that_changes_in_the_middle_is_one_line(
     server: ShardServer, folder: Path, tmp_path: Path, tag: str

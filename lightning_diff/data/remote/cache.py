@@ -96,9 +96,12 @@ class NodeCache:
         found = []
         for note in self.folder.glob("*.json"):
             with suppress(OSError, ValueError, KeyError, TypeError):
+                state = _state_or_none(
+                    note.with_suffix(".tar")
+                )  # before its note: who ends a download writes the note first
                 said = json.loads(note.read_bytes())
-                if _is_foreign(note.with_suffix(".tar"), said["file"]):
-                    continue
+                if state not in (None, said["file"]):
+                    continue  # foreign
                 found.append(Entry(note, int(said["size"]), note.stat().st_mtime))
         return sorted(found, key=lambda one: one.used)
 
@@ -218,18 +221,17 @@ def _state(path: Path) -> list[int]:
     return [now.st_size, now.st_mtime_ns]
 
 
-def _is_foreign(place: Path, said: object) -> bool:
-    """Whether a file lies there that is not the one that the note tells of."""
+def _state_or_none(path: Path) -> list[int] | None:
     try:
-        return _state(place) != said
+        return _state(path)
     except OSError:
-        return False
+        return None
 
 
 def _remove(one: Entry) -> None:
     """Delete a shard or what there is of it, its note last: without one, nobody would count the bytes."""
     place = one.place
-    if not _is_foreign(place, json.loads(one.note.read_bytes())["file"]):
+    if _state_or_none(place) == json.loads(one.note.read_bytes())["file"]:
         place.unlink(missing_ok=True)
     place.with_suffix(".part").unlink(missing_ok=True)
     one.note.unlink(missing_ok=True)
