@@ -191,7 +191,8 @@ class Config:
     """The config of a run. `name` is its folder in `outputs`; by default it is made from the command's overrides.
 
     `task` is what is trained: the diffusion model, alignDRAW (with net=aligndraw), or a frozen component. `seed` is that of the
-    training. `cache` is the folder of the shards and features that several runs share. `version` is that of the keys' names.
+    training. `cache` is the folder of the shards and features that several runs share. `version` is that of the keys' names and
+    the presets.
     `init_from` is where training starts: a weights file, a run, a diffusers folder, or a single-file checkpoint. What a model
     says of its objective and steps sets `objective` and `sampler.grid` while `init_scheduler` is kept; changed trains it to the
     run's own objective. `init_average`: which weights of a single file that has both. LoRA and DoRA files in `init_lora` are
@@ -201,7 +202,7 @@ class Config:
     `plugins`: files, or names of installed packages, that add a user's own choices; only the command line may set it.
     """
 
-    version: int = one_of(2, 2)  # of the key names; input/versions.py reads older ones
+    version: int = one_of(3, 2, 3)  # 2: the presets were others; input/versions.py reads older key names
     task: str = one_of("diffusion", "diffusion", "aligndraw", "autoencoder", "contrastive", "attributes")
     name: str | None = None
     outputs: str = path("outputs")

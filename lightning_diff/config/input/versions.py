@@ -1,6 +1,7 @@
-"""Upgrade of old configs: the keys of a stored config.yaml, or of an old row's passport, become today's keys (version 2).
+"""Upgrade of old configs: the keys of a stored config.yaml, or of an old row's passport, become today's keys.
 
-Version 1 (until November 2026) had one table of keys for all kinds of a group; it also held unused keys of other kinds.
+Version 1 (until November 2026) had one table of keys for all kinds of a group; it also held unused keys of other kinds. Version 3
+has the keys of version 2; presets choose other values since (pipeline/continuing/presets.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from ..registry import named
 
-VERSION = 2
+VERSION = 2  # the first one with today's keys
 GROUP = {"unet": "net"}  # name in version 1 -> name now
 RENAMED = {  # group: {key in version 1 -> key now}
     "sampler": {"name": "kind"},
@@ -27,7 +28,7 @@ METRICS = ("fid", "kid", "cmmd", "precision_recall", "diversity", "clip_score", 
 
 
 def upgraded(old: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored config with today's keys. Of today's version only keys that came later are added, with what it meant."""
+    """A stored config with today's keys. One of a version that has them gets those that came later, as it meant them."""
     if old.get("version", 1) >= VERSION:
         return {group: _complete(group, value) for group, value in old.items()}
     groups = {GROUP.get(key, key): value for key, value in old.items()}
