@@ -24,6 +24,7 @@ def shift(start: float, end: str = "null") -> tuple[str, str]:
     return f"objective.shift={start:g}", f"objective.shift_end={end}"
 
 
+OLDER = ("training.batch=64", "text.layer=1", "net.pooled=true")  # as in experiment=base then
 BEFORE = ("net=small", *shift(1))  # the net and the times of experiment=base before this study
 FALLS = shift(4, "0.7")  # the times of experiment=base now
 NOW = (*FALLS, "training.warmup=15")
@@ -107,7 +108,7 @@ def train(name: str, seed: int, outputs: Path, quick: bool) -> dict[str, str]:
     words = [
         *("experiment=base", "plugins=[experiments/recipe/nets.py]", "training=muon", "training.steps=450"),
         *("training.warmup=50", f"seed={seed}", "validation.every=0", "guidance.scales=[3]", "evaluation.samples=512"),
-        *("data.train=16384", "sampler=euler", "sampler.steps=20", *shift(3)),
+        *("data.train=16384", "sampler=euler", "sampler.steps=20", *shift(3), *OLDER),
         *TRIALS[name],
         *("tracking=disabled", f"name={folder}", f"outputs={outputs}", f"cache={outputs}/cache"),
     ]

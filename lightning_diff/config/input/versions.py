@@ -22,7 +22,7 @@ RENAMED = {  # group: {key in version 1 -> key now}
 # The kind that version 1 meant if it named none.
 USUAL = {"data": "still_life", "sampler": "euler", "guidance": "cfg", "net": "small", "autoencoder": "small"}
 # What a config means that has no such key of a kind, because it is older: group -> kind -> {key: value}
-MEANT: dict[str, dict[str, dict[str, Any]]] = {"net": {"uvit": {"after": 0, "rotary": False}}}
+MEANT: dict[str, dict[str, dict[str, Any]]] = {"net": {"uvit": {"after": 0, "rotary": False, "pooled": True}}}
 # Every row of version 1 has these.
 METRICS = ("fid", "kid", "cmmd", "precision_recall", "diversity", "clip_score", "attributes")
 

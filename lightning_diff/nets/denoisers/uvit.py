@@ -26,7 +26,7 @@ class UViTNet(UNetSpec):
     depth: int = between(3, 1, 128)
     after: int = between(1, 0, 64)
     rotary: bool = True
-    pooled: bool = True
+    pooled: bool = False
 
     per_level: ClassVar[str] = "attention"
 

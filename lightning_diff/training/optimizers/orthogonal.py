@@ -1,19 +1,20 @@
-"""The nearest matrix with equal singular values, by five steps of an iteration of Newton and Schulz."""
+"""The nearest matrix with equal singular values, by three steps of an iteration of Newton and Schulz."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-STEPS = 5
-# p(s) = A s + B s^3 + C s^5: five times, it takes (0.01, 1] to about 1 (Jordan et al. 2024).
-A, B, C = 3.4445, -4.7750, 2.0315
+# The polynomials a s + b s^3 + c s^5 of the steps. Each is the one nearest to 1 on what the steps before make of [0.01, 1] (Amsel
+# et al. 2025, "The Polar Express"): three of them bring it to 1 +- 0.27. Five times the same polynomial (Jordan et al. 2024)
+# bring it to [0.7, 1.2], with 17 products of Gram matrices instead of 9.
+STEPS = ((8.0934, -23.6204, 17.4462), (3.6366, -2.7219, 0.5365), (2.6613, -1.9772, 0.4526))
 EPS = 1e-7
 
 
 def orthogonalised(x: Tensor) -> Tensor:
-    """Matrices [K, M, N] -> U V^T of each x = U S V^T, with singular values between 0.7 and 1.2 instead of 1; those that are
-    far smaller than the largest one stay small.
+    """Matrices [K, M, N] -> U V^T of each x = U S V^T, with singular values between 0.73 and 1.27 instead of 1; those that
+    are below 0.01 of their norm stay smaller.
 
     Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks". All steps are polynomials in the
     Gram matrix x x^T, which commute. So only the Gram matrix goes through the iteration, and x is multiplied once at the end:
@@ -24,11 +25,11 @@ def orthogonalised(x: Tensor) -> Tensor:
     wide = wide / (torch.linalg.vector_norm(wide, dim=(1, 2), keepdim=True) + EPS)
     gram = wide @ wide.mT
     product: Tensor | None = None
-    for step in range(STEPS):
-        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C)
-        factor.diagonal(dim1=1, dim2=2).add_(A)
+    for step, (a, b, c) in enumerate(STEPS):
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
         product = factor if product is None else factor @ product
-        if step + 1 < STEPS:
+        if step + 1 < len(STEPS):
             gram = factor @ gram @ factor
     assert product is not None
     found = product @ wide
