@@ -33,10 +33,11 @@ sys.path.insert(0, str(ROOT))
 from lightning_diff.cluster.processes import cores  # noqa: E402
 from lightning_diff.tracking.record import Record  # noqa: E402
 
+OLDER = ("training.batch=64", "text.layer=1")  # as in the recipe of before, and in diffusers'
 SIDES: dict[str, tuple[int, *tuple[str, ...]]] = {  # steps, and the words
     # AdamW 1.5e-3, a warm-up of 200 steps, a cosine to 0
-    "before": (1500, "net=small", "objective.shift=1", "objective.shift_end=null", "training=diffusion"),
-    "now": (540,),  # experiment=base as it is, but for the number of pictures
+    "before": (1500, "net=small", "objective.shift=1", "objective.shift_end=null", "training=diffusion", *OLDER),
+    "now": (640,),  # experiment=base as it is, but for the number of pictures
 }
 RATES = ("6e-4", "1.2e-3", "2.4e-3", "4.8e-3")
 PEER = (
@@ -45,6 +46,7 @@ PEER = (
     "net=peer",
     "objective=stable_diffusion",
     "training=diffusion",
+    *OLDER,
 )
 SIDES |= {f"diffusers-{rate}": (*PEER, f"training.learning_rate={rate}") for rate in RATES}
 MEASUREMENTS = 10  # in a training

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed import all_reduce, get_rank
+from torch.distributed import all_gather, get_rank
 
 from ...devices import full_float32
 from ..graphs import Recorded, small
@@ -41,8 +41,10 @@ def orthogonalised_together(updates: Sequence[Tensor]) -> list[Tensor]:
     get the same bits. Matrices of one shape are computed at once. All ranks must call this with the same updates."""
     count = ranks()
     costs = [min(u.shape[0], u[0].numel()) * float(u.numel()) for u in updates]
-    me = get_rank() if count > 1 else 0
-    mine = [i for i, rank in enumerate(shares(costs, count)) if rank == me]
+    parts: list[list[int]] = [[] for _ in range(count)]
+    for i, rank in enumerate(shares(costs, count)):
+        parts[rank].append(i)
+    mine = parts[get_rank() if count > 1 else 0]
     found: dict[int, Tensor] = {}
     alike: dict[torch.Size, list[int]] = {}
     for i in mine:
@@ -51,12 +53,17 @@ def orthogonalised_together(updates: Sequence[Tensor]) -> list[Tensor]:
         stack = torch.stack([updates[i].flatten(1) for i in numbers]).float()
         for i, one in zip(numbers, orthogonalised(stack), strict=True):
             found[i] = one.unflatten(1, shape[1:])
-    if count == 1:
-        return [found[i] for i in range(len(updates))]
-    flat = torch.cat([(found[i] if i in found else torch.zeros_like(u)).flatten() for i, u in enumerate(updates)])
-    all_reduce(flat)  # each number is not zero on one rank alone
-    pieces = flat.split([u.numel() for u in updates])
-    return [piece.view(u.shape) for piece, u in zip(pieces, updates, strict=True)]
+    if count > 1:
+        sizes = [[updates[i].numel() for i in part] for part in parts]
+        most = max(map(sum, sizes))
+        blank = updates[0].new_zeros(most - sum(updates[i].numel() for i in mine), dtype=torch.float32)
+        sent = torch.cat([*(found[i].flatten() for i in mine), blank])
+        came = [torch.empty_like(sent) for _ in parts]
+        all_gather(came, sent)
+        for part, size, flat in zip(parts, sizes, came, strict=True):
+            pieces = flat.split([*size, most - sum(size)])[: len(part)]
+            found |= {i: piece.view(updates[i].shape) for i, piece in zip(part, pieces, strict=True)}
+    return [found[i] for i in range(len(updates))]
 
 
 class Muon(torch.optim.AdamW):
@@ -116,8 +123,8 @@ class Muon(torch.optim.AdamW):
         for p, g in zip(group["params"], grads, strict=True):
             momentum = self.state[p]["momentum"]
             if found_inf is not None:
-                g = torch.where(found_inf > 0, 0.0, g)
-            momentum.add_(g.sub(momentum).mul_((1 - MOMENTUM) * kept))
+                local_shard(g).masked_fill_(found_inf > 0, 0.0)
+            local_shard(momentum).lerp_(local_shard(g), (1 - MOMENTUM) * kept)
             updates.append(full_tensor(g.lerp(momentum, MOMENTUM)))
         with full_float32(updates[0].device.type):
             steps = orthogonalised_together(updates)
@@ -125,4 +132,4 @@ class Muon(torch.optim.AdamW):
         for p, update in zip(group["params"], steps, strict=True):
             size = 0.2 * max(p.shape[0], p.numel() // p.shape[0]) ** 0.5
             held = local_shard(p)
-            held.mul_(1 - rate * group["weight_decay"]).sub_(shard_like(update, p) * (rate * size))
+            held.mul_(1 - rate * group["weight_decay"]).sub_(shard_like(update, p).mul_(rate * size))
