@@ -24,7 +24,7 @@ def shift(start: float, end: str = "null") -> tuple[str, str]:
     return f"objective.shift={start:g}", f"objective.shift_end={end}"
 
 
-OLDER = ("training.batch=64", "text.layer=1", "net.pooled=true")  # as in experiment=base then
+OLDER = ("text.layer=1", "net.pooled=true")  # as in experiment=base then
 BEFORE = ("net=small", *shift(1))  # the net and the times of experiment=base before this study
 FALLS = shift(4, "0.7")  # the times of experiment=base now
 NOW = (*FALLS, "training.warmup=15")

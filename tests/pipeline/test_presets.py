@@ -16,10 +16,10 @@ from lightning_diff.pipeline.continuing.presets import RECIPE, as_begun
 from lightning_diff.pipeline.continuing.same import keep_config, refuse_another
 
 FIXED = ["objective.shift=1", "objective.shift_end=null"]
-WAS = ["experiment=base", "net=small", "text.layer=1", "training.batch=64", *FIXED]
+WAS = ["experiment=base", "net=small", "text.layer=1", *FIXED]
 OLD = [*WAS, "training=diffusion", "training.steps=1500"]  # what experiment=base was first
 SECOND = [*WAS, "training.steps=900", "training.warmup=100"]  # and then
-POOLED = ["net.pooled=true", "text.layer=1", "training.batch=64"]
+POOLED = ["net.pooled=true", "text.layer=1"]
 THIRD = [*POOLED, "net.depth=4", "net.after=0", "net.rotary=false", "objective.shift=3", "objective.shift_end=null"]
 FOURTH = [*POOLED, "net.rotary=false", "training.warmup=50", "training.steps=560"]
 FIFTH = [*POOLED, "training.steps=540", "data.train=16384"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from pathlib import Path
 
@@ -43,10 +44,10 @@ def test_singular_values_become_about_one_and_the_directions_stay(shape: tuple[i
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, s, vh = torch.linalg.svd(x, full_matrices=False)
     found = orthogonalised(x)
-    far = s < 0.01 * torch.linalg.vector_norm(x, dim=(1, 2))[:, None]  # a square matrix of noise has some near zero
-    assert torch.linalg.svdvals(found).max() < 1.28
+    far = s < 0.003 * torch.linalg.vector_norm(x, dim=(1, 2))[:, None]  # a square matrix of noise has some near zero
+    assert torch.linalg.svdvals(found).max() < 1.21
     along = torch.diagonal(u.mT @ found @ vh.mT, dim1=1, dim2=2)  # in the directions of x
-    assert ((along > 0.72) & (along < 1.28))[~far].all()
+    assert ((along > 0.79) & (along < 1.21))[~far].all()
     off = u.mT @ found @ vh.mT - torch.diag_embed(along)
     assert off.abs().max() < 1e-3
 
@@ -70,7 +71,7 @@ def test_the_steps_are_those_of_the_iteration_of_whole_matrices() -> None:
 
 def test_each_step_is_the_best_polynomial_for_what_the_steps_before_made() -> None:
     """The error of the best one has equal size and alternating sign at four places (Chebyshev)."""
-    s = torch.logspace(-2, 0, 200001, dtype=torch.float64)
+    s = torch.logspace(math.log10(0.003), 0, 200001, dtype=torch.float64)
     for a, b, c in STEPS:
         grid = torch.linspace(s.min(), s.max(), 200001, dtype=torch.float64)
         error = a * grid + b * grid**3 + c * grid**5 - 1
@@ -79,7 +80,7 @@ def test_each_step_is_the_best_polynomial_for_what_the_steps_before_made() -> No
         assert ends.sign().tolist() == [-1, 1, -1, 1]
         torch.testing.assert_close(ends.abs(), ends.abs().mean().expand(4), rtol=5e-3, atol=0)
         s = a * s + b * s**3 + c * s**5
-    assert (s - 1).abs().max() < 0.271
+    assert (s - 1).abs().max() < 0.2
 
 
 def test_inner_layers_have_muon_and_the_others_adamw() -> None:
