@@ -45,7 +45,7 @@ def test_the_presets_recipe_is_another_one_now() -> None:
 def test_an_older_run_goes_on_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, config = begun_before(tmp_path / "base"), compose_config(["experiment=base"])
     assert stored_config(folder / "config.yaml").training.optimizer == "adamw"
-    with pytest.raises(ConfigError, match=r"net\.kind=uvit: .* holds a run with net\.kind=small"):
+    with pytest.raises(ConfigError, match=r"text\.layer=2: .* holds a run with text\.layer=1"):
         refuse_another(folder, config)
     again = as_begun(config, folder, ["experiment=base"])
     assert refuse_another(folder, again, train=True) is None
