@@ -142,7 +142,13 @@ def test_options_train_and_draw(words: str, tmp_path: Path) -> None:
 
 
 def test_a_learned_null_begins_as_the_empty_caption_and_moves(tmp_path: Path) -> None:
-    more = ["text.null=learned", "training.steps=40", "objective.caption_dropout=0.5", "evaluation.enabled=false"]
+    more = [
+        "text.null=learned",
+        "net.pooled=true",
+        "training.steps=40",
+        "objective.caption_dropout=0.5",
+        "evaluation.enabled=false",
+    ]
     folder = tmp_path / "run"
     train(compose_config(short("base", tmp_path, *more)), folder)
     model = model_of(load_config(folder / "config.yaml"), folder)
