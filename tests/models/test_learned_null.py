@@ -10,7 +10,7 @@ from lightning_diff.nets.unet import Condition
 
 
 @pytest.mark.parametrize(
-    "words", [["net.pooled=false"], ["net=small", "net.pooled=false"], ["net=ldm_tiny"], []], ids=str
+    "words", [["net.pooled=true"], ["net=small", "net.pooled=false"], ["net=small"], ["net=ldm_tiny"], []], ids=str
 )
 def test_all_that_a_net_with_a_learned_null_condition_trains_has_a_gradient(words: list[str]) -> None:
     """Several ranks wait for the gradient of each trained parameter."""

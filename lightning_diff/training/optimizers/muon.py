@@ -44,10 +44,10 @@ def orthogonalised_together(updates: Sequence[Tensor]) -> list[Tensor]:
     parts: list[list[int]] = [[] for _ in range(count)]
     for i, rank in enumerate(shares(costs, count)):
         parts[rank].append(i)
-    mine = parts[get_rank() if count > 1 else 0]
+    me = get_rank() if count > 1 else 0
     found: dict[int, Tensor] = {}
     alike: dict[torch.Size, list[int]] = {}
-    for i in mine:
+    for i in parts[me]:
         alike.setdefault(updates[i].shape, []).append(i)
     for shape, numbers in alike.items():
         stack = torch.stack([updates[i].flatten(1) for i in numbers]).float()
@@ -56,8 +56,8 @@ def orthogonalised_together(updates: Sequence[Tensor]) -> list[Tensor]:
     if count > 1:
         sizes = [[updates[i].numel() for i in part] for part in parts]
         most = max(map(sum, sizes))
-        blank = updates[0].new_zeros(most - sum(updates[i].numel() for i in mine), dtype=torch.float32)
-        sent = torch.cat([*(found[i].flatten() for i in mine), blank])
+        blank = updates[0].new_zeros(most - sum(sizes[me]), dtype=torch.float32)
+        sent = torch.cat([*(found[i].flatten() for i in parts[me]), blank])
         came = [torch.empty_like(sent) for _ in parts]
         all_gather(came, sent)
         for part, size, flat in zip(parts, sizes, came, strict=True):
