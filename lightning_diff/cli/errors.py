@@ -15,6 +15,7 @@ from ..config.errors import ConfigError
 from ..config.input.files import located
 from ..config.input.messages import one_line
 from ..files import NO_ROOM
+from ..heap import keep_heap
 from ..locks import NO_LOCKS
 from ..ranks import end_with_helped, first_rank, wrong_rank
 from ..strings import visible
@@ -53,6 +54,7 @@ def exit_on_error(work: Callable[[], None]) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     settle_terminal()
+    keep_heap()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     os.environ.update(PLAIN_FIGURES)
     try:

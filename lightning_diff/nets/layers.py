@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .convolution.conv import Conv3x3
+
 FEW_KEYS = 512
 
 
@@ -69,10 +71,10 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.norm_in = norm(inputs)
-        self.conv_in = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv_in = Conv3x3(inputs, outputs)
         self.modulate = nn.Linear(embedding, 2 * outputs) if embedding else None
         self.norm_out = norm(outputs)
-        self.conv_out = zero_(nn.Conv2d(outputs, outputs, 3, padding=1))
+        self.conv_out = zero_(Conv3x3(outputs, outputs))
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
@@ -176,7 +178,7 @@ class Upsample(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv = Conv3x3(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..convolution.conv import Conv3x3
 from ..layers import ReadsCaption, attend
 
 
@@ -14,11 +15,11 @@ class ResnetBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, embedding: int, groups: int = 32, eps: float = 1e-5) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, inputs, eps)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv1 = Conv3x3(inputs, outputs)
         if embedding:
             self.time_emb_proj = nn.Linear(embedding, outputs)
         self.norm2 = nn.GroupNorm(groups, outputs, eps)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.conv2 = Conv3x3(outputs, outputs)
         if inputs != outputs:
             self.conv_shortcut = nn.Conv2d(inputs, outputs, 1)
         self.shortcut = inputs != outputs

@@ -1,0 +1,23 @@
+"""The memory that tensors leave behind."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+KEPT = {-3: 32 << 20, -1: 1 << 30}  # <malloc.h>: M_MMAP_THRESHOLD, the most that it takes; M_TRIM_THRESHOLD
+OWN = ("MALLOC_", "GLIBC_TUNABLES")  # the user has said something else
+
+
+def keep_heap() -> None:
+    """Freed memory stays with the process, where the C library can do that (glibc's `mallopt`). By itself it gives blocks back to
+    the system and takes them anew, as zeros, many times in each step: with 64 pictures a step, 7 % of the training's time was the
+    system's."""
+    if any(name.startswith(OWN) for name in os.environ):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # another C library, or no such thing
+        return
+    for what, size in KEPT.items():
+        mallopt(what, size)

@@ -1,0 +1,94 @@
+"""Winograd's algorithm computes what a convolution computes, and serves where it may."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightning_diff.nets.convolution import conv, winograd
+from lightning_diff.nets.convolution.conv import Conv3x3
+
+
+def picture(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    made = torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(sum(shape)))
+    return made.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+
+def fast(x: Tensor, weight: Tensor) -> Tensor:
+    return conv._Conv.apply(x, weight, None, True)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("b, i, o, h, w", [(2, 3, 5, 8, 12), (1, 1, 1, 4, 4), (3, 2, 4, 4, 16), (2, 6, 2, 20, 4)])
+def test_it_is_the_convolution(b: int, i: int, o: int, h: int, w: int) -> None:
+    """In float64, so that nothing but the algebra is tested."""
+    x, weight = picture(b, i, h, w, dtype=torch.float64), picture(o, i, 3, 3, dtype=torch.float64)
+    grad = picture(b, o, h, w, dtype=torch.float64).detach()
+    sides = [fast(x, weight), F.conv2d(x, weight, padding=1)]
+    torch.testing.assert_close(*sides, rtol=1e-12, atol=1e-12)
+    one, two = (torch.autograd.grad(y, (x, weight), grad) for y in sides)
+    torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-11)
+
+
+def test_each_transform_is_the_transpose_of_its_gradient() -> None:
+    """<T a, b> = <a, T' b>."""
+    a, b = (torch.randn(*shape, dtype=torch.float64) for shape in ((2, 8, 12, 3), (36, 12, 3)))
+    torch.testing.assert_close((winograd.inputs(a) * b).sum(), (a * winograd.inputs_back(b, 2, 8, 12)).sum())
+    torch.testing.assert_close((winograd.outputs(b, 2, 8, 12) * a).sum(), (b * winograd.outputs_back(a)).sum())
+    k, u = (torch.randn(*shape, dtype=torch.float64) for shape in ((5, 3, 3, 3), (36, 5, 3)))
+    torch.testing.assert_close((winograd.kernels(k) * u).sum(), (k * winograd.kernels_back(u)).sum())
+
+
+@pytest.mark.parametrize("i, o", [(128, 128), (64, 64), (160, 96), (32, 32)])  # all passes, backward alone, all, none
+def test_it_differs_by_rounding_alone(i: int, o: int) -> None:
+    x, layer = picture(32, i, 8, 8), Conv3x3(i, o)
+    exact = F.conv2d(x.double(), layer.weight.double(), layer.bias.double(), padding=1)
+    grad = picture(32, o, 8, 8).detach()
+    parameters = (x, layer.weight, layer.bias)
+    found = [layer(x), *torch.autograd.grad(layer(x), parameters, grad)]
+    right = [exact, *torch.autograd.grad(exact, parameters, grad.double())]
+    for got, good in zip(found, right, strict=True):
+        assert (got - good).norm() < 5e-6 * good.norm()
+    with torch.no_grad():
+        assert (layer(x) - exact).norm() < 5e-6 * exact.norm()
+
+
+def used(layer: Conv3x3, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The passes in which the algorithm served."""
+    seen = set()
+    for name, step in (("forward", "outputs"), ("backward", "outputs_back")):
+
+        def called(*inputs: object, name: str = name, step: object = getattr(winograd, step)) -> Tensor:
+            seen.add(name)
+            return step(*inputs)  # type: ignore[operator, no-any-return]
+
+        monkeypatch.setattr(winograd, step, called)
+    layer(x).float().sum().backward()
+    monkeypatch.undo()
+    return seen
+
+
+def test_where_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = {"forward", "backward"}
+    assert used(Conv3x3(96, 96), picture(32, 96, 8, 8), monkeypatch) == both
+    assert used(Conv3x3(96, 96), picture(16, 96, 8, 8), monkeypatch) == {"backward"}  # few tiles
+    assert used(Conv3x3(64, 64), picture(32, 64, 8, 8), monkeypatch) == {"backward"}  # few channels
+    for x in (picture(8, 96, 8, 8), picture(32, 96, 10, 10), picture(32, 96, 8, 8, dtype=torch.float64)):
+        assert not used(Conv3x3(96, 96).to(x.dtype), x, monkeypatch)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not used(Conv3x3(96, 96), picture(32, 96, 8, 8), monkeypatch)
+
+
+def test_a_compiler_sees_a_convolution() -> None:
+    x = picture(32, 96, 8, 8).detach()
+    program = torch.export.export(nn.Sequential(Conv3x3(96, 96)), (x,))
+    assert [str(n.target) for n in program.graph.nodes if n.op == "call_function"] == ["aten.conv2d.default"]
+
+
+def test_its_weights_are_a_conv2ds() -> None:
+    torch.manual_seed(0)
+    one = Conv3x3(8, 12)
+    torch.manual_seed(0)
+    two = nn.Conv2d(8, 12, 3, padding=1)
+    assert [*one.state_dict()] == [*two.state_dict()] and torch.equal(one.weight, two.weight)
