@@ -126,7 +126,7 @@ FILES = [  # a file of experiments as people write it -> what is said of it; or 
      {"name": "010", "seed": 1000, "training.learning_rate": 1e-4, "training.compile": False}),
     ("name: 2023-01-02\n", {"name": "2023-01-02"}),
     ("training: &t {steps: 9}\nname: 5\n", {"training.steps": 9, "name": "5"}),
-    ("defaults: [base]\nname: mine\n", {"name": "mine", "training.checkpoint_every": 110}),
+    ("defaults: [base]\nname: mine\n", {"name": "mine", "training.checkpoint_every": 130}),
 ]  # fmt: skip
 WORDS = [  # the command's words -> what the line says
     ("--experiment base", "--experiment: overrides are written key=value; type experiment=base"),
