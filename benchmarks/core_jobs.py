@@ -30,6 +30,7 @@ from lightning_diff.diffusion.noise import start  # noqa: E402
 from lightning_diff.diffusion.path import Path as DiffusionPath  # noqa: E402
 from lightning_diff.diffusion.samplers.ancestral import DDIM  # noqa: E402
 from lightning_diff.evaluation.provenance import environment  # noqa: E402
+from lightning_diff.heap import keep_heap  # noqa: E402
 from lightning_diff.interop.configs import scheduler_config  # noqa: E402
 from lightning_diff.interop.export import export_pipeline  # noqa: E402
 from lightning_diff.models.latent_diffusion import LatentDiffusion  # noqa: E402
@@ -303,6 +304,8 @@ def main() -> None:
     if mode != "eager":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.benchmark = True
+    if side == "here":
+        keep_heap()  # as every command of this project
     with contextlib.redirect_stdout(sys.stderr):
         size = SIZES[name]
         many = int(batch) or size["batch"]

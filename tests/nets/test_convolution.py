@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -25,19 +27,35 @@ def test_it_is_the_convolution(b: int, i: int, o: int, h: int, w: int) -> None:
     """In float64, so that nothing but the algebra is tested."""
     x, weight = picture(b, i, h, w, dtype=torch.float64), picture(o, i, 3, 3, dtype=torch.float64)
     grad = picture(b, o, h, w, dtype=torch.float64).detach()
-    sides = [fast(x, weight), F.conv2d(x, weight, padding=1)]
-    torch.testing.assert_close(*sides, rtol=1e-12, atol=1e-12)
-    one, two = (torch.autograd.grad(y, (x, weight), grad) for y in sides)
-    torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-11)
+    for given in (x, x.contiguous()):  # channels_last and not
+        sides = [fast(given, weight), F.conv2d(given, weight, padding=1)]
+        torch.testing.assert_close(*sides, rtol=1e-12, atol=1e-12)
+        one, two = (torch.autograd.grad(y, (x, weight), grad) for y in sides)
+        torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-11)
 
 
 def test_each_transform_is_the_transpose_of_its_gradient() -> None:
     """<T a, b> = <a, T' b>."""
-    a, b = (torch.randn(*shape, dtype=torch.float64) for shape in ((2, 8, 12, 3), (36, 12, 3)))
-    torch.testing.assert_close((winograd.inputs(a) * b).sum(), (a * winograd.inputs_back(b, 2, 8, 12)).sum())
-    torch.testing.assert_close((winograd.outputs(b, 2, 8, 12) * a).sum(), (b * winograd.outputs_back(a)).sum())
+    a, b, y = (torch.randn(*shape, dtype=torch.float64) for shape in ((2, 8, 12, 3), (36, 12, 3), (2, 8, 12, 3)))
+    winograd.outputs(b, y)
+    torch.testing.assert_close((y * a).sum(), (b * winograd.outputs_back(a)).sum())
     k, u = (torch.randn(*shape, dtype=torch.float64) for shape in ((5, 3, 3, 3), (36, 5, 3)))
     torch.testing.assert_close((winograd.kernels(k) * u).sum(), (k * winograd.kernels_back(u)).sum())
+
+
+@pytest.mark.parametrize("b, h, w, most", [(5, 8, 8, 5), (3, 20, 12, 40), (2, 16, 4, 10**6)])
+def test_the_pieces_are_the_whole(b: int, h: int, w: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "MOST", 36 * 3 * most)
+    seen = torch.zeros(b, h, w)
+    for piece in winograd.pieces(torch.empty(b, h, w, 2), 3):
+        assert seen[piece].numel() / 16 <= max(most, w / 4)
+        seen[piece] += 1
+    assert (seen == 1).all()
+    x, weight = picture(b, 2, h, w, dtype=torch.float64), picture(3, 2, 3, 3, dtype=torch.float64)
+    sides = [fast(x, weight), F.conv2d(x, weight, padding=1)]
+    torch.testing.assert_close(*sides, rtol=1e-12, atol=1e-12)
+    one, two = (torch.autograd.grad((y**2).sum(), (x, weight)) for y in sides)
+    torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("i, o", [(128, 128), (64, 64), (160, 96), (32, 32)])  # all passes, backward alone, all, none
@@ -56,15 +74,16 @@ def test_it_differs_by_rounding_alone(i: int, o: int) -> None:
 
 def used(layer: Conv3x3, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The passes in which the algorithm served."""
-    seen = set()
-    for name, step in (("forward", "outputs"), ("backward", "outputs_back")):
+    seen, during, step = set(), "forward", winograd.inputs
 
-        def called(*inputs: object, name: str = name, step: object = getattr(winograd, step)) -> Tensor:
-            seen.add(name)
-            return step(*inputs)  # type: ignore[operator, no-any-return]
+    def called(*inputs: Any) -> Tensor:
+        seen.add(during)
+        return step(*inputs)
 
-        monkeypatch.setattr(winograd, step, called)
-    layer(x).float().sum().backward()
+    monkeypatch.setattr(winograd, "inputs", called)
+    y = layer(x)
+    during = "backward"
+    y.float().sum().backward()
     monkeypatch.undo()
     return seen
 

@@ -48,20 +48,22 @@ class Conv3x3(nn.Conv2d):
 
 
 def _pixels(x: Tensor) -> Tensor:
-    """[B, C, H, W] -> [B, H, W, C], contiguous: no copy if x is in channels_last memory."""
-    return x.permute(0, 2, 3, 1).contiguous()
+    """[B, C, H, W] -> [B, H, W, C], the same memory."""
+    return x.permute(0, 2, 3, 1)
 
 
 def _fast(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    b, _, h, w = x.shape
-    y = winograd.outputs(winograd.inputs(_pixels(x)) @ winograd.kernels(weight).mT, b, h, w)
+    x, kernels = _pixels(x), winograd.kernels(weight)
+    y = x.new_empty(*x.shape[:3], len(weight))
+    for piece in winograd.pieces(x, max(weight.shape[:2])):
+        winograd.outputs(winograd.inputs(x, *piece) @ kernels.mT, y[piece])
     if bias is not None:
         y += bias
     return y.permute(0, 3, 1, 2)
 
 
 class _Conv(torch.autograd.Function):
-    """Keeps no more than a direct convolution does: the backward pass transforms the inputs and the kernel again."""
+    """Keeps no more than a direct convolution does: the backward pass transforms the inputs again."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, fast: bool) -> Tensor:
@@ -73,13 +75,16 @@ class _Conv(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias, _ = ctx.needs_input_grad
-        pixels = _pixels(grad)
-        products = winograd.outputs_back(pixels)
         return (
-            winograd.inputs_back(products @ winograd.kernels(weight), *pixels.shape[:3]).permute(0, 3, 1, 2)
-            if for_x
-            else None,
-            winograd.kernels_back(products.mT @ winograd.inputs(_pixels(x))) if for_weight else None,
-            pixels.sum((0, 1, 2)) if for_bias else None,
+            _fast(grad, weight.flip(2, 3).transpose(0, 1), None) if for_x else None,
+            _weight_grad(_pixels(x), _pixels(grad), weight) if for_weight else None,
+            grad.sum((0, 2, 3)) if for_bias else None,
             None,
         )
+
+
+def _weight_grad(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    found = weight.new_zeros(winograd.TAPS**2, *weight.shape[:2])
+    for piece in winograd.pieces(x, max(weight.shape[:2])):
+        found.baddbmm_(winograd.outputs_back(grad[piece]).mT, winograd.inputs(x, *piece))
+    return winograd.kernels_back(found)

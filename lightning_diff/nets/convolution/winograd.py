@@ -3,22 +3,24 @@ algorithms for convolutional neural networks", section 4.3).
 
 A picture is cut in tiles of 4x4. With the paper's matrices, y = A^T [(G g G^T) * (B^T d B)] A: each tile of inputs d (6x6, for
 neighbours overlap) becomes 36 values, so does each kernel g, and the product * is, summed over channels, 36 matrix products.
-The gradients are the same steps turned round: A instead of A^T, and so on. In float32 the results differ from those of a direct
-convolution by 3 parts in a million (norm against norm).
+The kernel's gradient is made of the same steps turned round, A instead of A^T, and so on; that of the picture is a convolution
+again. In float32 the results differ from those of a direct convolution by 3 parts in a million (norm against norm).
 
-Pictures here are [B, H, W, C], contiguous; H and W are multiples of 4. A transform of a picture is two transforms of an axis.
-Those are written out as sums of slices, which are quicker than products with so small matrices.
+Pictures here are [B, H, W, C]; H and W are multiples of 4. They go through in pieces, so that a large one takes no more memory
+than a small one. A picture's transform is two transforms of an axis. Those are written out as sums of slices, which are quicker
+than products with so small matrices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 TILE = 4
+MOST = 2**22  # values of a transformed piece, or somewhat more
 TAPS = 6  # values of a tile along an axis, after the transform
 G = (
     (1 / 4, 0, 0),
@@ -42,48 +44,59 @@ def kernels_back(grad: Tensor) -> Tensor:
     return taps.view(3, 3, *grad.shape[1:]).permute(2, 3, 0, 1)
 
 
-def inputs(x: Tensor) -> Tensor:
-    """B^T d B of each tile: x [B, H, W, C], with a border of zeros added -> [36, tiles, C]."""
-    b, h, w, c = x.shape
-    x = F.pad(x, (0, 0, 1, 1, 1, 1))
-    rows = x.new_empty(TAPS, b, h // TILE, w + 2, c)
-    _to_inputs([x[:, i : i + h - 3 : TILE] for i in range(TAPS)], rows)
-    out = x.new_empty(TAPS, TAPS, b, h // TILE, w // TILE, c)
-    _to_inputs([rows[:, :, :, i : i + w - 3 : TILE] for i in range(TAPS)], out)
+def pieces(x: Tensor, channels: int) -> Iterator[tuple[slice, slice]]:
+    """The pieces of x [B, H, W, C] that have about MOST values with so many channels, transformed: some pictures with all their
+    rows, or some rows of one picture."""
+    b, h, w, _ = x.shape
+    rows = max(1, MOST // (TAPS**2 * w // TILE * channels)) * TILE
+    pictures = max(1, rows // h)
+    for first in range(0, b, pictures):
+        for top in range(0, h, rows):
+            yield slice(first, first + pictures), slice(top, min(h, top + rows))
+
+
+def together(piece: Tensor) -> Tensor:
+    """The piece with its channels side by side in memory. So they are if the picture is in channels_last memory."""
+    return piece if piece.stride(-1) == 1 else piece.contiguous()
+
+
+def inputs(x: Tensor, pictures: slice, rows: slice) -> Tensor:
+    """B^T d B of each tile of a piece; outside of the picture are zeros: x [B, H, W, C] -> [36, tiles, C]."""
+    first, last = rows.start == 0, rows.stop == x.shape[1]
+    piece = together(x[pictures, rows.start - (not first) : rows.stop + (not last)])
+    piece = F.pad(piece, (0, 0, 1, 1, int(first), int(last)))
+    b, h, w, c = piece.shape
+    down, across = (h - 2) // TILE, (w - 2) // TILE
+    between = x.new_empty(TAPS, b, down, w, c)
+    _to_inputs([piece[:, i : i + h - TAPS + 1 : TILE] for i in range(TAPS)], between)
+    out = x.new_empty(TAPS, TAPS, b, down, across, c)
+    _to_inputs([between[:, :, :, i : i + w - TAPS + 1 : TILE] for i in range(TAPS)], out)
     return out.view(TAPS**2, -1, c)
 
 
-def inputs_back(grad: Tensor, b: int, h: int, w: int) -> Tensor:
-    """The gradient of x [B, H, W, C], from that of `inputs(x)`."""
-    c = grad.shape[-1]
-    grad = grad.view(TAPS, TAPS, b, h // TILE, w // TILE, c)
-    rows = grad.new_empty(TAPS, b, h // TILE, w // TILE, TILE, c)
-    _from_inputs(grad.unbind(), rows.unbind(4), axis=3)
-    rows = rows.view(TAPS, b, h // TILE, w, c)
-    out = grad.new_empty(b, h // TILE, TILE, w, c)
-    _from_inputs(rows.unbind(), out.unbind(2), axis=1)
-    return out.view(b, h, w, c)
-
-
-def outputs(products: Tensor, b: int, h: int, w: int) -> Tensor:
-    """A^T m A of each tile: products [36, tiles, O] -> y [B, H, W, O]."""
-    o = products.shape[-1]
+def outputs(products: Tensor, out: Tensor) -> None:
+    """A^T m A of each tile: products [36, tiles, O] -> `out`, a piece of y [b, h, W, O]."""
+    b, h, w, o = out.shape
     products = products.view(TAPS, TAPS, b, h // TILE, w // TILE, o)
-    rows = products.new_empty(TILE, *products.shape[1:])
-    _to_outputs(products.unbind(), rows.unbind())
-    out = products.new_empty(b, h // TILE, TILE, w // TILE, TILE, o)
-    _to_outputs(rows.unbind(1), out.permute(2, 4, 0, 1, 3, 5).unbind())
-    return out.view(b, h, w, o)
+    between = products.new_empty(TILE, *products.shape[1:])
+    _to_outputs(products.unbind(), between.unbind())
+    _to_outputs(between.unbind(1), [_places(out, 1, i).unflatten(2, (-1, TILE)).movedim(3, 0) for i in range(TILE)])
 
 
 def outputs_back(grad: Tensor) -> Tensor:
-    """The gradient of the products [36, tiles, O], from that of y [B, H, W, O]."""
+    """The gradient of the products [36, tiles, O], from that of a piece of y [b, h, W, O]."""
     b, h, w, o = grad.shape
-    rows = grad.new_empty(TAPS, b, h // TILE, w, o)
-    _from_outputs([grad[:, i::TILE] for i in range(TILE)], rows)
+    grad = together(grad)
+    between = grad.new_empty(TAPS, b, h // TILE, w, o)
+    _from_outputs([_places(grad, 1, i) for i in range(TILE)], between)
     out = grad.new_empty(TAPS, TAPS, b, h // TILE, w // TILE, o)
-    _from_outputs([rows[:, :, :, i::TILE] for i in range(TILE)], out)
+    _from_outputs([_places(between, 3, i) for i in range(TILE)], out)
     return out.view(TAPS**2, -1, o)
+
+
+def _places(x: Tensor, axis: int, i: int) -> Tensor:
+    """Place i of each tile, along an axis."""
+    return x.unflatten(axis, (-1, TILE)).select(axis + 1, i)
 
 
 def _g(like: Tensor) -> Tensor:
@@ -103,18 +116,6 @@ def _to_inputs(d: Sequence[Tensor], out: Tensor) -> None:
     torch.add(p, q, alpha=-2, out=out[4])
     torch.add(d[4], d[2], alpha=-5, out=out[0]).add_(d[0], alpha=4)
     torch.add(d[5], d[3], alpha=-5, out=out[5]).add_(d[1], alpha=4)
-
-
-def _from_inputs(v: Sequence[Tensor], out: Sequence[Tensor], axis: int) -> None:
-    """B, and the sum where two tiles read one place: six values of each tile -> its four places. `axis` numbers the tiles."""
-    p, q, r, s = v[1] + v[2], v[1] - v[2], v[3] + v[4], v[3] - v[4]
-    torch.mul(v[0], -5, out=out[1]).add_(p, alpha=-4).sub_(r)
-    torch.add(q, s, alpha=2, out=out[2]).add_(v[5], alpha=-5)
-    torch.sub(v[5], q.add_(s, alpha=0.5), out=out[0]).mul_(4)
-    torch.add(v[0], p, out=out[3]).add_(r)
-    others = v[0].shape[axis] - 1
-    out[0].narrow(axis, 1, others).add_(v[5].narrow(axis, 0, others))
-    out[3].narrow(axis, 0, others).add_(v[0].narrow(axis, 1, others), alpha=4)
 
 
 def _to_outputs(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
