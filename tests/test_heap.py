@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 FAULTS = """
 import resource, torch
 from lightning_diff.heap import keep_heap
@@ -23,10 +21,13 @@ for _ in range(4):
 """
 
 
-@pytest.mark.parametrize("own", [{}, {"MALLOC_TRIM_THRESHOLD_": "131072"}])
-def test_pages_are_taken_from_the_system_once(own: dict[str, str]) -> None:
+def faults(**own: str) -> int:
+    """How often the last round asked the system for a page."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_TUNABLES"))} | own
     done = subprocess.run([sys.executable, "-c", FAULTS], env=environment, capture_output=True, text=True, check=True)
-    last = int(done.stdout.split()[-1])
-    all_pages = 3 * 4 * 24 * 256
-    assert last > all_pages / 2 if own else last < all_pages / 100
+    return int(done.stdout.split()[-1])
+
+
+def test_pages_are_taken_from_the_system_once() -> None:
+    """Huge pages would be few, so the two ways are held against each other."""
+    assert 4 * faults() < faults(MALLOC_TRIM_THRESHOLD_="131072")
