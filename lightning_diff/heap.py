@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-KEPT = {-3: 32 << 20, -1: 1 << 30}  # <malloc.h>: M_MMAP_THRESHOLD, the most that it takes; M_TRIM_THRESHOLD
+KEPT = {-3: 32 << 20, -1: 256 << 20}  # <malloc.h>: M_MMAP_THRESHOLD, the most that it takes; M_TRIM_THRESHOLD
 OWN = ("MALLOC_", "GLIBC_TUNABLES")  # the user has said something else
 
 
