@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 
 KEPT = {-3: 32 << 20, -1: 256 << 20}  # <malloc.h>: M_MMAP_THRESHOLD, the most that it takes; M_TRIM_THRESHOLD
 OWN = ("MALLOC_", "GLIBC_TUNABLES")  # the user has said something else
@@ -12,8 +13,8 @@ OWN = ("MALLOC_", "GLIBC_TUNABLES")  # the user has said something else
 def keep_heap() -> None:
     """Freed memory stays with the process, where the C library can do that (glibc's `mallopt`). By itself it gives blocks back to
     the system and takes them anew, as zeros, many times in each step: with 64 pictures a step, 7 % of the training's time was the
-    system's."""
-    if any(name.startswith(OWN) for name in os.environ):
+    system's. It must be asked for before a process has several threads: `mallopt` is not made for them."""
+    if any(name.startswith(OWN) for name in os.environ) or threading.active_count() > 1:
         return
     try:
         mallopt = ctypes.CDLL(None).mallopt
