@@ -19,15 +19,15 @@ BACKWARD = {"channels": 32, "tiles": 64}
 
 
 class Conv3x3(nn.Conv2d):
-    """nn.Conv2d of 3x3 with a border of one. On a CPU, in float32, the passes that pay are computed by Winograd's algorithm: a
-    training step takes half of the time at 192 channels and more, and the results differ by rounding alone."""
+    """nn.Conv2d of 3x3 with a border of one. On a CPU, in float32, the passes that pay are computed by Winograd's algorithm: the
+    two passes take .3 to .6 of the time at 192 channels and more (docs/speed.md), and the results differ by rounding alone."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         fast = self._pays(x, **FORWARD)
-        if torch.is_grad_enabled() and self._pays(x, **BACKWARD):
+        if torch.is_grad_enabled() and (fast or self._pays(x, **BACKWARD)):
             return _Conv.apply(x, self.weight, self.bias, fast)  # type: ignore[no-any-return]
         return _fast(x, self.weight, self.bias) if fast else super().forward(x)
 
