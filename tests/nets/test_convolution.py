@@ -19,7 +19,7 @@ def picture(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def fast(x: Tensor, weight: Tensor) -> Tensor:
-    return conv._Conv.apply(x, weight, None, True)  # type: ignore[no-any-return]
+    return conv._Conv.apply(x, weight, None, True, conv._fast_weights)  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("b, i, o, h, w", [(2, 3, 5, 8, 12), (1, 1, 1, 4, 4), (3, 2, 4, 4, 16), (2, 6, 2, 20, 4)])
@@ -58,11 +58,15 @@ def test_the_pieces_are_the_whole(b: int, h: int, w: int, most: int, monkeypatch
     torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("i, o", [(128, 128), (64, 64), (160, 96), (32, 32)])  # all passes, backward alone, all, none
-def test_it_differs_by_rounding_alone(i: int, o: int) -> None:
-    x, layer = picture(32, i, 8, 8), Conv3x3(i, o)
+@pytest.mark.parametrize(
+    "b, i, o, side",
+    [(32, 128, 128, 8), (32, 32, 64, 8), (32, 160, 96, 8), (32, 16, 16, 8), (3, 24, 40, 8), (2, 7, 5, 3)],
+)
+def test_it_differs_by_rounding_alone(b: int, i: int, o: int, side: int) -> None:
+    """In each of the ways to compute a pass."""
+    x, layer = picture(b, i, side, side), Conv3x3(i, o)
     exact = F.conv2d(x.double(), layer.weight.double(), layer.bias.double(), padding=1)
-    grad = picture(32, o, 8, 8).detach()
+    grad = picture(b, o, side, side).detach()
     parameters = (x, layer.weight, layer.bias)
     found = [layer(x), *torch.autograd.grad(layer(x), parameters, grad)]
     right = [exact, *torch.autograd.grad(exact, parameters, grad.double())]
@@ -72,31 +76,38 @@ def test_it_differs_by_rounding_alone(i: int, o: int) -> None:
         assert (layer(x) - exact).norm() < 5e-6 * exact.norm()
 
 
-def used(layer: Conv3x3, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The passes in which the algorithm served."""
-    seen, during, step = set(), "forward", winograd.inputs
+def used(layer: Conv3x3, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The own ways in which the passes were computed."""
+    seen = []
 
-    def called(*inputs: Any) -> Tensor:
-        seen.add(during)
-        return step(*inputs)
+    def watch(name: str) -> None:
+        way = getattr(conv, name)
 
-    monkeypatch.setattr(winograd, "inputs", called)
-    y = layer(x)
-    during = "backward"
-    y.float().sum().backward()
+        def called(*inputs: Any) -> Tensor:
+            seen.append(name)
+            return way(*inputs)
+
+        monkeypatch.setattr(conv, name, called)
+
+    for name in ("_fast", "_fast_pictures", "_fast_weights", "_product"):
+        watch(name)
+    layer(x).float().sum().backward()
     monkeypatch.undo()
     return seen
 
 
 def test_where_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = {"forward", "backward"}
-    assert used(Conv3x3(96, 96), picture(32, 96, 8, 8), monkeypatch) == both
-    assert used(Conv3x3(96, 96), picture(16, 96, 8, 8), monkeypatch) == {"backward"}  # few tiles
-    assert used(Conv3x3(64, 64), picture(32, 64, 8, 8), monkeypatch) == {"backward"}  # few channels
-    for x in (picture(8, 96, 8, 8), picture(32, 96, 10, 10), picture(32, 96, 8, 8, dtype=torch.float64)):
-        assert not used(Conv3x3(96, 96).to(x.dtype), x, monkeypatch)
+    assert used(Conv3x3(128, 128), picture(32, 128, 8, 8), monkeypatch) == ["_fast", "_fast_pictures", "_fast_weights"]
+    assert used(Conv3x3(96, 96), picture(16, 96, 8, 8), monkeypatch) == ["_fast_weights"]  # few tiles
+    assert used(Conv3x3(48, 48), picture(64, 48, 8, 8), monkeypatch) == ["_fast_weights"]  # few channels
+    assert used(Conv3x3(96, 96), picture(4, 96, 8, 8), monkeypatch) == ["_product"]  # very few tiles
+    assert used(Conv3x3(5, 7), picture(1, 5, 3, 9), monkeypatch) == ["_product"]
+    for x in (picture(2, 16, 32, 32), picture(32, 96, 10, 10), picture(32, 128, 8, 8, dtype=torch.float64)):
+        assert not used(Conv3x3(x.shape[1], 96).to(x.dtype), x, monkeypatch)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not used(Conv3x3(96, 96), picture(32, 96, 8, 8), monkeypatch)
+        assert not used(Conv3x3(128, 128), picture(32, 128, 8, 8), monkeypatch)
+    with torch.no_grad():
+        assert conv.Conv3x3(96, 96)(picture(0, 96, 8, 8)).shape == (0, 96, 8, 8)
 
 
 def test_a_compiler_sees_a_convolution() -> None:

@@ -8,43 +8,56 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from . import winograd
 
-# A picture's transforms take as many sums as there are channels, and save as many products as there are pairs of channels: they
-# pay from a number of channels on, inputs * outputs / (inputs + outputs). The kernel's cost the same for few tiles as for many.
-# A direct convolution is slower backwards than forwards, so there all pay sooner (measured on AVX2).
-FORWARD = {"channels": 48, "tiles": 128}
-BACKWARD = {"channels": 32, "tiles": 64}
+# Winograd's algorithm saves products in proportion to inputs * outputs * tiles. It costs sums for each tile of inputs and of
+# outputs, and, however few the tiles are, for each pair of channels. So it pays where C * (1 / inputs + 1 / outputs) + T / tiles
+# is below one. C and T are measured (AVX2; benchmarks/convolution.py); torch's gradient of the weights is its slowest pass.
+PICTURES = (30, 50)
+WEIGHTS = (20, 30)
+FEW = 1024  # pixels of a batch; below, the gradient of the weights is quickest as one product
 
 
 class Conv3x3(nn.Conv2d):
-    """nn.Conv2d of 3x3 with a border of one. On a CPU, in float32, the passes that pay are computed by Winograd's algorithm: the
-    two passes take .3 to .6 of the time at 192 channels and more (docs/speed.md), and the results differ by rounding alone."""
+    """nn.Conv2d of 3x3 with a border of one. On a CPU, in float32, each pass is computed in the way that is quickest: by
+    Winograd's algorithm, as one product, or as torch does (docs/speed.md). The results differ by rounding alone."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        fast = self._pays(x, **FORWARD)
-        if torch.is_grad_enabled() and (fast or self._pays(x, **BACKWARD)):
-            return _Conv.apply(x, self.weight, self.bias, fast)  # type: ignore[no-any-return]
-        return _fast(x, self.weight, self.bias) if fast else super().forward(x)
+        if not self._plain(x):
+            return super().forward(x)
+        fast = self._pays(x, *PICTURES)
+        if not torch.is_grad_enabled():
+            return _fast(x, self.weight, self.bias) if fast else super().forward(x)
+        of_weights = _fast_weights if self._pays(x, *WEIGHTS) else _product if _places(x) < FEW else _direct_weights
+        if not fast and of_weights is _direct_weights:
+            return super().forward(x)
+        return _Conv.apply(x, self.weight, self.bias, fast, of_weights)  # type: ignore[no-any-return]
 
-    def _pays(self, x: Tensor, channels: int, tiles: int) -> bool:
-        """Whether the algorithm serves x, and pays. A compiler and an exporter are left the convolution that they know."""
-        b, _, h, w = x.shape
-        i, o = self.in_channels, self.out_channels
+    def _plain(self, x: Tensor) -> bool:
+        """Float32 on a CPU. A compiler and an exporter are left the convolution that they know."""
         return (
-            i * o >= channels * (i + o)
-            and b * h * w >= tiles * winograd.TILE**2
-            and h % winograd.TILE == w % winograd.TILE == 0
-            and x.device.type == "cpu"
+            x.device.type == "cpu"
             and x.dtype == self.weight.dtype == torch.float32
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
             and not torch.jit.is_tracing()  # type: ignore[attr-defined]
         )
+
+    def _pays(self, x: Tensor, channels: float, tiles: float) -> bool:
+        """Whether Winograd's algorithm serves x, and pays."""
+        _, _, h, w = x.shape
+        cost = channels * (1 / self.in_channels + 1 / self.out_channels) + tiles * winograd.TILE**2 / max(1, _places(x))
+        return cost < 1 and h % winograd.TILE == w % winograd.TILE == 0
+
+
+def _places(x: Tensor) -> int:
+    """Pixels of all pictures."""
+    return x.shape[0] * x.shape[2] * x.shape[3]
 
 
 def _pixels(x: Tensor) -> Tensor:
@@ -53,12 +66,16 @@ def _pixels(x: Tensor) -> Tensor:
 
 
 def _fast(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    x, kernels = _pixels(x), winograd.kernels(weight)
-    y = x.new_empty(*x.shape[:3], len(weight))
-    for piece in winograd.pieces(x, max(weight.shape[:2])):
-        winograd.outputs(winograd.inputs(x, *piece) @ kernels.mT, y[piece])
-    if bias is not None:
-        y += bias
+    y = _by_kernels(x, winograd.kernels(weight).mT)
+    return y if bias is None else y.add_(bias[:, None, None])
+
+
+def _by_kernels(x: Tensor, kernels: Tensor) -> Tensor:
+    """x [B, C, H, W] with kernels [36, C, O] -> [B, O, H, W]."""
+    x = _pixels(x)
+    y = x.new_empty(*x.shape[:3], kernels.shape[2])
+    for piece in winograd.pieces(x, max(kernels.shape[1:])):
+        winograd.outputs(winograd.inputs(x, *piece) @ kernels, y[piece])
     return y.permute(0, 3, 1, 2)
 
 
@@ -66,25 +83,50 @@ class _Conv(torch.autograd.Function):
     """Keeps no more than a direct convolution does: the backward pass transforms the inputs again."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, fast: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, fast: bool, of_weights: Any) -> Tensor:
         ctx.save_for_backward(x, weight)
+        ctx.fast, ctx.of_weights = fast, of_weights
         return _fast(x, weight, bias) if fast else F.conv2d(x, weight, bias, padding=1)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
-        for_x, for_weight, for_bias, _ = ctx.needs_input_grad
+        for_x, for_weight, for_bias, *_ = ctx.needs_input_grad
         return (
-            _fast(grad, weight.flip(2, 3).transpose(0, 1), None) if for_x else None,
-            _weight_grad(_pixels(x), _pixels(grad), weight) if for_weight else None,
+            (_fast_pictures if ctx.fast else _direct_pictures)(grad, weight) if for_x else None,
+            ctx.of_weights(x, grad, weight) if for_weight else None,
             grad.sum((0, 2, 3)) if for_bias else None,
+            None,
             None,
         )
 
 
-def _weight_grad(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
-    found = weight.new_zeros(winograd.TAPS**2, *weight.shape[:2])
-    for piece in winograd.pieces(x, max(weight.shape[:2])):
-        found.baddbmm_(winograd.outputs_back(grad[piece]).mT, winograd.inputs(x, *piece))
+def _fast_pictures(grad: Tensor, weight: Tensor) -> Tensor:
+    return _by_kernels(grad, winograd.kernels(weight, turned=True))
+
+
+def _direct_pictures(grad: Tensor, weight: Tensor) -> Tensor:
+    b, _, h, w = grad.shape
+    return conv2d_input((b, weight.shape[1], h, w), weight, grad, padding=1)  # type: ignore[arg-type]
+
+
+def _fast_weights(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    x, grad = _pixels(x), _pixels(grad)
+    found = weight.new_empty(winograd.TAPS**2, *weight.shape[:2])
+    for n, piece in enumerate(winograd.pieces(x, max(weight.shape[:2]))):
+        found.baddbmm_(winograd.outputs_back(grad[piece]).mT, winograd.inputs(x, *piece), beta=min(n, 1))
     return winograd.kernels_back(found)
+
+
+def _product(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    """The nine neighbours of all pixels side by side, and one product of matrices."""
+    o, c, _, _ = weight.shape
+    _, _, h, w = x.shape
+    around = F.pad(_pixels(x), (0, 0, 1, 1, 1, 1))
+    neighbours = torch.cat([around[:, i : i + h, j : j + w] for i in range(3) for j in range(3)], -1).view(-1, 9 * c)
+    return (_pixels(grad).reshape(-1, o).T @ neighbours).view(o, 3, 3, c).permute(0, 3, 1, 2)
+
+
+def _direct_weights(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    return conv2d_weight(x, weight.shape, grad, padding=1)  # type: ignore[arg-type]

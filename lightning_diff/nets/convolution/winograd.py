@@ -32,16 +32,18 @@ G = (
 )
 
 
-def kernels(weight: Tensor) -> Tensor:
-    """G g G^T: weight [O, C, 3, 3] -> [36, O, C]."""
-    taps = weight.permute(2, 3, 0, 1).reshape(9, -1)
-    return (_g(weight) @ taps).view(TAPS**2, *weight.shape[:2])
+def kernels(weight: Tensor, turned: bool = False) -> Tensor:
+    """G g G^T: weight [O, C, 3, 3] -> [36, O, C]. If turned, those of each 3x3 turned by half a circle: with them a convolution's
+    gradient is convolved."""
+    taps, g = _taps(weight), _g(weight)
+    return torch.bmm((g.flip(1) if turned else g).expand(len(taps), -1, -1), taps).transpose(0, 1)
 
 
 def kernels_back(grad: Tensor) -> Tensor:
     """The gradient of `weight`, from that of `kernels(weight)`."""
-    taps = _g(grad).T @ grad.flatten(1)
-    return taps.view(3, 3, *grad.shape[1:]).permute(2, 3, 0, 1)
+    _, o, c = grad.shape
+    taps = torch.bmm(_g(grad).T.expand(o, -1, -1), grad.transpose(0, 1))
+    return taps.view(o, 3, 3, c).permute(0, 3, 1, 2)
 
 
 def pieces(x: Tensor, channels: int) -> Iterator[tuple[slice, slice]]:
@@ -97,6 +99,12 @@ def outputs_back(grad: Tensor) -> Tensor:
 def _places(x: Tensor, axis: int, i: int) -> Tensor:
     """Place i of each tile, along an axis."""
     return x.unflatten(axis, (-1, TILE)).select(axis + 1, i)
+
+
+def _taps(weight: Tensor) -> Tensor:
+    """[O, C, 3, 3] -> [O, 9, C], the same memory if it is channels_last."""
+    o, c, _, _ = weight.shape
+    return weight.permute(0, 2, 3, 1).reshape(o, 9, c)
 
 
 def _g(like: Tensor) -> Tensor:

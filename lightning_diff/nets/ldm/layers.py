@@ -129,7 +129,10 @@ class Sampler(nn.Module):
 
     def __init__(self, channels: int, stride: int, padding: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=stride, padding=padding)
+        plain = stride == padding == 1
+        self.conv = (
+            Conv3x3(channels, channels) if plain else nn.Conv2d(channels, channels, 3, stride=stride, padding=padding)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(x)
