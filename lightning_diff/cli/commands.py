@@ -6,14 +6,17 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from ..cluster.detection import heed_slurm
+from ..cluster.standby import STANDBY, STANDS_BY, stand_by
 from ..config.compose import compose_config, load_config
 from ..config.errors import ConfigError, nearest
 from ..config.input.search import SEARCH
 from ..config.input.typed import for_hydra
 from ..config.installed import check_installed
+from ..config.paths import WEIGHTS
 from ..config.schema import Config
 from ..config.texts.areas import check_used
 from ..pipeline.continuing.presets import as_begun
@@ -69,9 +72,15 @@ def _train(overrides: list[str]) -> None:
     config = compose_config(overrides, SEARCH.name)
     check_installed(config)
     folder = run_folder(config, overrides)
+    if STANDS_BY in os.environ:
+        import_module("lightning_diff.pipeline.stages")
+        stand_by()
+    config = _as_trained(config, folder, overrides)
+    if not (folder / WEIGHTS).exists():
+        STANDBY.start(config.training)
     from ..pipeline.stages import train
 
-    train(_as_trained(config, folder, overrides), folder)
+    train(config, folder)
 
 
 def _as_trained(config: Config, folder: Path, words: Sequence[str]) -> Config:

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from ..cluster.meeting import Meeting
 from ..cluster.signals import STOP
+from ..cluster.standby import STANDBY
 from ..config.schema import Training
 from ..data.ordering.ordering import ShardOrder
 from ..devices import bf16_pays, device_of, on_gpu, settings_kept, with_same_bits
@@ -151,13 +152,15 @@ def fit(
         record.write("same_bits", always=False, reason=reason)
 
     with settings_kept():
+        several = t.devices * t.nodes > 1
+        called = several and STANDBY.call(t.devices * t.nodes)
         trainer = make_trainer(t, folder, callbacks)
         launcher = trainer.strategy.launcher
-        meeting = Meeting(launcher.kill if launcher else lambda number: None)
+        meeting = Meeting(STANDBY.tell if called else launcher.kill if launcher else lambda number: None)
         trainer.callbacks.append(LambdaCallback(on_train_start=lambda *_: meeting.end()))  # type: ignore[attr-defined]
         STOP.deferred = True
         try:
-            if t.devices * t.nodes > 1:
+            if several:
                 meeting.begin()
             if gpu:
                 torch.set_float32_matmul_precision("high")

@@ -1,0 +1,95 @@
+"""The other processes of a training on one machine. They start with the command, load their libraries while the first process
+prepares the data, and join it when the training begins. Lightning alone would start them only then.
+
+A process that stands by has read the command's words, and nothing else. It ends when the first process ends, however that is:
+what it reads from ends then too."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from ..config.schema import Training
+from ..ranks import started_ranks
+from ..terminal import CONSOLE_WORD
+
+STANDS_BY = "LIGHTNING_DIFF_STANDS_BY"  # the variable of a process that is not called yet
+PERIOD = 5.0  # seconds from one look at the other processes to the next
+
+
+class Standby:
+    """The processes that this one has started; none in the others."""
+
+    def __init__(self) -> None:
+        self.started: list[subprocess.Popen[bytes]] = []
+        self.called = False
+
+    def start(self, training: Training) -> None:
+        """Start them, if this training needs them and nobody else starts them."""
+        alone = training.nodes == 1 and not started_ranks() and not {"LOCAL_RANK", "SLURM_JOB_ID"} & set(os.environ)
+        if not alone or self.started:
+            return
+        shared = {name: word for name, word in os.environ.items() if name != CONSOLE_WORD}
+        role = {"NODE_RANK": 0, "WORLD_SIZE": training.devices, STANDS_BY: 1}
+        for rank in range(1, training.devices):
+            said = {name: str(value) for name, value in {**role, "LOCAL_RANK": rank}.items()}
+            command = [sys.executable, *sys.orig_argv[1:]]
+            self.started.append(subprocess.Popen(command, env=shared | said, stdin=subprocess.PIPE))
+
+    def call(self, ranks: int) -> bool:
+        """Have them join a training of so many ranks. False: they are not that many (or one has died), and are let go."""
+        if self.called:
+            return True
+        ready = len(self.started) == ranks - 1 > 0 and all(process.poll() is None for process in self.started)
+        here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())} if ready else {}
+        for process in self.started:
+            assert process.stdin
+            try:
+                process.stdin.write(here.get("MASTER_PORT", "").encode())
+                process.stdin.close()
+            except BrokenPipeError:
+                ready = False
+        if not ready:
+            self.started = []
+            return False
+        os.environ.update(here, NODE_RANK="0", LOCAL_RANK="0", WORLD_SIZE=str(ranks))
+        threading.Thread(target=self._watch, daemon=True, name="other-ranks").start()
+        self.called = True
+        return True
+
+    def tell(self, number: int) -> None:
+        """Pass a signal on to them."""
+        for process in self.started:
+            process.send_signal(number)
+
+    def _watch(self) -> None:
+        """If one of them fails, end all: the others would wait for it."""
+        while any(process.poll() is None for process in self.started):
+            if any(process.returncode for process in self.started):
+                self.tell(signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            time.sleep(PERIOD)
+
+
+def stand_by() -> None:
+    """In a process that stands by, wait until it is called. The process ends here if it never is."""
+    if os.environ.pop(STANDS_BY, ""):
+        port = os.read(0, 16).decode()
+        if not port:
+            os._exit(0)
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+STANDBY = Standby()

@@ -1,0 +1,91 @@
+"""Processes that stand by: they are part of no error, and outlive no first process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lightning_diff.cluster.standby import Standby
+from lightning_diff.config.paths import PACKAGE_FOLDER
+from lightning_diff.config.schema import Training
+from tests.conftest import SHORT
+
+
+def begin(folder: Path, *more: str) -> subprocess.Popen[str]:
+    """A training of two ranks that draws its pictures first."""
+    few = [word for word in SHORT if not word.startswith("data.")]
+    words = [*few, "experiment=base", "evaluation=none", "training.devices=2", "training.accelerator=cpu", "name=two"]
+    command = [sys.executable, "train.py", *words, f"outputs={folder}", f"cache={folder}/cache", *more]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=PACKAGE_FOLDER, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
+
+
+def alive(folder: Path) -> list[int]:
+    """The processes of a training that writes to this folder."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"outputs={folder}".encode() in (place / "cmdline").read_bytes():
+                found.append(int(place.name))
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def second_of(first: subprocess.Popen[str], folder: Path) -> int:
+    wait_until(lambda: len(alive(folder)) > 1)
+    (second,) = set(alive(folder)) - {first.pid}
+    return second
+
+
+def test_a_refused_training_is_refused_once(tmp_path: Path) -> None:
+    """The data are looked at after the second process has started."""
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.txt").write_text("a caption without its picture")
+    first = begin(tmp_path, "data=folder", f"data.source={tmp_path}/pictures")
+    _, said = first.communicate(timeout=120)
+    assert first.returncode == 2 and said.count("error:") == 1 and len(said.splitlines()) == 1
+    wait_until(lambda: not alive(tmp_path))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_the_first_process(tmp_path: Path, number: int) -> None:
+    first = begin(tmp_path, "data.train=50000")  # drawn for a minute
+    second_of(first, tmp_path)
+    first.send_signal(number)
+    _, said = first.communicate(timeout=120)
+    assert len(said.splitlines()) == (0 if number == signal.SIGKILL else 1)
+    wait_until(lambda: not alive(tmp_path))
+
+
+def test_another_is_started_in_the_place_of_one_that_was_killed(tmp_path: Path) -> None:
+    first = begin(tmp_path, "data.train=2000", "data.test=8")
+    os.kill(second_of(first, tmp_path), signal.SIGKILL)
+    said, wrong = first.communicate(timeout=240)
+    assert first.returncode == 0, wrong
+    assert (tmp_path / "two" / "weights.safetensors").exists() and "error" not in said + wrong
+
+
+def test_none_is_started_where_others_start_the_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    standby = Standby()
+    for name in ("WORLD_SIZE", "LOCAL_RANK", "SLURM_JOB_ID"):
+        with monkeypatch.context() as one:
+            one.setenv(name, "2")
+            standby.start(Training(devices=2))
+    standby.start(Training(devices=2, nodes=2))
+    standby.start(Training(devices=1))
+    assert not standby.started and not standby.call(2)
