@@ -62,7 +62,7 @@ setup: .venv/installed
 
 # $(call install,WORDS): with uv, from the PATH or .venv, or with pip where there is none or it does not reach an index.
 uv := PATH="$$PATH:$(BIN)" uv
-install = { $(uv) --version >/dev/null 2>&1 && $(uv) pip install --quiet --python $(BIN)/python $(1); } || $(BIN)/pip install --quiet $(1)
+install = { $(uv) --version >/dev/null 2>&1 && $(uv) pip install --quiet --compile-bytecode --python $(BIN)/python $(1); } || $(BIN)/pip install --quiet $(1)
 
 .venv/installed: pyproject.toml requirements.txt requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit("python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

@@ -86,7 +86,8 @@ class DiffusionModule(BaseModule):
         rows = batch["positions"]
         x, t, target, weight, keep = self.noised(batch["mean"], batch["std"], rows)
         given = Condition(batch["tokens"].float(), batch["mask"], batch["pooled"].float())
-        condition = given.where(keep, self.no_caption().expand(len(rows)))
+        null = self.no_caption()
+        condition = given.where(keep, null.expand(len(rows)))
         output = (self.recorded_net or self.run_net)(x, t, condition)
         each = ((output - target).square() * weight).mean(dim=(1, 2, 3))
         dropped = ~keep
@@ -100,6 +101,10 @@ class DiffusionModule(BaseModule):
         if self.uncertainty is not None:
             log_variance = self.uncertainty(t)
             each = each * (-log_variance).exp() + log_variance
+        if (
+            null.tokens.requires_grad
+        ):  # a net may read one of the two alone; several ranks wait for the gradient of both
+            return each.mean() + 0.0 * (null.tokens.sum() + null.pooled.sum())
         return each.mean()
 
     @torch.no_grad()
