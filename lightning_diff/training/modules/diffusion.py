@@ -101,9 +101,7 @@ class DiffusionModule(BaseModule):
         if self.uncertainty is not None:
             log_variance = self.uncertainty(t)
             each = each * (-log_variance).exp() + log_variance
-        if (
-            null.tokens.requires_grad
-        ):  # a net may read one of the two alone; several ranks wait for the gradient of both
+        if null.tokens.requires_grad:  # several ranks wait for both gradients, and a net may read one of the two alone
             return each.mean() + 0.0 * (null.tokens.sum() + null.pooled.sum())
         return each.mean()
 
