@@ -395,7 +395,8 @@ def test_a_steps_memory_is_counted_on_fake_tensors_as_on_real_ones(checkpointing
     live = Live(made)
     with live:
         costs._output(made).float().square().mean().backward()
-    assert said == pytest.approx(live.peak, rel=0.01)
+    # The fake gradient of a group norm is not in channels_last memory, as the real one is, so a convolution copies it.
+    assert said == pytest.approx(live.peak, rel=0.03) and said >= live.peak
 
 
 def test_a_folder_that_is_in_use_or_of_another_run(tmp_path: Path) -> None:
