@@ -23,7 +23,7 @@ def begin(folder: Path, *more: str) -> subprocess.Popen[str]:
     few = [word for word in SHORT if not word.startswith("data.")]
     words = [*few, "experiment=base", "evaluation=none", "training.devices=2", "training.accelerator=cpu", "name=two"]
     command = [sys.executable, "train.py", *words, f"outputs={folder}", f"cache={folder}/cache", *more]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
     return subprocess.Popen(command, cwd=PACKAGE_FOLDER, text=True, **pipes)  # type: ignore[call-overload, no-any-return]
 
 
@@ -66,7 +66,10 @@ def test_a_refused_training_is_refused_once(tmp_path: Path) -> None:
 def test_it_ends_with_the_first_process(tmp_path: Path, number: int) -> None:
     first = begin(tmp_path, "data.train=50000")  # drawn for a minute
     second_of(first, tmp_path)
-    first.send_signal(number)
+    if number == signal.SIGINT:  # Ctrl-C is heard by both
+        os.killpg(first.pid, number)
+    else:
+        first.send_signal(number)
     _, said = first.communicate(timeout=120)
     assert len(said.splitlines()) == (0 if number == signal.SIGKILL else 1)
     wait_until(lambda: not alive(tmp_path))
