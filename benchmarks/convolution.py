@@ -31,14 +31,8 @@ from lightning_diff.nets.convolution import conv  # noqa: E402
 WAYS = ("forward", "backward")
 SHAPES = (
     *((32, 192, 192, 8), (32, 96, 48, 16), (32, 48, 48, 16)),  # of experiment=base, on one of two processes
-    *(
-        (4, 64, 64, 32),
-        (4, 128, 64, 32),
-        (4, 128, 128, 16),
-        (4, 128, 128, 32),
-        (4, 256, 256, 8),
-        (4, 256, 256, 4),
-    ),  # of core.py
+    *((4, 64, 64, 32), (4, 128, 64, 32), (4, 128, 128, 16), (4, 128, 128, 32)),  # of benchmarks/core.py
+    *((4, 256, 256, 8), (4, 256, 256, 4)),
     *((2, 320, 320, 32), (2, 640, 640, 16), (2, 1280, 1280, 8)),  # of Stable Diffusion 1.x at 256 px
     *((1, 512, 512, 32), (1, 256, 256, 64), (1, 128, 128, 128)),  # of its decoder
 )

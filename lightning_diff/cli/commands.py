@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..cluster.detection import heed_slurm
-from ..cluster.standby import STANDBY, STANDS_BY, stand_by
+from ..cluster.standby import STANDBY, stand_by
 from ..config.compose import compose_config, load_config
 from ..config.errors import ConfigError, nearest
 from ..config.input.search import SEARCH
@@ -72,9 +72,7 @@ def _train(overrides: list[str]) -> None:
     config = compose_config(overrides, SEARCH.name)
     check_installed(config)
     folder = run_folder(config, overrides)
-    if STANDS_BY in os.environ:
-        import_module("lightning_diff.pipeline.stages")
-        stand_by()
+    stand_by(lambda: import_module("lightning_diff.pipeline.stages"))
     config = _as_trained(config, folder, overrides)
     if not (folder / WEIGHTS).exists():
         STANDBY.start(config.training)

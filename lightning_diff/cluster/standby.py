@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from ..config.schema import Training
 from ..ranks import started_ranks
@@ -45,19 +45,22 @@ class Standby:
         """Have them join a training of so many ranks. False: they are not that many (or one has died), and are let go."""
         if self.called:
             return True
+        # here, because the commands start without it
+        from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+
         ready = len(self.started) == ranks - 1 > 0 and all(process.poll() is None for process in self.started)
-        here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())} if ready else {}
+        port = str(LightningEnvironment().main_port) if ready else ""  # MASTER_PORT, or one that is free
         for process in self.started:
             assert process.stdin
             try:
-                process.stdin.write(here.get("MASTER_PORT", "").encode())
+                process.stdin.write(port.encode())
                 process.stdin.close()
             except BrokenPipeError:
                 ready = False
         if not ready:
             self.started = []
             return False
-        os.environ.update(here, NODE_RANK="0", LOCAL_RANK="0", WORLD_SIZE=str(ranks))
+        os.environ.update(MASTER_PORT=port, NODE_RANK="0", LOCAL_RANK="0", WORLD_SIZE=str(ranks))
         threading.Thread(target=self._watch, daemon=True, name="other-ranks").start()
         self.called = True
         return True
@@ -77,19 +80,15 @@ class Standby:
             time.sleep(PERIOD)
 
 
-def stand_by() -> None:
-    """In a process that stands by, wait until it is called. The process ends here if it never is."""
+def stand_by(load: Callable[[], object]) -> None:
+    """In a process that stands by, load what the training needs, then wait until it is called. The process ends here if it never
+    is."""
     if os.environ.pop(STANDS_BY, ""):
+        load()
         port = os.read(0, 16).decode()
         if not port:
             os._exit(0)
-        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+        os.environ["MASTER_PORT"] = port
 
 
 STANDBY = Standby()

@@ -38,10 +38,8 @@ class ReadsOne(nn.Module):
 
 @pytest.mark.parametrize("reads", ["tokens", "pooled"])
 def test_so_has_all_that_a_net_of_a_user_trains(reads: str) -> None:
-    net, null = (
-        ReadsOne(reads),
-        Condition(torch.zeros(1, 8, 32), torch.ones(1, 8, dtype=torch.bool), torch.zeros(1, 32)),
-    )
+    net = ReadsOne(reads)
+    null = Condition(torch.zeros(1, 8, 32), torch.ones(1, 8, dtype=torch.bool), torch.zeros(1, 32))
     module = DiffusionModule(net, Training(batch=4), 0, Objective(), null)
     said = {"tokens": torch.randn(4, 8, 32), "mask": torch.ones(4, 8, dtype=torch.bool), "pooled": torch.randn(4, 32)}
     latents = {"mean": torch.randn(4, 4, 8, 8), "std": torch.zeros(4, 4, 8, 8), "positions": torch.arange(4)}
