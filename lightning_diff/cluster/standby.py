@@ -2,7 +2,8 @@
 prepares the data, and join it when the training begins. Lightning alone would start them only then.
 
 A process that stands by has read the command's words, and nothing else. It ends when the first process ends, however that is:
-what it reads from ends then too."""
+what it reads from ends then too. So Ctrl-C, which a terminal sends to both, waits until it is called: in its first moments
+Python itself would answer with a traceback."""
 
 from __future__ import annotations
 
@@ -36,10 +37,14 @@ class Standby:
             return
         shared = {name: word for name, word in os.environ.items() if name != CONSOLE_WORD}
         role = {"NODE_RANK": 0, "WORLD_SIZE": training.devices, STANDS_BY: 1}
-        for rank in range(1, training.devices):
-            said = {name: str(value) for name, value in {**role, "LOCAL_RANK": rank}.items()}
-            command = [sys.executable, *sys.orig_argv[1:]]
-            self.started.append(subprocess.Popen(command, env=shared | said, stdin=subprocess.PIPE))
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it
+        try:
+            for rank in range(1, training.devices):
+                said = {name: str(value) for name, value in {**role, "LOCAL_RANK": rank}.items()}
+                command = [sys.executable, *sys.orig_argv[1:]]
+                self.started.append(subprocess.Popen(command, env=shared | said, stdin=subprocess.PIPE))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def call(self, ranks: int) -> bool:
         """Have them join a training of so many ranks. False: they are not that many (or one has died), and are let go."""
@@ -89,6 +94,7 @@ def stand_by(load: Callable[[], object]) -> None:
         if not port:
             os._exit(0)
         os.environ["MASTER_PORT"] = port
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 STANDBY = Standby()
