@@ -14,11 +14,13 @@ from ..config.schema import EMA_GUIDE
 from ..diffusion.guiders.base import Guider
 from ..diffusion.path import Path as DiffusionPath
 from ..diffusion.samplers.base import Sampler
+from ..nets.text import Tower
 from ..nets.weights import load_into, read_passport
 from .averages import last_snapshot, reconstruct
 from .build import NET_PARTS, build, load_part, null_condition
 from .latent_diffusion import LatentDiffusion
 from .passports import check_passport
+from .text_encoders.base import TextEncoderSpec
 
 
 def load_net(folder: Path, source: str, device: str, compiled: bool = False) -> Any:
@@ -45,13 +47,14 @@ def load_model(
     guider: Guider,
     image_size: int,
     device: str,
-    null: str = "empty",
+    text: TextEncoderSpec,
     ema: float = 0.0,
     compiled: bool = False,
 ) -> LatentDiffusion:
     """The model of a run folder (or the shipped model) with its averaged weights. If `ema` > 0, it has the weights of a post-hoc
-    EMA of that length at the run's end. `null` is the kind of null condition, unless the net has learned its own. Raises
-    ConfigError.
+    EMA of that length at the run's end. `text` is the run's: it says how the net reads the tower (the shipped tower's file does
+    not, because nets of all kinds are trained with it), and which null condition there is, unless the net has learned its own.
+    Raises ConfigError.
     """
     source = f"ema:{ema:g}@{last_snapshot(folder)}" if ema else str(folder / WEIGHTS)
     net = load_net(folder, source, device, compiled)
@@ -60,6 +63,8 @@ def load_model(
     autoencoder, tower = (
         load_part(folder / PARTS / f"{part}.safetensors").to(device) for part in ("autoencoder", "text")
     )
-    empty = net.null() if hasattr(net, "null") else null_condition(null, tower)
+    if isinstance(tower, Tower):  # several have their layers in their file
+        tower.read_at(text.layer, text.final_norm)
+    empty = net.null() if hasattr(net, "null") else null_condition(text.null, tower)
     sampler = sampler.resolve_nfe(guider, path)
     return LatentDiffusion(autoencoder, tower, net, path, empty, sampler, guider, image_size, worse)

@@ -15,8 +15,10 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from lightning_diff.cli.commands import sample_command
+from lightning_diff.cli.drawing.prompts import shipped_run
 from lightning_diff.cli.drawing.sample import place_of
 from lightning_diff.config.paths import SHIPPED
+from lightning_diff.sums import known_sha256
 from lightning_diff.tracking.made_picture import Origin, read_picture, save_picture
 
 Say = Callable[..., tuple[int, str, str]]
@@ -134,7 +136,8 @@ def test_what_a_file_says_of_itself_is_checked(changed: dict[str, Any], error: s
         "guidance": {},
         "words": ["sampler.steps=2"],
     }
-    shipped = {"net": "8032437d199f", "autoencoder": "e9bfa7cb868f", "text": "25c29b05d6b4"}
+    files = {"net": "weights", "autoencoder": "parts/autoencoder", "text": "parts/text"}
+    shipped = {part: known_sha256(shipped_run() / f"{name}.safetensors")[:12] for part, name in files.items()}
     full = Origin(**origin, run="", weights=shipped, size=64, version="0")  # type: ignore[arg-type]
     save_picture(np.zeros((3, 64, 64), np.uint8), picture, full)
     code, _, said = say(f"again={rewritten(picture, **changed)}", f"out={tmp_path}")
