@@ -78,15 +78,19 @@ def started_ranks() -> int:
 
 def end_with_helped() -> None:
     """If this process helps another one, let it end with that one, however that ends."""
-    helped = os.environ.get(HELPS, "")
+    if (helped := os.environ.get(HELPS, "")).isdecimal():
+        end_with(int(helped))
+
+
+def end_with(parent: int) -> None:
+    """Let this process end when the one that started it does. What is half done is nowhere yet, or is made again."""
 
     def watch() -> None:
-        while os.getppid() == int(helped):
+        while os.getppid() == parent:
             time.sleep(1)
-        os._exit(0)  # a block that is half drawn is nowhere yet
+        os._exit(0)
 
-    if helped.isdecimal():
-        threading.Thread(target=watch, daemon=True, name="end-with-helped").start()
+    threading.Thread(target=watch, daemon=True, name="end-with").start()
 
 
 def share_of() -> tuple[int, int]:

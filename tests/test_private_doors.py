@@ -42,6 +42,7 @@ DOORS = {  # the name -> its library, and what no public name does
         (f"torch.nn.Module._{w}_hooks" for w in ("forward", "forward_pre", "backward", "backward_pre")),
         ("torch", "know whether a net has hooks"),
     ),
+    "torch._C._functorch.is_functorch_wrapped_tensor": ("torch", "leave torch.func the operations that it knows"),
     "torch._subclasses.fake_tensor.FakeTensorMode": ("torch", "run operations of the CPU, in bf16 too, without memory"),
     "torch.utils._python_dispatch.TorchDispatchMode": ("torch", "see each operation of a backward pass"),
 }

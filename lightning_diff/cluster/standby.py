@@ -12,15 +12,18 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from ..config.schema import Training
-from ..ranks import started_ranks
+from ..ranks import end_with, started_ranks
 from ..terminal import CONSOLE_WORD
+from .signals import STOP
 
 STANDS_BY = "LIGHTNING_DIFF_STANDS_BY"  # the variable of a process that is not called yet
-PERIOD = 5.0  # seconds from one look at the other processes to the next
+PERIOD = 1.0  # seconds from one look at the other processes to the next
+GRACE = 10.0  # seconds in which a process may notice by itself that another one is gone
 
 
 class Standby:
@@ -33,7 +36,10 @@ class Standby:
     def start(self, training: Training) -> None:
         """Start them, if this training needs them and nobody else starts them."""
         alone = training.nodes == 1 and not started_ranks() and not {"LOCAL_RANK", "SLURM_JOB_ID"} & set(os.environ)
-        if not alone or self.started:
+        if not alone:
+            return
+        os.environ.pop("RANK", None)  # it can be 0 alone, and the others would inherit it
+        if self.started or not _plainly_started():
             return
         shared = {name: word for name, word in os.environ.items() if name != CONSOLE_WORD}
         role = {"NODE_RANK": 0, "WORLD_SIZE": training.devices, STANDS_BY: 1}
@@ -42,7 +48,8 @@ class Standby:
             for rank in range(1, training.devices):
                 said = {name: str(value) for name, value in {**role, "LOCAL_RANK": rank}.items()}
                 command = [sys.executable, *sys.orig_argv[1:]]
-                self.started.append(subprocess.Popen(command, env=shared | said, stdin=subprocess.PIPE))
+                with suppress(OSError):  # no room for another process: Lightning starts it, or says what is wrong
+                    self.started.append(subprocess.Popen(command, env=shared | said, stdin=subprocess.PIPE))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
@@ -63,10 +70,10 @@ class Standby:
             except BrokenPipeError:
                 ready = False
         if not ready:
+            self.tell(signal.SIGTERM)
             self.started = []
             return False
         os.environ.update(MASTER_PORT=port, NODE_RANK="0", LOCAL_RANK="0", WORLD_SIZE=str(ranks))
-        threading.Thread(target=self._watch, daemon=True, name="other-ranks").start()
         self.called = True
         return True
 
@@ -75,24 +82,48 @@ class Standby:
         for process in self.started:
             process.send_signal(number)
 
-    def _watch(self) -> None:
-        """If one of them fails, end all: the others would wait for it."""
-        while any(process.poll() is None for process in self.started):
-            if any(process.returncode for process in self.started):
-                self.tell(signal.SIGTERM)
-                os.kill(os.getpid(), signal.SIGTERM)
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """If one of them fails in a training, end all: the others may wait for it, and never hear that it is gone."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not any(codes := [process.poll() for process in self.started]):
+                if done.wait(PERIOD):
+                    return
+            if done.wait(GRACE) or STOP.number or STOP.ends:  # a stop ends all, in its own time
                 return
-            time.sleep(PERIOD)
+            self.tell(signal.SIGTERM)
+            code = next(filter(None, codes))
+            how = signal.Signals(-code).name if code < 0 else f"code {code}"
+            print(f"error: another process of this run has ended ({how}); the same command continues", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
+
+        if self.called:
+            threading.Thread(target=watch, daemon=True, name="other-ranks").start()
+        try:
+            yield
+        finally:
+            done.set()
+
+
+def _plainly_started() -> bool:
+    """Whether the command is a script with its words. A debugger, a profiler or a shell is not started a second time."""
+    script = next((word for word in sys.orig_argv[1:] if word != "-u"), "-")
+    return not script.startswith("-") and Path(script).name == Path(sys.argv[0]).name
 
 
 def stand_by(load: Callable[[], object]) -> None:
     """In a process that stands by, load what the training needs, then wait until it is called. The process ends here if it never
     is."""
     if os.environ.pop(STANDS_BY, ""):
+        first = os.getppid()
         load()
         port = os.read(0, 16).decode()
         if not port:
             os._exit(0)
+        end_with(first)
         os.environ["MASTER_PORT"] = port
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 

@@ -151,9 +151,9 @@ def fit(
         console.print(f"{title}: continued after a kill, this training ends with other bits: {reason}", markup=False)
         record.write("same_bits", always=False, reason=reason)
 
-    with settings_kept():
-        several = t.devices * t.nodes > 1
-        called = several and STANDBY.call(t.devices * t.nodes)
+    several = t.devices * t.nodes > 1
+    called = several and STANDBY.call(t.devices * t.nodes)
+    with settings_kept(), STANDBY.watched():
         trainer = make_trainer(t, folder, callbacks)
         launcher = trainer.strategy.launcher
         meeting = Meeting(STANDBY.tell if called else launcher.kill if launcher else lambda number: None)

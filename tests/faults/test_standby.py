@@ -52,6 +52,15 @@ def second_of(first: subprocess.Popen[str], folder: Path) -> int:
     return second
 
 
+def called_and_stopped(first: subprocess.Popen[str], folder: Path) -> int:
+    """The second process, which has been called, and never comes."""
+    second = second_of(first, folder)
+    assert first.stdout and any("net of kind" in line for line in first.stdout)
+    os.kill(second, signal.SIGSTOP)
+    time.sleep(3)
+    return second
+
+
 def test_a_refused_training_is_refused_once(tmp_path: Path) -> None:
     """The data are looked at after the second process has started."""
     (tmp_path / "pictures").mkdir()
@@ -86,6 +95,61 @@ def test_another_is_started_in_the_place_of_one_that_was_killed(tmp_path: Path) 
     said, wrong = first.communicate(timeout=240)
     assert first.returncode == 0, wrong
     assert (tmp_path / "two" / "weights.safetensors").exists() and "error" not in said + wrong
+
+
+def test_all_end_with_a_process_that_is_killed_before_they_meet(tmp_path: Path) -> None:
+    """The first one waits for it in torch's code, where it hears nothing."""
+    first = begin(tmp_path, "data.train=64", "data.test=8", "training.steps=20000")
+    second = called_and_stopped(first, tmp_path)
+    assert first.poll() is None
+    os.kill(second, signal.SIGKILL)
+    _, said = first.communicate(timeout=120)
+    assert first.returncode in (1, 2) and "error" in said and "\n  File" not in said
+    wait_until(lambda: not alive(tmp_path))
+
+
+def test_the_others_end_with_the_first_one_before_they_meet(tmp_path: Path) -> None:
+    first = begin(tmp_path, "data.train=64", "data.test=8", "training.steps=20000")
+    second = called_and_stopped(first, tmp_path)
+    first.kill()
+    first.wait()
+    os.kill(second, signal.SIGCONT)
+    wait_until(lambda: not alive(tmp_path))
+    first.communicate()
+
+
+def test_a_rank_that_the_environment_names_is_not_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers name rank 0 of 1."""
+    monkeypatch.setenv("RANK", "0")
+    first = begin(tmp_path, "data.train=64", "data.test=8")
+    said, wrong = first.communicate(timeout=240)
+    assert first.returncode == 0 and "error" not in said + wrong, wrong
+
+
+@pytest.mark.parametrize("words", [["-i", "train.py"], ["-"], ["-m", "pdb", "train.py"], ["bin/ipython", "train.py"]])
+def test_none_is_started_beside_a_debugger_or_a_shell(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    standby = Standby()
+    for name in ("WORLD_SIZE", "LOCAL_RANK", "SLURM_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", *words])
+    standby.start(Training(devices=2))
+    assert not standby.started
+
+
+def test_it_is_no_error_if_none_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    standby = Standby()
+
+    def full(*_: object, **__: object) -> None:
+        raise BlockingIOError
+
+    for name in ("WORLD_SIZE", "LOCAL_RANK", "SLURM_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-u", "train.py"])
+    monkeypatch.setattr(subprocess, "Popen", full)
+    standby.start(Training(devices=2))
+    assert not standby.started and not standby.call(2)
 
 
 def test_none_is_started_where_others_start_the_ranks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,44 @@ def test_a_compiler_sees_a_convolution() -> None:
     assert [str(n.target) for n in program.graph.nodes if n.op == "call_function"] == ["aten.conv2d.default"]
 
 
+def test_it_does_what_a_conv2d_does() -> None:
+    """Whatever the shape, and so whatever the way."""
+    plain = nn.Conv2d(128, 128, 3, padding=1)
+    layer = Conv3x3(128, 128)
+    layer.load_state_dict(plain.state_dict())
+    x, close = picture(32, 128, 8, 8).detach(), {"rtol": 1e-3, "atol": 1e-4}
+    torch.testing.assert_close(layer(x[0]), plain(x[0]))  # one picture that is no batch
+    with pytest.raises(RuntimeError, match="to have 128 channels, but got 64"):
+        layer(x[:, :64])
+    torch.testing.assert_close(F.relu(layer(x), inplace=True), F.relu(plain(x)), **close)  # type: ignore[arg-type]
+
+    def loss(weights: dict[str, Tensor], of: nn.Module, one: Tensor) -> Tensor:
+        return torch.func.functional_call(of, weights, (one[None],)).square().mean()
+
+    each = [
+        torch.func.vmap(torch.func.grad(loss), (None, None, 0))(dict(net.named_parameters()), net, x[:3])
+        for net in (layer, plain)
+    ]
+    torch.testing.assert_close(*each, **close)  # type: ignore[arg-type]
+
+
+class Counted(nn.Module):
+    times = 0
+
+    def forward(self, weight: Tensor) -> Tensor:
+        self.times += 1
+        return weight
+
+
+def test_a_parametrized_weight_is_computed_once() -> None:
+    layer, counted = Conv3x3(128, 128), Counted()
+    nn.utils.parametrize.register_parametrization(layer, "weight", counted)
+    for x in (picture(32, 128, 8, 8), picture(1, 128, 3, 3), picture(2, 128, 50, 50)):
+        before = counted.times
+        layer(x)
+        assert counted.times == before + 1
+
+
 def test_its_weights_are_a_conv2ds() -> None:
     torch.manual_seed(0)
     one = Conv3x3(8, 12)
