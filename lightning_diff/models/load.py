@@ -20,7 +20,6 @@ from .averages import last_snapshot, reconstruct
 from .build import NET_PARTS, build, load_part, null_condition
 from .latent_diffusion import LatentDiffusion
 from .passports import check_passport
-from .text_encoders.base import TextEncoderSpec
 
 
 def load_net(folder: Path, source: str, device: str, compiled: bool = False) -> Any:
@@ -47,24 +46,50 @@ def load_model(
     guider: Guider,
     image_size: int,
     device: str,
-    text: TextEncoderSpec,
+    null: str = "empty",
     ema: float = 0.0,
     compiled: bool = False,
 ) -> LatentDiffusion:
     """The model of a run folder (or the shipped model) with its averaged weights. If `ema` > 0, it has the weights of a post-hoc
-    EMA of that length at the run's end. `text` is the run's: it says how the net reads the tower (the shipped tower's file does
-    not, because nets of all kinds are trained with it), and which null condition there is, unless the net has learned its own.
-    Raises ConfigError.
+    EMA of that length at the run's end. `null` is the kind of null condition, unless the net has learned its own. Raises
+    ConfigError.
     """
+    guide = getattr(guider, "guide", None)
+    if guide and not re.fullmatch(EMA_GUIDE, guide):
+        _check_guide(folder / WEIGHTS, Path(guide))
     source = f"ema:{ema:g}@{last_snapshot(folder)}" if ema else str(folder / WEIGHTS)
     net = load_net(folder, source, device, compiled)
-    guide = getattr(guider, "guide", None)
     worse = load_net(folder, guide, device, compiled) if guide else None
-    autoencoder, tower = (
-        load_part(folder / PARTS / f"{part}.safetensors").to(device) for part in ("autoencoder", "text")
-    )
-    if isinstance(tower, Tower):  # several have their layers in their file
-        tower.read_at(text.layer, text.final_norm)
-    empty = net.null() if hasattr(net, "null") else null_condition(text.null, tower)
+    autoencoder = load_part(folder / PARTS / "autoencoder.safetensors").to(device)
+    tower = _load_tower(folder).to(device)
+    empty = net.null() if hasattr(net, "null") else null_condition(null, tower)
     sampler = sampler.resolve_nfe(guider, path)
     return LatentDiffusion(autoencoder, tower, net, path, empty, sampler, guider, image_size, worse)
+
+
+def _load_tower(folder: Path) -> Any:
+    """The tower of a run. The shipped one's file names no layer, for nets that read any layer are trained with it: its net's
+    passport says which."""
+    path = folder / PARTS / "text.safetensors"
+    tower = load_part(path)
+    if isinstance(tower, Tower) and "layer" not in read_passport(path)["net"]:
+        layer, final_norm = _reading(folder / WEIGHTS) or (1, True)
+        tower.read_at(layer, final_norm)
+    return tower
+
+
+def _reading(weights: Path) -> tuple[int, bool] | None:
+    """The layer of a tower that a net was trained to read, and whether through the final norm; None if its passport has no
+    config."""
+    text = read_passport(weights).get("config", {}).get("text")
+    return (text.get("layer", 1), text.get("final_norm", True)) if text else None
+
+
+def _check_guide(weights: Path, guide: Path) -> None:
+    """Raises ConfigError for a guide that reads captions otherwise: the tower's tokens are given to both nets."""
+    ours, theirs = _reading(weights), _reading(guide)
+    if ours and theirs and ours != theirs:
+        names = ["text.layer={} text.final_norm={}".format(*reading).lower() for reading in (theirs, ours)]
+        raise ConfigError(
+            f"guidance.guide={guide}: its net reads {names[0]}, the run's {names[1]}; give one that reads as it"
+        )

@@ -187,7 +187,7 @@ def _copy_part(part: str, config: Config, placed: Path) -> None:
     if part == "autoencoder" and not config.autoencoder.errors:  # it has nothing to learn
         passport = {"part": part, "net": autoencoder_net(config.autoencoder), "data": "any"}
         save_weights(placed, build(passport).state_dict(), passport)
-    elif part == "text" and not (config.text.has_passport and config.text.reads_plainly):
+    elif part == "text" and not (config.text.has_passport and config.text.reads_plainly and _plain(source)):
         towers = config.text.encoder(source)
         save_weights(placed, towers.state_dict(), {"part": part, "net": towers.config, "data": source.name})
     elif part == "autoencoder" and (source.is_dir() or not has_passport(source)):
@@ -208,6 +208,12 @@ def _copy_part(part: str, config: Config, placed: Path) -> None:
         load_part(source)  # a copy of weights that cannot be used would stay
         with whole_file(placed) as partial:
             shutil.copyfile(source, partial)
+
+
+def _plain(tower: Path) -> bool:
+    """Whether a tower's file names no other layer than the last one, and its final norm. A run's file names what it reads."""
+    net = read_passport(tower).get("net", {})
+    return bool(net.get("layer", 1) == 1 and net.get("final_norm", True))
 
 
 def judges_of(config: Config) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def model_of(config: Config, folder: Path, ema: float = 0.0, device: str | None 
         config.guidance,
         config.data.image_size,
         device or device_of(t.accelerator),
-        config.text,
+        config.text.null,
         ema,
         t.compile,
     )

@@ -9,7 +9,7 @@ from ..arguments import Arguments
 from ..commands import STORED, plain_command
 from ..show import show_stored, shows
 from .prompts import finished, prompts_of
-from .stored import send_nowhere
+from .stored import refuse_another_model, send_nowhere
 
 
 def explore_command() -> None:
@@ -30,6 +30,7 @@ def explore_command() -> None:
             numbers[name] = int(words[name])
         prompts = prompts_of(words["prompt"], words["prompts"]) if words["prompt"] or words["prompts"] else []
         send_nowhere(config, found.overrides)
+        refuse_another_model(config, run)
         from ...pipeline.exploring.explore import Asked, explore
 
         explore(config, run, Asked(prompts, config.seed, numbers["count"], numbers["axes"]))

@@ -95,6 +95,10 @@ class LatentDiffusionModule(DiffusionModule):
             part.to(self.device)
 
     def configure_optimizers(self) -> Any:
+        if not any(p.requires_grad for p in self.parameters()):
+            raise ConfigError(
+                "net: none of its weights is trained (ld.load gives a frozen one); net.requires_grad_() first"
+            )
         if self.follows_trainer:
             steps = self.trainer.estimated_stepping_batches
             follows: dict[str, Any] = {"schedule": "constant", "warmup": 0}  # a training without an end
