@@ -63,11 +63,24 @@ def apart(work: Callable[..., None], *arguments: object) -> multiprocessing.Proc
     return process
 
 
-def slow(root: Path, numbers: Array, share: tuple[int, int], die_at: int) -> None:
+def slow(root: Path, numbers: Array) -> None:
     def compute(rows: Array) -> Mapping[str, Array]:
         time.sleep(0.05)
+        return computed(numbers[rows])
+
+    cached_arrays(root, MANIFEST, keys_of(numbers), compute)
+
+
+def one_of(root: Path, numbers: Array, share: tuple[int, int], die_at: int) -> None:
+    """One of several processes. The one that has a block to die at dies there; the others are slower than it."""
+    dead = root.with_name("dead")
+
+    def compute(rows: Array) -> Mapping[str, Array]:
         if rows[0] == die_at * BLOCK:  # where it begins
+            dead.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        while die_at < 0 and not dead.exists():
+            time.sleep(0.01)
         return computed(numbers[rows])
 
     cached_arrays(root, MANIFEST, keys_of(numbers), compute, share=share)
@@ -87,7 +100,7 @@ def contents(root: Path) -> dict[str, str]:
 def test_processes_of_which_one_is_killed_make_what_one_makes(tmp_path: Path) -> None:
     numbers = np.arange(COUNT)
     assert right(cached(tmp_path / "alone", numbers), numbers)
-    workers = [apart(slow, tmp_path / "many", numbers, (i, 3), die) for i, die in enumerate((-1, 3, -1))]
+    workers = [apart(one_of, tmp_path / "many", numbers, (i, 3), die) for i, die in enumerate((-1, 3, -1))]
     for worker in workers:
         worker.join()
     assert [w.exitcode for w in workers] == [0, -signal.SIGKILL, 0]
@@ -152,7 +165,7 @@ def test_the_same_set_goes_on_where_it_was_killed(tmp_path: Path) -> None:
 
 def test_unlike_sets_are_computed_side_by_side(tmp_path: Path) -> None:
     sets = [np.arange(COUNT), np.arange(BLOCK, COUNT + 300)[::-1], np.arange(0, COUNT, 2)]
-    workers = [apart(slow, tmp_path, numbers, (0, 1), -1) for numbers in sets]
+    workers = [apart(slow, tmp_path, numbers) for numbers in sets]
     for worker in workers:
         worker.join()
     assert [w.exitcode for w in workers] == [0, 0, 0]
