@@ -15,6 +15,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from lightning_diff.cli.commands import sample_command
+from lightning_diff.cli.drawing.explore import explore_command
 from lightning_diff.cli.drawing.prompts import shipped_run
 from lightning_diff.cli.drawing.sample import place_of
 from lightning_diff.config.paths import SHIPPED
@@ -44,6 +45,17 @@ def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def run(tmp_path: Path) -> Path:
     """The shipped model as a run of one's own."""
     return Path(shutil.copytree(SHIPPED / "still_life", tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("command", [sample_command, explore_command])
+def test_no_word_makes_another_model_of_a_run(
+    command: Callable[[], None], run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["x.py", f"run={run}", "prompt=a", "count=64", "text.layer=1"])
+    with pytest.raises(SystemExit) as end:
+        command()
+    assert end.value.code == 2 and capsys.readouterr().err.startswith("error: text.layer")
+    assert not (run / "explore.html").exists()
 
 
 def pixels(path: Path) -> np.ndarray:
