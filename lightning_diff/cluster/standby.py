@@ -21,7 +21,7 @@ from ..ranks import end_with, started_ranks
 from ..terminal import CONSOLE_WORD
 from .signals import STOP
 
-STANDS_BY = "LIGHTNING_DIFF_STANDS_BY"  # the variable of a process that is not called yet
+STANDS_BY = "LIGHTNING_DIFF_STANDS_BY"  # in a process that is not called yet it names the first one
 PERIOD = 1.0  # seconds from one look at the other processes to the next
 GRACE = 10.0  # seconds in which a process may notice by itself that another one is gone
 
@@ -42,7 +42,7 @@ class Standby:
         if self.started or not _plainly_started():
             return
         shared = {name: word for name, word in os.environ.items() if name != CONSOLE_WORD}
-        role = {"NODE_RANK": 0, "WORLD_SIZE": training.devices, STANDS_BY: 1}
+        role = {"NODE_RANK": 0, "WORLD_SIZE": training.devices, STANDS_BY: os.getpid()}
         held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # they inherit it
         try:
             for rank in range(1, training.devices):
@@ -117,13 +117,12 @@ def _plainly_started() -> bool:
 def stand_by(load: Callable[[], object]) -> None:
     """In a process that stands by, load what the training needs, then wait until it is called. The process ends here if it never
     is."""
-    if os.environ.pop(STANDS_BY, ""):
-        first = os.getppid()
+    if first := os.environ.pop(STANDS_BY, ""):
         load()
         port = os.read(0, 16).decode()
         if not port:
             os._exit(0)
-        end_with(first)
+        end_with(int(first))
         os.environ["MASTER_PORT"] = port
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
