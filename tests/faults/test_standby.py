@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from lightning_diff.cluster.standby import Standby
+from lightning_diff.cluster.standby import STANDS_BY, Standby
 from lightning_diff.config.paths import PACKAGE_FOLDER
 from lightning_diff.config.schema import Training
 from tests.conftest import SHORT
+
+LAUNCHERS = ("WORLD_SIZE", "LOCAL_RANK", "SLURM_JOB_ID")  # variables of launchers
 
 
 def begin(folder: Path, *more: str) -> subprocess.Popen[str]:
@@ -58,8 +60,18 @@ def wait_until(true: Callable[[], object]) -> None:
 
 
 def second_of(first: subprocess.Popen[str], folder: Path) -> int:
-    wait_until(lambda: len(alive(folder)) > 1)
-    (second,) = set(alive(folder)) - {first.pid}
+    """The process that stands by. Another one that the first starts looks like it until it runs its own program."""
+
+    found: list[int] = []
+
+    def stands_by() -> list[int]:
+        with suppress(OSError):  # one has just ended
+            others = set(alive(folder)) - {first.pid}
+            found[:] = [p for p in others if STANDS_BY.encode() in Path(f"/proc/{p}/environ").read_bytes()]
+        return found
+
+    wait_until(stands_by)
+    (second,) = found
     return second
 
 
@@ -149,25 +161,30 @@ def test_a_rank_that_the_environment_names_is_not_inherited(tmp_path: Path, monk
     assert first.returncode == 0 and "error" not in said + wrong, wrong
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No launcher has started this process."""
+    for name in LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("words", [["-i", "train.py"], ["-"], ["-m", "pdb", "train.py"], ["bin/ipython", "train.py"]])
 def test_none_is_started_beside_a_debugger_or_a_shell(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     standby = Standby()
-    for name in ("WORLD_SIZE", "LOCAL_RANK", "SLURM_JOB_ID"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "argv", ["train.py"])
     monkeypatch.setattr(sys, "orig_argv", ["python", *words])
     standby.start(Training(devices=2))
     assert not standby.started
 
 
+@pytest.mark.usefixtures("alone")
 def test_it_is_no_error_if_none_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     standby = Standby()
 
     def full(*_: object, **__: object) -> None:
         raise BlockingIOError
 
-    for name in ("WORLD_SIZE", "LOCAL_RANK", "SLURM_JOB_ID"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "argv", ["train.py"])
     monkeypatch.setattr(sys, "orig_argv", ["python", "-u", "train.py"])
     monkeypatch.setattr(subprocess, "Popen", full)
@@ -177,7 +194,7 @@ def test_it_is_no_error_if_none_can_be_started(monkeypatch: pytest.MonkeyPatch) 
 
 def test_none_is_started_where_others_start_the_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     standby = Standby()
-    for name in ("WORLD_SIZE", "LOCAL_RANK", "SLURM_JOB_ID"):
+    for name in LAUNCHERS:
         with monkeypatch.context() as one:
             one.setenv(name, "2")
             standby.start(Training(devices=2))
