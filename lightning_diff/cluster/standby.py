@@ -96,8 +96,8 @@ class Standby:
             self.tell(signal.SIGTERM)
             code = next(filter(None, codes))
             how = signal.Signals(-code).name if code < 0 else f"code {code}"
-            print(f"error: another process of this run has ended ({how}); the same command continues", file=sys.stderr)
-            sys.stderr.flush()
+            line = f"error: another process of this run has ended ({how}); the same command continues"
+            print(line, file=sys.stderr, flush=True)
             os._exit(1)
 
         if self.called:

@@ -36,9 +36,8 @@ def build(passport: dict[str, Any]) -> nn.Module:
     """The net that a passport describes, with random weights; its attribute `made_by` is the part of the passport that describes
     it. Raises ConfigError for a choice that is not known here."""
     built = _built(passport)
-    net = (
-        built.config if isinstance(built, Tower | Towers) else passport["net"]
-    )  # a tower may be told to read another layer
+    # A tower may be told to read another layer: its own description says so.
+    net = built.config if isinstance(built, Tower | Towers) else passport["net"]
     built.made_by = {"part": passport["part"], "net": net}  # type: ignore[assignment]
     return built
 

@@ -14,7 +14,7 @@ from ..config.schema import EMA_GUIDE
 from ..diffusion.guiders.base import Guider
 from ..diffusion.path import Path as DiffusionPath
 from ..diffusion.samplers.base import Sampler
-from ..nets.text import Tower
+from ..nets.text import Tower, reading_of
 from ..nets.weights import load_into, read_passport
 from .averages import last_snapshot, reconstruct
 from .build import NET_PARTS, build, load_part, null_condition
@@ -72,9 +72,9 @@ def _load_tower(folder: Path) -> Any:
     passport says which."""
     path = folder / PARTS / "text.safetensors"
     tower = load_part(path)
-    if isinstance(tower, Tower) and "layer" not in read_passport(path)["net"]:
-        layer, final_norm = _reading(folder / WEIGHTS) or (1, True)
-        tower.read_at(layer, final_norm)
+    silent = isinstance(tower, Tower) and "layer" not in read_passport(path)["net"]
+    if silent and (reading := _reading(folder / WEIGHTS)):
+        tower.read_at(*reading)
     return tower
 
 
@@ -82,7 +82,7 @@ def _reading(weights: Path) -> tuple[int, bool] | None:
     """The layer of a tower that a net was trained to read, and whether through the final norm; None if its passport has no
     config."""
     text = read_passport(weights).get("config", {}).get("text")
-    return (text.get("layer", 1), text.get("final_norm", True)) if text else None
+    return reading_of(text) if text else None
 
 
 def _check_guide(weights: Path, guide: Path) -> None:

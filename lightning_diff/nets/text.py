@@ -16,6 +16,11 @@ from .tokenizers.described import tokenizer_of
 from .unet import Condition
 
 
+def reading_of(config: Mapping[str, Any]) -> tuple[int, bool]:
+    """(layer, final_norm) of a tower's description, or of a config's `text`; what says neither reads plainly."""
+    return config.get("layer", 1), config.get("final_norm", True)
+
+
 class Tower(nn.Module):
     """An open_clip model (both halves) with its tokenizer and its normalisation of pictures. `config` describes all three. It
     is plain data (strings, numbers, lists), so that a tower can be stored as safetensors and built again.
@@ -30,7 +35,7 @@ class Tower(nn.Module):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.config: dict[str, Any] = json.loads(json.dumps(dict(config)))
-        self.read_at(self.config.get("layer", 1), self.config.get("final_norm", True))
+        self.read_at(*reading_of(self.config))
         self.tokenizer = tokenizer_of(self.config)
         if name := self.config.get("open_clip"):
             quick = bool(self.config.get("quick_gelu", False))

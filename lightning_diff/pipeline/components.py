@@ -21,6 +21,7 @@ from ..data.shards import digest
 from ..files import whole_file
 from ..models.build import Start, autoencoder_net, build, kind_of, load_part, start_from
 from ..models.text_encoders.small import seen
+from ..nets.text import reading_of
 from ..nets.weights import has_passport, is_whole, read_passport, save_weights
 from ..ranks import first_rank, say
 from ..sums import ASIDE, known_sha256, read_sidecar, set_aside, write_sidecar
@@ -212,8 +213,7 @@ def _copy_part(part: str, config: Config, placed: Path) -> None:
 
 def _plain(tower: Path) -> bool:
     """Whether a tower's file names no other layer than the last one, and its final norm. A run's file names what it reads."""
-    net = read_passport(tower).get("net", {})
-    return bool(net.get("layer", 1) == 1 and net.get("final_norm", True))
+    return reading_of(read_passport(tower).get("net", {})) == (1, True)
 
 
 def judges_of(config: Config) -> tuple[str, ...]:

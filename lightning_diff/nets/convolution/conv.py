@@ -31,15 +31,13 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight  # once: a parametrization computes it each time that it is asked for
-        if not self._plain(x, weight):
-            return F.conv2d(x, weight, self.bias, padding=1)
-        fast = self._pays(x, *PICTURES)
-        if not torch.is_grad_enabled():
-            return _fast(x, weight, self.bias) if fast else F.conv2d(x, weight, self.bias, padding=1)
-        of_weights = _fast_weights if self._pays(x, *WEIGHTS) else _product if _places(x) < FEW else _direct_weights
-        if not fast and of_weights is _direct_weights:
-            return F.conv2d(x, weight, self.bias, padding=1)
-        return _Conv.apply(x, weight, self.bias, fast, of_weights)  # type: ignore[no-any-return]
+        plain = self._plain(x, weight)
+        fast = plain and self._pays(x, *PICTURES)
+        if plain and torch.is_grad_enabled():
+            of_weights = _fast_weights if self._pays(x, *WEIGHTS) else _product if _places(x) < FEW else _direct_weights
+            if fast or of_weights is not _direct_weights:
+                return _Conv.apply(x, weight, self.bias, fast, of_weights)  # type: ignore[no-any-return]
+        return _fast(x, weight, self.bias) if fast else F.conv2d(x, weight, self.bias, padding=1)
 
     def _plain(self, x: Tensor, weight: Tensor) -> bool:
         """Float32 on a CPU. A compiler, an exporter and torch.func are left the convolution that they know."""
